@@ -1,0 +1,155 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SIZE 256
+
+void
+buf_init(struct buf *b, size_t cap)
+{
+    *b = (struct buf){.cap = cap};
+}
+
+void
+buf_deinit(struct buf *b)
+{
+    if (b->memory != NULL)
+        explicit_bzero(b->memory, b->size);
+    free(b->memory);
+    buf_init(b, b->cap);
+}
+
+struct slice
+buf_bytes(const struct buf *b)
+{
+    return (struct slice){b->memory == NULL ? "" : b->memory + b->start,
+                          b->end - b->start};
+}
+
+size_t
+buf_len(const struct buf *b)
+{
+    return b->end - b->start;
+}
+
+bool
+buf_is_empty(const struct buf *b)
+{
+    return b->end == b->start;
+}
+
+size_t
+buf_room(const struct buf *b)
+{
+    return b->cap - buf_len(b);
+}
+
+void
+buf_consume(struct buf *b, size_t n)
+{
+    require(n <= buf_len(b));
+    b->start += n;
+}
+
+void
+buf_wipe_consumed(struct buf *b)
+{
+    if (b->start > 0)
+        explicit_bzero(b->memory, b->start);
+}
+
+/* Moves the unread bytes to the front, and wipes where they came from. */
+static void
+compact(struct buf *b)
+{
+    size_t len = buf_len(b);
+
+    if (b->start == 0)
+        return;
+    memmove(b->memory, b->memory + b->start, len);
+    explicit_bzero(b->memory + len, b->end - len);
+    b->start = 0;
+    b->end = len;
+}
+
+static void
+grow(struct buf *b, size_t size)
+{
+    char *memory = xmalloc(size);
+
+    if (b->memory != NULL) {
+        memcpy(memory, b->memory, b->end);
+        explicit_bzero(b->memory, b->size);
+        free(b->memory);
+    }
+    b->memory = memory;
+    b->size = size;
+}
+
+/* Makes `n` bytes of room behind the end; the caller knows there is room. */
+static void
+make_room(struct buf *b, size_t n)
+{
+    if (b->size - b->end >= n)
+        return;
+    compact(b);
+    size_t size = b->size > 0 ? b->size : FIRST_SIZE;
+    while (size < b->end + n)
+        size *= 2;
+    if (size > b->cap)
+        size = b->cap;
+    if (size > b->size)
+        grow(b, size);
+}
+
+bool
+buf_append(struct buf *b, struct slice bytes)
+{
+    if (bytes.len > buf_room(b))
+        return false;
+    if (bytes.len == 0)
+        return true;
+    make_room(b, bytes.len);
+    memcpy(b->memory + b->end, bytes.ptr, bytes.len);
+    b->end += bytes.len;
+    return true;
+}
+
+bool
+buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (len < 0 || (size_t)len >= buf_room(b))
+        return false;
+
+    make_room(b, (size_t)len + 1);
+    va_start(arguments, format);
+    (void)vsnprintf(b->memory + b->end, (size_t)len + 1, format, arguments);
+    va_end(arguments);
+    b->end += (size_t)len;
+    return true;
+}
+
+char *
+buf_reserve(struct buf *b, size_t want, size_t *room)
+{
+    *room = want < buf_room(b) ? want : buf_room(b);
+    if (*room == 0)
+        return NULL;
+    make_room(b, *room);
+    return b->memory + b->end;
+}
+
+void
+buf_filled(struct buf *b, size_t n)
+{
+    require(n <= b->size - b->end);
+    b->end += n;
+}

@@ -1,0 +1,38 @@
+/* evaluate.h -- reads a configuration from disk: for `check` and for the
+ * throw-away helper that builds a bundle.  The only place that reads Lua
+ * files from the file system. */
+#pragma once
+
+#include "lua/bundle.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "net/listener.h"
+
+/* What the supervisor needs of a configuration; it runs no Lua.  All strings
+ * are owned by the plan. */
+struct plan_listener {
+    char *name;
+    char *address; /* for addr_parse; port 0 lets the kernel choose */
+    struct listen_options socket;
+};
+
+struct plan {
+    unsigned workers;      /* "auto" is resolved: online cores */
+    char *user, *group;    /* to run as when started as root; or NULL */
+    enum log_level log_level;
+    enum log_format log_format;
+    char *log_target;      /* "stderr", "syslog:<facility>", or a path */
+    double shutdown_timeout;
+    struct plan_listener *listeners;
+    size_t listener_count;
+};
+
+void plan_deinit(struct plan *p);
+
+/* Reads `path` and everything it and its policies need into `w` and fills
+ * `plan`.  `scripts` and `library` are the folders of shipped policies and of
+ * lua/moongate.  On failure every error found is in `errors`, one
+ * "file:line: message" a line, malloc'ed. */
+bool config_evaluate(const char *path, const char *scripts,
+                     const char *library, struct bundle_writer *w,
+                     struct plan *plan, char **errors);

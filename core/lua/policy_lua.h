@@ -1,0 +1,37 @@
+/* policy_lua.h -- the Lua host: one state, one generation of policies. */
+#pragma once
+
+#include "base/error.h"
+#include "session/config.h"
+#include "session/policy.h"
+
+#include <ev.h>
+
+struct bundle;
+struct dns;
+
+/* What a generation needs from the worker it runs in. */
+struct host {
+    struct ev_loop *loop;
+    struct dns *dns;
+    unsigned worker; /* 1, 2, ... */
+};
+
+struct generation; /* a lua_State, its configuration and policies */
+
+/* Builds generation `number` from the bundle: a fresh lua_State, the
+ * configuration evaluated in it, every policy of every listener loaded.  Opens
+ * no file.  NULL and `err` (all errors, one a line, "file:line: message"). */
+struct generation *generation_new(const struct host *host,
+                                  const struct bundle *bundle, unsigned number,
+                                  struct error *err);
+void generation_free(struct generation *g); /* cancels what still runs */
+
+/* Runs every policy's `init` as a coroutine; `done` is called once, later or
+ * at once, with ok or the error. */
+void generation_init(struct generation *g,
+                     void (*done)(void *arg, bool ok, const char *error),
+                     void *arg);
+
+struct config *generation_config(struct generation *g); /* borrowed */
+struct policy *generation_policy(struct generation *g);

@@ -1,0 +1,35 @@
+/* addr.h -- socket addresses as values and as text. */
+#pragma once
+
+#include "base/error.h"
+#include "base/types.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ADDR_TEXT_MAX 128 /* "[v6]:port" or "unix:/path", with NUL */
+
+struct addr {
+    socklen_t len; /* 0: no address */
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage storage;
+        struct sockaddr_un local;
+    };
+};
+
+/* Reads "1.2.3.4:143", "[::1]:143", "*:143" (v4 any), "unix:/path".  A host
+ * name is an error here: names are for dial.h.  `default_port` 0 makes the
+ * port mandatory. */
+bool addr_parse(struct slice text, uint16_t default_port, struct addr *a,
+                struct error *err);
+
+/* An IP literal without port ("1.2.3.4", "::1", "[::1]"). */
+bool addr_parse_ip(struct slice text, uint16_t port, struct addr *a);
+
+/* "1.2.3.4:143", "[::1]:143", "unix:/path". Returns `out`. */
+const char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
+/* Without port and brackets; "unix:" for local sockets. */
+const char *addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
+uint16_t addr_port(const struct addr *a);
+bool addr_is_local(const struct addr *a); /* a unix socket */

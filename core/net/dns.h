@@ -1,0 +1,45 @@
+/* dns.h -- names to addresses and back, by c-ares on the worker's loop. */
+#pragma once
+
+#include "base/error.h"
+#include "net/addr.h"
+
+#include <ev.h>
+
+struct dns;       /* one a worker */
+struct dns_query; /* one question under way */
+
+enum dns_status { DNS_OK, DNS_NOT_FOUND, DNS_TIMEOUT, DNS_FAILED };
+
+/* `servers` is a comma-separated list of "ip[:port]", or NULL for the
+ * system's.  Opens what files it needs (resolv.conf, hosts) now, none later. */
+struct dns *dns_new(struct ev_loop *loop, const char *servers,
+                    struct error *err);
+void dns_free(struct dns *d);
+
+/* Called once per query, never from inside dns_resolve and never after
+ * dns_cancel.  Arrays are the caller's only during the call. */
+typedef void (*dns_addresses_fn)(void *arg, enum dns_status status,
+                                 const struct addr *addresses, size_t count);
+typedef void (*dns_records_fn)(void *arg, enum dns_status status,
+                               const struct slice *records, size_t count);
+
+enum dns_family { DNS_ANY, DNS_V4, DNS_V6 };
+
+/* Addresses of `host` (a name or an IP literal), ports set to `port`. */
+struct dns_query *dns_resolve(struct dns *d, const char *host, uint16_t port,
+                              enum dns_family family, double timeout,
+                              dns_addresses_fn done, void *arg);
+
+/* Records of a type ("A" "AAAA" "PTR" "TXT" "MX" "SRV" "CNAME" "NS") as text:
+ * MX "10 host", SRV "prio weight port target". */
+struct dns_query *dns_lookup(struct dns *d, const char *name, const char *type,
+                             double timeout, dns_records_fn done, void *arg);
+
+/* The verified reverse name of a client, as nginx does it for SMTP: PTR, then
+ * charset check, then the forward lookup must contain the address.  `records`
+ * is one name, or none with DNS_NOT_FOUND (NXDOMAIN, mismatch) or DNS_FAILED. */
+struct dns_query *dns_reverse(struct dns *d, const struct addr *client,
+                              double timeout, dns_records_fn done, void *arg);
+
+void dns_cancel(struct dns_query *q); /* NULL is fine */

@@ -1,0 +1,48 @@
+/* stream.h -- bytes in and out of one connection, plain or TLS.
+ *
+ * A stream owns its descriptor.  Nothing here waits: a call does what it can
+ * and says what it needs.  TLS will be a second table of functions. */
+#pragma once
+
+#include "base/check.h"
+#include "base/types.h"
+
+#include <sys/uio.h>
+
+enum io {
+    IO_DONE,  /* something was moved; `*moved` > 0 */
+    IO_AGAIN, /* nothing now; wait for stream_wants */
+    IO_EOF,   /* the peer will send no more (read only) */
+    IO_ERROR, /* the connection is lost; errno tells */
+};
+
+struct stream;
+
+struct stream_ops {
+    enum io (*read)(struct stream *s, char *into, size_t size, size_t *moved);
+    enum io (*write)(struct stream *s, struct slice bytes, size_t *moved);
+    void (*shutdown_write)(struct stream *s);
+    void (*close)(struct stream *s);
+};
+
+struct stream {
+    const struct stream_ops *ops; /* NULL when closed */
+    void *tls;                    /* of the TLS table; NULL for plain */
+    int fd;                       /* -1 when closed */
+    unsigned wants; /* EV_READ | EV_WRITE that the last IO_AGAIN needs besides
+                       the obvious (TLS renegotiates); 0 for plain */
+};
+
+/* Takes over a connected non-blocking descriptor. */
+void stream_open_plain(struct stream *s, int fd);
+bool stream_is_open(const struct stream *s);
+bool stream_is_plain(const struct stream *s);
+
+enum io stream_read(struct stream *s, char *into, size_t size,
+                    size_t *moved) MUST_USE;
+enum io stream_write(struct stream *s, struct slice bytes,
+                     size_t *moved) MUST_USE;
+/* Says that no more will be written; the other direction stays open. */
+void stream_shutdown_write(struct stream *s);
+/* Closing twice is harmless. */
+void stream_close(struct stream *s);

@@ -1,0 +1,53 @@
+/* sasl.h -- SASL towards the client (RFC 4422): one exchange, any protocol.
+ *
+ * The protocol halves carry the lines ("AUTHENTICATE", "334 ", "+ ");
+ * what is inside them is the same for all three and lives here. */
+#pragma once
+
+#include "base/types.h"
+
+struct dialog;
+
+enum mechanism {
+    MECHANISM_NONE,  /* SMTP without AUTH: asked about a recipient */
+    MECHANISM_PLAIN, /* also LOGIN commands and USER/PASS, as in auth_http */
+    MECHANISM_LOGIN,
+    MECHANISM_CRAM_MD5,
+    MECHANISM_APOP,
+    MECHANISM_EXTERNAL,
+    MECHANISM_OAUTHBEARER,
+    MECHANISM_XOAUTH2,
+    MECHANISM_COUNT,
+};
+
+enum sasl_step {
+    SASL_CHALLENGE, /* send *challenge (base64 already), read a response */
+    SASL_DONE,      /* dialog->credentials is complete */
+    SASL_CANCELLED, /* the client sent "*" */
+    SASL_BAD,       /* not base64, or not what the mechanism says */
+};
+
+/* Where an exchange stands.  Zero when there is none. */
+struct sasl {
+    enum mechanism mechanism;
+    unsigned step;
+    bool active; /* the next line is a response, not a command */
+};
+
+/* The name on the wire: "PLAIN", "CRAM-MD5".  Never NULL. */
+const char *mechanism_name(enum mechanism m);
+
+/* The mechanism that `name` means, in any case; false if unknown.  APOP and
+ * NONE are no SASL mechanisms and are never found. */
+bool mechanism_find(struct slice name, enum mechanism *m);
+
+/* Begins `m` on `d`; `initial` is the initial response as it came ("=" means
+ * empty), or has ptr NULL when there was none.  The caller has checked that
+ * dialog_offers(d, m).  On SASL_CHALLENGE `*challenge` is base64 text in the
+ * arena, possibly empty. */
+enum sasl_step sasl_begin(struct dialog *d, enum mechanism m,
+                          struct slice initial, struct slice *challenge);
+
+/* Takes the client's next line, without its CRLF. */
+enum sasl_step sasl_respond(struct dialog *d, struct slice line,
+                            struct slice *challenge);

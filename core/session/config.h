@@ -1,0 +1,76 @@
+/* config.h -- one generation's configuration as the session layer reads it.
+ *
+ * Built by lua/config.c from moongate.lua, constant afterwards, counted by
+ * reference: a session keeps the one it began with, so a reload never changes
+ * a login that is under way. */
+#pragma once
+
+#include "base/types.h"
+#include "net/addr.h"
+#include "net/listener.h"
+#include "proto/dialog.h"
+
+enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_IMPLICIT };
+
+/* Where a user goes: a decision's `to{}` or the default of a listener. */
+struct target {
+    struct slice host; /* name, IP literal or "unix:/path"; empty: none */
+    uint16_t port;     /* 0: the protocol's own */
+    enum tls_mode tls;
+    struct slice source;    /* local address to bind, or empty */
+    double connect_timeout; /* seconds; 0: the listener's */
+};
+
+struct limits {
+    double login_timeout;   /* accept to spliced, absolute; 60 */
+    double hook_timeout;    /* wall clock of one hook chain; 10 */
+    double connect_timeout; /* 15 */
+    double upstream_timeout; /* LOGIN phase; 30 */
+    double idle_timeout;    /* spliced without a byte; 86400 */
+    double close_timeout;   /* last bytes; 5 */
+    unsigned attempts;      /* failed logins; 3 */
+    unsigned errors;        /* protocol errors; 5 */
+    unsigned upstream_attempts; /* upstreams tried for one login; 3 */
+};
+
+enum username_case { USERNAME_KEEP, USERNAME_LOWER };
+
+struct username_settings {
+    enum username_case letter_case;
+    struct slice default_domain; /* appended as "@domain" when there is none */
+    struct slice allowed;        /* allowed ASCII characters; empty: all but
+                                    control characters */
+    bool utf8;                   /* bytes from 0x80 up, if valid UTF-8 */
+    unsigned max;                /* bytes; 512 */
+};
+
+struct listener_config {
+    struct slice name;    /* "imaps" */
+    struct slice address; /* as configured */
+    const struct proto *proto;
+    struct proto_settings settings;
+    struct limits limits;
+    struct username_settings username;
+    struct listen_options socket;
+    double greeting_delay;    /* SMTP; seconds */
+    bool resolve_client;      /* SMTP: reverse name before the greeting */
+    bool refusal_closes;      /* nginx: a refused login ends the session */
+    struct target upstream;   /* when no policy says where; host empty: none */
+    double probe_interval;    /* seconds between capability probes; 0: never */
+    unsigned index;           /* position in config->listeners */
+};
+
+struct config {
+    unsigned references;
+    unsigned generation; /* 1, 2, ... */
+    struct listener_config *listeners;
+    size_t listener_count;
+    const char *resolver; /* dns_new's `servers`, or NULL */
+    double shutdown_timeout;
+    unsigned max_sessions; /* of one worker; 0: by descriptors */
+    void *owner;           /* of lua/config.c */
+    void (*free)(struct config *c);
+};
+
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c); /* frees with the last reference */

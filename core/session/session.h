@@ -1,0 +1,121 @@
+/* session.h -- one client connection from accept to log line.
+ *
+ * Events record facts; session_run() acts on them.  What is needed only until
+ * the login is done hangs off `login_state`, is wiped and freed on entering
+ * SPLICE, so an idle relayed session is this struct and nothing else. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/dial.h"
+#include "net/splice.h"
+#include "net/stream.h"
+#include "proto/dialog.h"
+#include "session/config.h"
+#include "session/policy.h"
+
+#include <ev.h>
+
+enum phase {
+#define PHASE(id, name, next) PHASE_##id,
+#include "session/phases.def"
+#undef PHASE
+    PHASE_COUNT
+};
+
+enum end {
+#define END(id, clean, name, text) END_##id,
+#include "session/ends.def"
+#undef END
+    END_COUNT
+};
+
+/* One of the two connections.  Both are this type; `client` and `upstream`. */
+struct side {
+    struct stream stream;
+    ev_io watcher;
+    bool readable; /* facts recorded by the io callback */
+    bool writable;
+    bool eof;      /* the peer will send no more */
+    bool broken;   /* reading or writing failed: the connection is lost */
+};
+
+/* What outlives the arena: for the log line, `spliced` and `closed`. */
+struct record {
+    char *user;      /* who logged in or last tried; "" */
+    char *policy;    /* who decided; "" */
+    char *upstream;  /* "10.0.0.5:143"; "" */
+    const char *mechanism; /* constant text */
+    char *log;       /* the policy's word for the log; "" */
+    void *vars;      /* session.vars, owned and encoded by the policy layer;
+                        policy_ops.forget frees it */
+};
+
+/* What a login needs, and nothing after it. */
+struct login_state {
+    struct arena arena;
+    struct buf from_client, to_client;
+    struct buf from_upstream, to_upstream;
+    struct dialog dialog;
+    struct capabilities *learnt;
+    struct verdict verdict;
+    enum hook hook;          /* what POLICY waits for */
+    struct target target;    /* the upstream being tried */
+    struct target fallback;  /* tried after it */
+    struct dial *dial;
+    struct dns_query *reverse;
+    enum dial_status dial_status; /* facts recorded by the dial callback */
+    bool dial_done;
+    struct slice failure;    /* connect_failed: what happened, in words */
+    struct slice client_host; /* verified reverse name, or nginx's
+                                 "[UNAVAILABLE]", "[TEMPUNAVAIL]" */
+    unsigned upstream_attempt; /* 1, 2, ... of this login */
+    unsigned waits;          /* WAIT rounds of this login */
+    bool delay_over;         /* the verdict's delay has passed */
+    bool asked_upstream_auth;
+};
+
+struct sessions;
+
+struct session {
+    struct list link;        /* in sessions->live or the graveyard */
+    struct sessions *home;
+    struct config *config;   /* a reference */
+    const struct listener_config *listener; /* in `config` */
+    struct login_state *login; /* NULL from SPLICE on */
+    struct record record;
+    struct side client, upstream;
+    struct channel up, down; /* client to upstream, and back */
+    ev_timer deadline;
+    ev_tstamp began;         /* accept, loop time */
+    ev_tstamp login_by;      /* end of the whole budget before login */
+    ev_tstamp last_byte;     /* SPLICE: for the idle timer */
+    struct addr client_addr, server_addr; /* of the client connection */
+    char id[27];             /* ULID */
+    float times[3];          /* seconds: until login known, decided, spliced */
+    enum phase phase;
+    enum end end;            /* why it is closing; first reason wins */
+    enum phase end_phase;    /* where that was */
+    unsigned attempts;       /* login attempts that were asked about */
+    unsigned generation;     /* of the policies that decided last */
+    void *call;              /* the policy layer's running hook, or NULL */
+    bool deadline_passed;    /* fact recorded by the timer */
+    bool dead;
+};
+
+/* Acts on whatever has happened to `s`.  Events only record facts on the
+ * session and then call this; it is the one place phases change. */
+void session_run(struct session *s);
+
+/* Starts closing for the first reason given.  Use as `return session_end()`. */
+enum phase session_end(struct session *s, enum end why);
+
+const char *phase_name(enum phase p);
+const char *end_name(enum end e);
+
+/* Seconds left of the running phase's deadline. */
+double session_time_left(const struct session *s);
+
+/* Replaces a record's text ("" for none). */
+void record_set(char **field, struct slice text);

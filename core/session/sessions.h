@@ -1,0 +1,36 @@
+/* sessions.h -- all sessions of one worker, and what they share. */
+#pragma once
+
+#include "session/session.h"
+
+struct sessions {
+    struct ev_loop *loop;
+    struct dns *dns;
+    struct policy *policy;      /* current generation's */
+    struct splice_pool *pool;
+    struct list live, graveyard;
+    struct list runnable;       /* SPLICE_MORE: another turn when idle */
+    size_t count;
+    size_t count_max;
+    struct capabilities *learnt; /* one a listener index */
+    size_t learnt_count;
+    bool draining;              /* no new logins; goodbye at a boundary */
+    void (*emptied)(void *arg); /* draining, and the last one is buried */
+    void *emptied_arg;
+};
+
+/* `policy` and the others outlive the result. */
+struct sessions *sessions_new(struct ev_loop *loop, struct dns *dns,
+                              struct policy *policy, size_t count_max);
+void sessions_free(struct sessions *all);
+
+/* A new session on the accepted `fd` (now the session's); it runs at once. */
+void sessions_accept(struct sessions *all, struct config *config,
+                     const struct listener_config *listener, int fd,
+                     const struct addr *client);
+
+/* Clients are told goodbye as soon as the protocol allows; spliced sessions go
+ * on until they end by themselves or `sessions_end_all`. */
+void sessions_drain(struct sessions *all, void (*emptied)(void *arg),
+                    void *arg);
+void sessions_end_all(struct sessions *all);
