@@ -1,6 +1,5 @@
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,22 +118,31 @@ buf_append(struct buf *b, struct slice bytes)
 }
 
 bool
+buf_vprintf(struct buf *b, const char *format, va_list arguments)
+{
+    va_list again;
+
+    va_copy(again, arguments);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (len < 0 || (size_t)len >= buf_room(b))
+        return false;
+
+    make_room(b, (size_t)len + 1);
+    (void)vsnprintf(b->memory + b->end, (size_t)len + 1, format, arguments);
+    b->end += (size_t)len;
+    return true;
+}
+
+bool
 buf_printf(struct buf *b, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    bool fits = buf_vprintf(b, format, arguments);
     va_end(arguments);
-    if (len < 0 || (size_t)len >= buf_room(b))
-        return false;
-
-    make_room(b, (size_t)len + 1);
-    va_start(arguments, format);
-    (void)vsnprintf(b->memory + b->end, (size_t)len + 1, format, arguments);
-    va_end(arguments);
-    b->end += (size_t)len;
-    return true;
+    return fits;
 }
 
 char *

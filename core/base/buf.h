@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "base/types.h"
 
+#include <stdarg.h>
+
 struct buf {
     char *memory;
     size_t start; /* first unread byte */
@@ -38,6 +40,8 @@ void buf_consume(struct buf *b, size_t n);
 bool buf_append(struct buf *b, struct slice bytes) MUST_USE;
 bool buf_printf(struct buf *b, const char *format, ...) MUST_USE
     __attribute__((format(printf, 2, 3)));
+bool buf_vprintf(struct buf *b, const char *format, va_list arguments) MUST_USE
+    __attribute__((format(printf, 2, 0)));
 
 /* Makes at least one byte of room at the end, at most `want`, and returns
  * where and how much in `*room`; NULL when full.  Follow by buf_filled. */

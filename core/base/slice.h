@@ -55,7 +55,9 @@ slice_equal(struct slice a, struct slice b)
 static inline char
 ascii_lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+    if (c < 'A' || c > 'Z')
+        return c;
+    return (char)(c + 'a' - 'A');
 }
 
 /* ASCII case does not matter; bytes from 0x80 up must be the same. */

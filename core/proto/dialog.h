@@ -19,8 +19,8 @@
 
 /* Settings of one listener, constant while any session uses them. */
 struct proto_settings {
-    struct slice server_name; /* in greetings, EHLO, CRAM-MD5 and APOP */
-    struct slice greeting;    /* replaces the default text; empty: default */
+    struct slice server_name;  /* in greetings, EHLO, CRAM-MD5 and APOP */
+    struct slice greeting;     /* replaces the default text; empty: default */
     struct slice capabilities; /* space-separated (SMTP: newline-separated)
                                   list that replaces what is computed; ptr
                                   NULL: compute */
@@ -51,8 +51,8 @@ struct capabilities {
 
 struct credentials {
     enum mechanism mechanism;
-    struct slice user;    /* "" for EXTERNAL without an identity */
-    struct slice authzid; /* SASL PLAIN authorization identity, or "" */
+    struct slice user;      /* "" for EXTERNAL without an identity */
+    struct slice authzid;   /* SASL PLAIN authorization identity, or "" */
     struct secret password; /* PLAIN, LOGIN; the token of OAUTHBEARER */
     struct slice response;  /* CRAM-MD5, APOP: 32 hex digits */
 };
@@ -83,16 +83,16 @@ struct login {
 /* Why ASK_CLOSE. */
 enum fault {
     FAULT_NONE,
-    FAULT_QUIT,         /* LOGOUT, QUIT: answered */
-    FAULT_ABUSE,        /* an HTTP request and the like: no answer */
-    FAULT_GARBAGE,      /* upstream: not a reply of this protocol */
-    FAULT_GREETING,     /* upstream greeted with BYE, -ERR, 4xx, 5xx */
-    FAULT_PREAUTH,      /* upstream is logged in already */
-    FAULT_BYE,          /* upstream said BYE or 421 during login */
-    FAULT_NO_LOGIN,     /* upstream offers no way to log in (LOGINDISABLED,
+    FAULT_QUIT,        /* LOGOUT, QUIT: answered */
+    FAULT_ABUSE,       /* an HTTP request and the like: no answer */
+    FAULT_GARBAGE,     /* upstream: not a reply of this protocol */
+    FAULT_GREETING,    /* upstream greeted with BYE, -ERR, 4xx, 5xx */
+    FAULT_PREAUTH,     /* upstream is logged in already */
+    FAULT_BYE,         /* upstream said BYE or 421 during login */
+    FAULT_NO_LOGIN,    /* upstream offers no way to log in (LOGINDISABLED,
                            no common mechanism): nothing was sent */
-    FAULT_NO_STARTTLS,  /* upstream does not offer the STARTTLS we need */
-    FAULT_RESOURCES,    /* arena or buffer cap reached */
+    FAULT_NO_STARTTLS, /* upstream does not offer the STARTTLS we need */
+    FAULT_RESOURCES,   /* arena or buffer cap reached */
 };
 
 /* The upstream's "no". */
@@ -104,6 +104,12 @@ struct reply {
 /* Resumable position in the bytes being framed. */
 struct framer {
     size_t seen;
+};
+
+/* A line of the upstream that the client gets once the login is a success. */
+struct held {
+    struct held *next;
+    struct slice line; /* with its CRLF */
 };
 
 struct dialog {
@@ -127,7 +133,7 @@ struct dialog {
     unsigned errors; /* commands answered with an error so far */
     enum fault fault;
     char tag_text[TAG_MAX];
-    struct slice tag; /* IMAP tag of the command being answered */
+    struct slice tag;            /* IMAP tag of the command being answered */
     unsigned client_state;       /* protocol's own enum */
     bool asked_capabilities;     /* IMAP: client issued CAPABILITY by itself */
     struct slice client_id;      /* IMAP ID parameters, as sent, or "" */
@@ -141,11 +147,16 @@ struct dialog {
     unsigned upstream_offers; /* protocol's own bits */
     unsigned upstream_mechanisms;
     struct slice upstream_capabilities; /* as received, in the arena */
+    struct held *upstream_held;         /* newest first, in the arena */
     struct reply reply;
 };
 
 /* Prepares `d`, whose first group is set, for its first use. */
 void dialog_init(struct dialog *d);
+
+/* A login attempt begins, unless one is under way: what the arena gets from
+ * here on is given back by dialog_forget.  dialog_keep and SASL do it. */
+void dialog_begin_attempt(struct dialog *d);
 
 /* Wipes and forgets one login attempt: credentials, SASL, envelope but HELO.
  * The arena goes back to where it stood when the attempt began. */

@@ -15,11 +15,11 @@ enum reason {
     REASON_LIMIT,           /* too many, too fast */
     REASON_EXPIRED,         /* the password must be changed */
     REASON_TLS_REQUIRED,
-    REASON_UNAVAILABLE,   /* temporary failure: not the client's fault */
-    REASON_SERVER_BUG,    /* misconfiguration here; will not mend itself */
-    REASON_TOO_MANY,      /* attempts or errors used up: last words */
-    REASON_TIMEOUT,       /* the login budget is over: last words */
-    REASON_SHUTDOWN,      /* the gateway stops: last words */
+    REASON_UNAVAILABLE, /* temporary failure: not the client's fault */
+    REASON_SERVER_BUG,  /* misconfiguration here; will not mend itself */
+    REASON_TOO_MANY,    /* attempts or errors used up: last words */
+    REASON_TIMEOUT,     /* the login budget is over: last words */
+    REASON_SHUTDOWN,    /* the gateway stops: last words */
     REASON_COUNT,
 };
 

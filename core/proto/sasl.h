@@ -48,6 +48,14 @@ bool mechanism_find(struct slice name, enum mechanism *m);
 enum sasl_step sasl_begin(struct dialog *d, enum mechanism m,
                           struct slice initial, struct slice *challenge);
 
-/* Takes the client's next line, without its CRLF. */
+/* No longer than CREDENTIAL_MAX, and no control character: what may be a user
+ * name or a password, whichever way it came in. */
+bool credential_is_sane(struct slice bytes);
+
+/* The 32 hex digits of an MD5, as CRAM-MD5 and APOP send it. */
+bool digest_is_hex(struct slice digest);
+
+/* Takes the client's next line, without its CRLF.  After SASL_CANCELLED and
+ * SASL_BAD the exchange is over; the caller says so and dialog_forgets. */
 enum sasl_step sasl_respond(struct dialog *d, struct slice line,
                             struct slice *challenge);

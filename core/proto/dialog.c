@@ -1,0 +1,158 @@
+#include "proto/dialog.h"
+
+#include "base/slice.h"
+
+#include <stdarg.h>
+
+void
+dialog_init(struct dialog *d)
+{
+    d->credentials = (struct credentials){0};
+    d->envelope = (struct envelope){0};
+    d->has_base_mark = false;
+    d->fault = FAULT_NONE;
+    dialog_restart(d);
+    d->errors = 0;
+}
+
+void
+dialog_begin_attempt(struct dialog *d)
+{
+    if (d->has_base_mark)
+        return;
+    d->base_mark = arena_mark(d->arena);
+    d->has_base_mark = true;
+}
+
+void
+dialog_forget(struct dialog *d)
+{
+    d->credentials = (struct credentials){0};
+    d->sasl = (struct sasl){0};
+    d->envelope.mail = S("");
+    d->envelope.rcpt = S("");
+    d->login = (struct login){0};
+    dialog_restart_upstream(d);
+    if (d->has_base_mark)
+        arena_rewind(d->arena, d->base_mark);
+    d->has_base_mark = false;
+}
+
+void
+dialog_restart(struct dialog *d)
+{
+    dialog_forget(d);
+    d->envelope = (struct envelope){0};
+    d->command_framer = (struct framer){0};
+    d->client_state = 0;
+    d->tag = S("");
+    d->asked_capabilities = false;
+    d->client_id = S("");
+}
+
+void
+dialog_restart_upstream(struct dialog *d)
+{
+    d->reply_framer = (struct framer){0};
+    d->upstream_state = 0;
+    d->upstream_offers = 0;
+    d->upstream_mechanisms = 0;
+    d->upstream_capabilities = S("");
+    d->upstream_held = NULL;
+    d->reply = (struct reply){0};
+    if (d->fault != FAULT_RESOURCES)
+        d->fault = FAULT_NONE;
+}
+
+bool
+dialog_offers(const struct dialog *d, enum mechanism m)
+{
+    if (d->settings->tls_required && !d->secure)
+        return false;
+    return m != MECHANISM_NONE && (d->mechanisms & MECHANISM_BIT(m)) != 0;
+}
+
+void
+dialog_tell_client(struct dialog *d, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (!buf_vprintf(d->to_client, format, arguments))
+        d->fault = FAULT_RESOURCES;
+    va_end(arguments);
+}
+
+void
+dialog_tell_upstream(struct dialog *d, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (!buf_vprintf(d->to_upstream, format, arguments))
+        d->fault = FAULT_RESOURCES;
+    va_end(arguments);
+}
+
+void
+dialog_put_client(struct dialog *d, struct slice bytes)
+{
+    if (!buf_append(d->to_client, bytes))
+        d->fault = FAULT_RESOURCES;
+}
+
+void
+dialog_put_upstream(struct dialog *d, struct slice bytes)
+{
+    if (!buf_append(d->to_upstream, bytes))
+        d->fault = FAULT_RESOURCES;
+}
+
+struct slice
+dialog_keep(struct dialog *d, struct slice bytes)
+{
+    struct slice copy = S("");
+
+    dialog_begin_attempt(d);
+    if (!arena_copy(d->arena, bytes, &copy))
+        d->fault = FAULT_RESOURCES;
+    return copy;
+}
+
+void
+dialog_learn(struct dialog *d, struct slice capabilities)
+{
+    struct capabilities *learnt = d->learnt;
+
+    if (learnt == NULL)
+        return;
+    /* Other sessions will say these bytes: no control byte but the newline
+     * between two of them, and no half capability at the end. */
+    for (size_t i = 0; i < capabilities.len; i++) {
+        char c = capabilities.ptr[i];
+        if (c != '\n' && has_control((struct slice){&c, 1}))
+            return;
+    }
+    size_t len = capabilities.len;
+    if (len > sizeof learnt->text) {
+        len = sizeof learnt->text;
+        while (len > 0 && capabilities.ptr[len] != ' ' &&
+               capabilities.ptr[len] != '\n')
+            len--;
+    }
+    if (len > 0)
+        memcpy(learnt->text, capabilities.ptr, len);
+    learnt->len = len;
+    learnt->known = true;
+}
+
+bool
+has_control(struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        unsigned char c = (unsigned char)bytes.ptr[i];
+        if (c < 0x20 || c == 0x7f)
+            return true;
+    }
+    return false;
+}

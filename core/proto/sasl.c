@@ -1,0 +1,237 @@
+#include "proto/sasl.h"
+
+#include "base/base64.h"
+#include "base/slice.h"
+#include "proto/dialog.h"
+
+#define DIGEST_LEN 32 /* hex digits of an MD5 */
+
+/* The longest thing that may come in: PLAIN with three full fields. */
+#define RESPONSE_MAX (3 * CREDENTIAL_MAX + 2)
+
+/* The prompts of nginx and everybody else, in base64. */
+#define USERNAME_PROMPT "VXNlcm5hbWU6"
+#define PASSWORD_PROMPT "UGFzc3dvcmQ6"
+
+static const char *const names[MECHANISM_COUNT] = {
+    [MECHANISM_NONE] = "NONE",
+    [MECHANISM_PLAIN] = "PLAIN",
+    [MECHANISM_LOGIN] = "LOGIN",
+    [MECHANISM_CRAM_MD5] = "CRAM-MD5",
+    [MECHANISM_APOP] = "APOP",
+    [MECHANISM_EXTERNAL] = "EXTERNAL",
+    [MECHANISM_OAUTHBEARER] = "OAUTHBEARER",
+    [MECHANISM_XOAUTH2] = "XOAUTH2",
+};
+
+/* What a client may name; the token mechanisms are not spoken. */
+static const enum mechanism spoken[] = {
+    MECHANISM_PLAIN,
+    MECHANISM_LOGIN,
+    MECHANISM_CRAM_MD5,
+    MECHANISM_EXTERNAL,
+};
+
+const char *
+mechanism_name(enum mechanism m)
+{
+    return m < MECHANISM_COUNT ? names[m] : "NONE";
+}
+
+bool
+mechanism_find(struct slice name, enum mechanism *m)
+{
+    for (size_t i = 0; i < sizeof spoken / sizeof spoken[0]; i++) {
+        if (slice_equal_nocase(name, slice_of(names[spoken[i]]))) {
+            *m = spoken[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+credential_is_sane(struct slice bytes)
+{
+    return bytes.len <= CREDENTIAL_MAX && !has_control(bytes);
+}
+
+bool
+digest_is_hex(struct slice digest)
+{
+    if (digest.len != DIGEST_LEN)
+        return false;
+    for (size_t i = 0; i < digest.len; i++) {
+        char c = ascii_lower(digest.ptr[i]);
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+    }
+    return true;
+}
+
+/* Decodes to the arena. */
+static bool
+decode(struct dialog *d, struct slice line, struct slice *decoded)
+{
+    if (line.len > base64_encoded_len(RESPONSE_MAX))
+        return false;
+
+    dialog_begin_attempt(d);
+    char *bytes = arena_alloc(d->arena, line.len / 4 * 3 + 1);
+    if (bytes == NULL) {
+        d->fault = FAULT_RESOURCES;
+        return false;
+    }
+    *decoded = (struct slice){bytes, 0};
+    return base64_decode(line, bytes, &decoded->len);
+}
+
+/* RFC 4616: [authzid] NUL authcid NUL passwd. */
+static enum sasl_step
+take_plain(struct dialog *d, struct slice response)
+{
+    struct slice rest = response;
+    size_t nuls = 0;
+
+    for (size_t i = 0; i < response.len; i++)
+        nuls += response.ptr[i] == '\0';
+    if (nuls != 2)
+        return SASL_BAD;
+
+    struct slice authzid = slice_cut(&rest, '\0');
+    struct slice user = slice_cut(&rest, '\0');
+    if (user.len == 0 || !credential_is_sane(user) ||
+        !credential_is_sane(authzid) || !credential_is_sane(rest))
+        return SASL_BAD;
+    d->credentials.authzid = authzid;
+    d->credentials.user = user;
+    d->credentials.password.bytes = rest;
+    return SASL_DONE;
+}
+
+static enum sasl_step
+take_login(struct dialog *d, struct slice response, struct slice *challenge)
+{
+    if (!credential_is_sane(response))
+        return SASL_BAD;
+    if (d->sasl.step > 0) {
+        d->credentials.password.bytes = response;
+        return SASL_DONE;
+    }
+    if (response.len == 0)
+        return SASL_BAD;
+    d->credentials.user = response;
+    *challenge = S(PASSWORD_PROMPT);
+    return SASL_CHALLENGE;
+}
+
+/* RFC 2195: the user, a space, the digest.  The user may contain spaces. */
+static enum sasl_step
+take_cram_md5(struct dialog *d, struct slice response)
+{
+    if (response.len < DIGEST_LEN + 2)
+        return SASL_BAD;
+
+    struct slice digest = slice_drop(response, response.len - DIGEST_LEN);
+    struct slice user = slice_take(response, response.len - DIGEST_LEN);
+    if (!slice_drop_suffix(&user, S(" ")) || !credential_is_sane(user) ||
+        !digest_is_hex(digest))
+        return SASL_BAD;
+    d->credentials.user = user;
+    d->credentials.response = digest;
+    return SASL_DONE;
+}
+
+static enum sasl_step
+take_external(struct dialog *d, struct slice response)
+{
+    if (!credential_is_sane(response))
+        return SASL_BAD;
+    d->credentials.user = response;
+    return SASL_DONE;
+}
+
+static enum sasl_step
+take(struct dialog *d, struct slice line, struct slice *challenge)
+{
+    struct slice response = S("");
+
+    if (!decode(d, line, &response))
+        return SASL_BAD;
+    if (d->sasl.mechanism == MECHANISM_PLAIN)
+        return take_plain(d, response);
+    if (d->sasl.mechanism == MECHANISM_LOGIN)
+        return take_login(d, response, challenge);
+    if (d->sasl.mechanism == MECHANISM_CRAM_MD5)
+        return take_cram_md5(d, response);
+    if (d->sasl.mechanism == MECHANISM_EXTERNAL)
+        return take_external(d, response);
+    return SASL_BAD;
+}
+
+static enum sasl_step
+finish(struct dialog *d, enum sasl_step step)
+{
+    if (step == SASL_CHALLENGE) {
+        d->sasl.step++;
+        return step;
+    }
+    d->sasl = (struct sasl){0};
+    if (step != SASL_DONE)
+        d->credentials = (struct credentials){0};
+    return step;
+}
+
+/* What the server says first when the client gave no initial response. */
+static enum sasl_step
+first_challenge(struct dialog *d, struct slice *challenge)
+{
+    if (d->sasl.mechanism == MECHANISM_LOGIN ||
+        d->sasl.mechanism == MECHANISM_EXTERNAL)
+        *challenge = S(USERNAME_PROMPT);
+    if (d->sasl.mechanism != MECHANISM_CRAM_MD5)
+        return SASL_CHALLENGE;
+
+    dialog_begin_attempt(d);
+    size_t len = base64_encoded_len(d->salt.len);
+    char *text = arena_alloc(d->arena, len + 1);
+    if (text == NULL) {
+        d->fault = FAULT_RESOURCES;
+        return SASL_BAD;
+    }
+    base64_encode(d->salt, text);
+    *challenge = (struct slice){text, len};
+    return SASL_CHALLENGE;
+}
+
+enum sasl_step
+sasl_begin(struct dialog *d, enum mechanism m, struct slice initial,
+           struct slice *challenge)
+{
+    *challenge = S("");
+    d->credentials = (struct credentials){.mechanism = m};
+    d->sasl = (struct sasl){.mechanism = m, .active = true};
+
+    if (initial.ptr == NULL) {
+        /* `step` counts the responses of the client, of which there was
+         * none yet. */
+        if (first_challenge(d, challenge) == SASL_CHALLENGE)
+            return SASL_CHALLENGE;
+        return finish(d, SASL_BAD);
+    }
+    /* The server speaks first in CRAM-MD5 (RFC 4422 3.3). */
+    if (m == MECHANISM_CRAM_MD5)
+        return finish(d, SASL_BAD);
+    if (slice_equal(initial, S("=")))
+        initial = S("");
+    return finish(d, take(d, initial, challenge));
+}
+
+enum sasl_step
+sasl_respond(struct dialog *d, struct slice line, struct slice *challenge)
+{
+    *challenge = S("");
+    if (slice_equal(line, S("*")))
+        return finish(d, SASL_CANCELLED);
+    return finish(d, take(d, line, challenge));
+}
