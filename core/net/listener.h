@@ -7,17 +7,19 @@
 #include <ev.h>
 
 struct listen_options {
-    int backlog;           /* 0: 511 */
-    bool reuse_port;       /* one socket a worker slot */
-    bool ipv6_only;        /* default true */
-    int keepalive_idle;    /* seconds; 0: system's, -1: keepalive off */
+    int backlog;        /* 0: 511 */
+    bool reuse_port;    /* one socket a worker slot */
+    bool joins;         /* our own sockets have the address: no probe */
+    bool ipv6_only;     /* default true */
+    int keepalive_idle; /* seconds; 0: system's, -1: keepalive off */
     int keepalive_interval, keepalive_count; /* 0: system's */
     int receive_buffer, send_buffer;         /* bytes; 0: system's */
-    int mode;              /* of a unix socket's file; 0: 0666 */
+    int mode; /* of a unix socket's file; 0: 0666 */
 };
 
 /* Binds and listens; -1 and `err` if it can't.  With `reuse_port` a probe bind
- * without it comes first, so that another program's port is "in use".  A unix
+ * without it comes first, so that another program's port is "in use"; the
+ * second and later sockets of an address are bound with `joins`.  A unix
  * socket file nobody listens on is replaced. TCP_NODELAY is set (inherited by
  * what is accepted). */
 int listener_bind(const struct addr *a, const struct listen_options *o,

@@ -1,0 +1,188 @@
+#include "net/addr.h"
+
+#include "base/slice.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PORT_MAX 65535
+
+/* The address's own view of its storage; memory is shared by the union. */
+static struct sockaddr_in *
+as_v4(struct addr *a)
+{
+    return (struct sockaddr_in *)(void *)&a->storage;
+}
+
+static struct sockaddr_in6 *
+as_v6(struct addr *a)
+{
+    return (struct sockaddr_in6 *)(void *)&a->storage;
+}
+
+static bool
+parse_port(struct slice text, uint16_t *port)
+{
+    if (text.len == 0 || text.len > 5)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    }
+    size_t value = slice_to_size(text);
+    if (value > PORT_MAX)
+        return false;
+    *port = (uint16_t)value;
+    return true;
+}
+
+bool
+addr_parse_ip(struct slice text, uint16_t port, struct addr *a)
+{
+    char copy[INET6_ADDRSTRLEN];
+
+    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+        text = slice_take(slice_drop(text, 1), text.len - 2);
+    if (text.len == 0 || text.len >= sizeof copy ||
+        slice_find(text, '\0') < text.len)
+        return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+
+    *a = (struct addr){0};
+    if (inet_pton(AF_INET, copy, &as_v4(a)->sin_addr) == 1) {
+        as_v4(a)->sin_family = AF_INET;
+        as_v4(a)->sin_port = htons(port);
+        a->len = sizeof(struct sockaddr_in);
+        return true;
+    }
+    if (inet_pton(AF_INET6, copy, &as_v6(a)->sin6_addr) == 1) {
+        as_v6(a)->sin6_family = AF_INET6;
+        as_v6(a)->sin6_port = htons(port);
+        a->len = sizeof(struct sockaddr_in6);
+        return true;
+    }
+    return false;
+}
+
+static bool
+parse_local(struct slice path, struct addr *a, struct error *err)
+{
+    *a = (struct addr){0};
+    if (path.len == 0 || path.ptr[0] != '/')
+        return error_set(err, "the path of a unix socket begins with \"/\"");
+    if (path.len >= sizeof a->local.sun_path)
+        return error_set(err, "the path of a unix socket has at most %zu bytes",
+                         sizeof a->local.sun_path - 1);
+    if (slice_find(path, '\0') < path.len)
+        return error_set(err, "the path of a unix socket holds a NUL");
+    a->local.sun_family = AF_UNIX;
+    memcpy(a->local.sun_path, path.ptr, path.len);
+    a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
+    return true;
+}
+
+/* Where the ":port" begins, or text.len: the last colon behind the brackets,
+ * and none in an IPv6 address without brackets. */
+static size_t
+find_port(struct slice text)
+{
+    if (text.len > 0 && text.ptr[0] == '[') {
+        size_t close = slice_find(text, ']');
+        size_t at = close + 1;
+        return at < text.len && text.ptr[at] == ':' ? at : text.len;
+    }
+    size_t first = slice_find(text, ':');
+    struct slice behind = slice_drop(text, first + 1);
+    return slice_find(behind, ':') < behind.len ? text.len : first;
+}
+
+bool
+addr_parse(struct slice text, uint16_t default_port, struct addr *a,
+           struct error *err)
+{
+    uint16_t port = default_port;
+
+    if (slice_has_prefix(text, S("unix:")))
+        return parse_local(slice_drop(text, 5), a, err);
+
+    size_t colon = find_port(text);
+    struct slice host = slice_take(text, colon);
+    if (colon < text.len && !parse_port(slice_drop(text, colon + 1), &port))
+        return error_set(err, "a port is a number from 0 to %d", PORT_MAX);
+    if (colon == text.len && default_port == 0)
+        return error_set(err, "the port is missing (as in \"127.0.0.1:143\")");
+    if (slice_equal(host, S("*")))
+        host = S("0.0.0.0");
+    if (!addr_parse_ip(host, port, a))
+        return error_set(err, "not an IP address (IPv4, or IPv6 in brackets)");
+    return true;
+}
+
+bool
+addr_is_local(const struct addr *a)
+{
+    return a->len > 0 && a->any.sa_family == AF_UNIX;
+}
+
+uint16_t
+addr_port(const struct addr *a)
+{
+    if (a->len == 0 || addr_is_local(a))
+        return 0;
+    /* The port is at the same place for both families. */
+    return ntohs(
+        ((const struct sockaddr_in *)(const void *)&a->storage)->sin_port);
+}
+
+const char *
+addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+    const void *start = &a->storage;
+
+    out[0] = '\0';
+    if (a->len == 0)
+        return out;
+    if (a->any.sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = start;
+        (void)inet_ntop(AF_INET6, &v6->sin6_addr, out, ADDR_TEXT_MAX);
+    } else if (a->any.sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = start;
+        (void)inet_ntop(AF_INET, &v4->sin_addr, out, ADDR_TEXT_MAX);
+    } else {
+        memcpy(out, "unix:", sizeof "unix:");
+    }
+    return out;
+}
+
+/* The kernel returns an unnamed peer as nothing but a family. */
+static const char *
+format_local(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    size_t len = a->len > head ? a->len - head : 0;
+
+    (void)snprintf(out, ADDR_TEXT_MAX, "unix:%.*s", (int)len,
+                   a->local.sun_path);
+    return out;
+}
+
+const char *
+addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+    char ip[ADDR_TEXT_MAX];
+
+    out[0] = '\0';
+    if (a->len == 0)
+        return out;
+    if (addr_is_local(a))
+        return format_local(a, out);
+
+    addr_format_ip(a, ip);
+    bool v6 = a->any.sa_family == AF_INET6;
+    (void)snprintf(out, ADDR_TEXT_MAX, v6 ? "[%.64s]:%u" : "%.64s:%u", ip,
+                   (unsigned)addr_port(a));
+    return out;
+}
