@@ -54,10 +54,12 @@ buf_consume(struct buf *b, size_t n)
 }
 
 void
-buf_wipe_consumed(struct buf *b)
+buf_discard(struct buf *b, size_t n)
 {
-    if (b->start > 0)
-        explicit_bzero(b->memory, b->start);
+    require(n <= buf_len(b));
+    if (n > 0)
+        explicit_bzero(b->memory + b->start, n);
+    b->start += n;
 }
 
 /* Moves the unread bytes to the front, and wipes where they came from. */

@@ -33,8 +33,9 @@ bool buf_is_empty(const struct buf *b);
 /* Bytes that can still be appended. */
 size_t buf_room(const struct buf *b);
 
-/* Drops `n` unread bytes from the front. */
+/* Drops `n` unread bytes from the front; `discard` also wipes them. */
 void buf_consume(struct buf *b, size_t n);
+void buf_discard(struct buf *b, size_t n);
 
 /* Appends; false (and nothing appended) if there is no room. */
 bool buf_append(struct buf *b, struct slice bytes) MUST_USE;
@@ -47,6 +48,3 @@ bool buf_vprintf(struct buf *b, const char *format, va_list arguments) MUST_USE
  * where and how much in `*room`; NULL when full.  Follow by buf_filled. */
 char *buf_reserve(struct buf *b, size_t want, size_t *room);
 void buf_filled(struct buf *b, size_t n);
-
-/* Wipes what was already consumed, such as a password. */
-void buf_wipe_consumed(struct buf *b);

@@ -17,6 +17,7 @@ enum reason {
     REASON_TLS_REQUIRED,
     REASON_UNAVAILABLE, /* temporary failure: not the client's fault */
     REASON_SERVER_BUG,  /* misconfiguration here; will not mend itself */
+    REASON_EARLY,       /* spoke before the SMTP greeting: last words */
     REASON_TOO_MANY,    /* attempts or errors used up: last words */
     REASON_TIMEOUT,     /* the login budget is over: last words */
     REASON_SHUTDOWN,    /* the gateway stops: last words */

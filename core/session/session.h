@@ -35,10 +35,10 @@ enum end {
 struct side {
     struct stream stream;
     ev_io watcher;
-    bool readable; /* facts recorded by the io callback */
+    bool readable; /* SPLICE: facts recorded by the io callback */
     bool writable;
-    bool eof;      /* the peer will send no more */
-    bool broken;   /* reading or writing failed: the connection is lost */
+    bool eof;    /* the peer will send no more */
+    bool broken; /* reading or writing failed: the connection is lost */
 };
 
 /* What outlives the arena: for the log line, `spliced` and `closed`. */
@@ -64,22 +64,28 @@ struct login_state {
     struct target target;    /* the upstream being tried */
     struct target fallback;  /* tried after it */
     struct dial *dial;
-    struct dns_query *reverse;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
+    enum end failed;         /* why the last upstream failed */
     struct slice failure;    /* connect_failed: what happened, in words */
+    struct dns_query *reverse;
+    struct addr server_addr; /* see session_server_addr */
     struct slice client_host; /* verified reverse name, or nginx's
                                  "[UNAVAILABLE]", "[TEMPUNAVAIL]" */
     unsigned upstream_attempt; /* 1, 2, ... of this login */
     unsigned waits;          /* WAIT rounds of this login */
-    bool delay_over;         /* the verdict's delay has passed */
-    bool asked_upstream_auth;
+    bool delaying;           /* the deadline is the verdict's delay ... */
+    bool delay_over;         /* ... and that has passed */
+    bool greeted;            /* the greeting is written */
+    bool resolved;           /* the reverse name is known, or not wanted */
+    bool connect_asked;      /* the `connect` hook has answered */
 };
 
 struct sessions;
 
 struct session {
     struct list link;        /* in sessions->live or the graveyard */
+    struct list turn;        /* in sessions->runnable, or in no list */
     struct sessions *home;
     struct config *config;   /* a reference */
     const struct listener_config *listener; /* in `config` */
@@ -91,9 +97,10 @@ struct session {
     ev_tstamp began;         /* accept, loop time */
     ev_tstamp login_by;      /* end of the whole budget before login */
     ev_tstamp last_byte;     /* SPLICE: for the idle timer */
-    struct addr client_addr, server_addr; /* of the client connection */
+    struct addr client_addr; /* as it connected */
     char id[27];             /* ULID */
-    float times[3];          /* seconds: until login known, decided, spliced */
+    float spent[PHASE_COUNT]; /* seconds in each phase so far */
+    ev_tstamp entered;       /* the running phase */
     enum phase phase;
     enum end end;            /* why it is closing; first reason wins */
     enum phase end_phase;    /* where that was */
@@ -101,7 +108,8 @@ struct session {
     unsigned generation;     /* of the policies that decided last */
     void *call;              /* the policy layer's running hook, or NULL */
     bool deadline_passed;    /* fact recorded by the timer */
-    bool dead;
+    bool stopped; /* the worker ends now: close without waiting */
+    bool dead;    /* freed when the loop has finished this round */
 };
 
 /* Acts on whatever has happened to `s`.  Events only record facts on the
@@ -117,5 +125,48 @@ const char *end_name(enum end e);
 /* Seconds left of the running phase's deadline. */
 double session_time_left(const struct session *s);
 
-/* Replaces a record's text ("" for none). */
-void record_set(char **field, struct slice text);
+/* The address the client connected to; asks the kernel once.  Only before
+ * SPLICE. */
+const struct addr *session_server_addr(struct session *s);
+
+/* --- for the phases --- */
+
+/* Asks `hook` and returns PHASE_POLICY, where its verdict is waited for. */
+enum phase session_ask(struct session *s, enum hook hook);
+
+/* (Re)arms the one deadline for the running phase. */
+void session_arm(struct session *s);
+
+/* Writes what is pending for the client; true when nothing is left. */
+bool session_flush_client(struct session *s);
+
+/* Tells the client goodbye for `reason` (no more than once) and ends. */
+enum phase session_say_bye(struct session *s, enum reason reason,
+                           enum end why);
+
+/* The client can't be served any more: it broke the connection, or half-closed
+ * it with nothing left to ask. */
+bool session_client_left(const struct session *s);
+
+/* What the verdict of each hook leads to (answers.c). */
+enum phase session_answer(struct session *s);
+
+/* Tells the client that its login was refused, as login->verdict says. */
+enum phase session_refuse(struct session *s, enum stage stage);
+
+/* The upstream being tried is lost for `why`: the next one, or a refusal. */
+enum phase session_upstream_failed(struct session *s, enum end why,
+                                   struct slice text);
+
+/* Dials login->target; the CONNECT phase. */
+enum phase session_connect(struct session *s);
+
+/* The phases, one file each: phase_<name>.c.  A step handles all it can and
+ * returns the phase it leads to, or its own to wait.  `begin` runs once on
+ * entering. */
+#define PHASE(id, name, next) enum phase phase_##name(struct session *s);
+#include "session/phases.def"
+#undef PHASE
+void phase_splice_begin(struct session *s);
+void phase_login_begin(struct session *s);
+void phase_close_begin(struct session *s);

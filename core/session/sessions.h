@@ -3,6 +3,12 @@
 
 #include "session/session.h"
 
+struct learnt {
+    struct learnt *next;
+    char *listener; /* its name */
+    struct capabilities capabilities;
+};
+
 struct sessions {
     struct ev_loop *loop;
     struct dns *dns;
@@ -10,10 +16,12 @@ struct sessions {
     struct splice_pool *pool;
     struct list live, graveyard;
     struct list runnable;       /* SPLICE_MORE: another turn when idle */
+    struct ev_prepare bury;     /* empties the graveyard */
+    struct ev_idle turns;       /* serves `runnable` */
+    struct ev_timer sweep;      /* looks for clients gone while not read */
     size_t count;
     size_t count_max;
-    struct capabilities *learnt; /* one a listener index */
-    size_t learnt_count;
+    struct learnt *learnt;      /* one a listener */
     bool draining;              /* no new logins; goodbye at a boundary */
     void (*emptied)(void *arg); /* draining, and the last one is buried */
     void *emptied_arg;
@@ -34,3 +42,10 @@ void sessions_accept(struct sessions *all, struct config *config,
 void sessions_drain(struct sessions *all, void (*emptied)(void *arg),
                     void *arg);
 void sessions_end_all(struct sessions *all);
+
+/* For session.c: to the graveyard, freed when the loop turns. */
+void sessions_bury(struct session *s);
+/* For phase_splice.c: another turn once other events were served. */
+void sessions_again(struct session *s);
+/* For side.c: the client of `s` is not being read; watch for its departure. */
+void sessions_sweep(struct sessions *all);

@@ -1,0 +1,230 @@
+/* answers.c -- where the verdict of each hook leads. */
+#include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "session/record.h"
+#include "session/session.h"
+
+#define WAITS_MAX 5
+
+static bool
+is_refusal(const struct verdict *v)
+{
+    return v->kind == VERDICT_REJECT || v->kind == VERDICT_TEMPFAIL;
+}
+
+/* A failure that no policy has put into words. */
+static enum phase
+fail(struct session *s, enum stage stage, struct slice why)
+{
+    s->login->verdict = (struct verdict){
+        .kind = VERDICT_TEMPFAIL,
+        .refusal.reason = REASON_UNAVAILABLE,
+        .log = why,
+    };
+    return session_refuse(s, stage);
+}
+
+static enum stage
+attempt_stage(const struct session *s)
+{
+    return s->login->dialog.envelope.rcpt.len > 0 ? STAGE_RCPT : STAGE_LOGIN;
+}
+
+/* `connect`, `secured`: the whole connection is let in or not. */
+static enum phase
+answer_connect(struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+
+    s->login->connect_asked = true;
+    if (!is_refusal(v))
+        return s->login->greeted ? PHASE_COMMAND : PHASE_GREET;
+    (void)session_refuse(s, STAGE_CONNECT);
+    return session_end(s, v->kind == VERDICT_REJECT ? END_REFUSED
+                                                    : END_POLICY_FAILED);
+}
+
+/* `helo`, `mail`: one command is answered. */
+static enum phase
+answer_command(struct session *s)
+{
+    if (is_refusal(&s->login->verdict))
+        return session_refuse(s, STAGE_COMMAND);
+    s->listener->proto->say(&s->login->dialog, SAY_PROCEED);
+    return PHASE_COMMAND;
+}
+
+/* Takes over what an accept says about the user and the upstream. */
+static bool
+take_accept(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct dialog *d = &login->dialog;
+    const struct verdict *v = &login->verdict;
+
+    if (v->user.ptr != NULL) {
+        if (has_control(v->user))
+            return false;
+        d->credentials.user = v->user;
+        record_set(&s->record.user, v->user);
+    }
+    record_set(&s->record.policy, v->policy);
+    login->target = v->target.host.len > 0 ? v->target : s->listener->upstream;
+    login->fallback = (struct target){0};
+    d->login = (struct login){
+        .user = d->credentials.user,
+        .password = d->credentials.password,
+        .xclient = s->listener->settings.xclient,
+    };
+    if (v->has_login)
+        d->login = v->login;
+    return true;
+}
+
+static enum phase
+answer_auth(struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    enum stage stage = attempt_stage(s);
+
+    if (is_refusal(v))
+        return session_refuse(s, stage);
+    if (v->kind == VERDICT_WAIT) {
+        if (++s->login->waits > WAITS_MAX)
+            return fail(s, stage, S("the policy said wait too often"));
+        return session_ask(s, s->login->hook);
+    }
+    if (v->kind != VERDICT_ACCEPT)
+        return fail(s, stage, S("no policy decided"));
+    if (session_client_left(s))
+        return session_end(s, END_CLIENT_CLOSED);
+    if (!take_accept(s))
+        return fail(s, stage, S("the policy's user name has control bytes"));
+    return session_ask(s, HOOK_ROUTE);
+}
+
+static enum phase
+answer_route(struct session *s)
+{
+    struct login_state *login = s->login;
+    const struct verdict *v = &login->verdict;
+
+    if (is_refusal(v))
+        return session_refuse(s, attempt_stage(s));
+    if (v->kind == VERDICT_TO) {
+        login->target = v->target;
+        login->fallback = v->fallback;
+    }
+    if (session_client_left(s))
+        return session_end(s, END_CLIENT_CLOSED);
+    if (login->target.host.len == 0)
+        return fail(s, attempt_stage(s), S("no policy named an upstream"));
+    return session_connect(s);
+}
+
+/* The next upstream after a failed one: what the hook said, or the fallback.
+ * Without any the client hears of it, and the session ends. */
+static enum phase
+answer_connect_failed(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct verdict *v = &login->verdict;
+    bool may_retry =
+        login->upstream_attempt < s->listener->limits.upstream_attempts;
+
+    if (session_client_left(s))
+        return session_end(s, END_CLIENT_CLOSED);
+    if (v->kind == VERDICT_RETRY && may_retry) {
+        if (v->target.host.len > 0)
+            login->target = v->target;
+        return session_connect(s);
+    }
+    if (v->kind == VERDICT_NONE && may_retry &&
+        login->fallback.host.len > 0) {
+        login->target = login->fallback;
+        login->fallback = (struct target){0};
+        return session_connect(s);
+    }
+    if (!is_refusal(v))
+        *v = (struct verdict){.kind = VERDICT_TEMPFAIL,
+                              .refusal.reason = REASON_UNAVAILABLE,
+                              .policy = slice_of(s->record.policy),
+                              .log = login->failure};
+    (void)session_refuse(s, attempt_stage(s));
+    return session_end(s, login->failed);
+}
+
+static enum phase
+answer_upstream_auth(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct verdict *v = &login->verdict;
+
+    if (is_refusal(v))
+        return session_refuse(s, attempt_stage(s));
+    if (v->kind == VERDICT_LOGIN)
+        login->dialog.login = v->login;
+    return PHASE_LOGIN;
+}
+
+/* The upstream's own "no", reworded by a policy or told as it is mapped. */
+static enum phase
+answer_upstream_refused(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct verdict *v = &login->verdict;
+    const struct reply *reply = &login->dialog.reply;
+
+    if (v->kind == VERDICT_RETRY &&
+        login->upstream_attempt < s->listener->limits.upstream_attempts) {
+        if (v->target.host.len > 0)
+            login->target = v->target;
+        return session_connect(s);
+    }
+    if (!is_refusal(v)) {
+        bool verbatim = s->listener->settings.pass_error_message ||
+                        login->dialog.login.passthrough_reply;
+        *v = (struct verdict){
+            .kind = reply->reason == REASON_UNAVAILABLE ? VERDICT_TEMPFAIL
+                                                        : VERDICT_REJECT,
+            .refusal.reason = reply->reason,
+            .policy = slice_of(s->record.policy),
+            .log = reply->text};
+        if (verbatim)
+            v->refusal.verbatim = reply->text;
+    }
+    enum phase next = session_refuse(s, attempt_stage(s));
+    if (next == PHASE_CLOSE && s->end == END_REFUSED)
+        s->end = END_UPSTREAM_REFUSED;
+    return next;
+}
+
+enum phase
+session_answer(struct session *s)
+{
+    switch (s->login->hook) {
+    case HOOK_CONNECT:
+    case HOOK_SECURED:
+        return answer_connect(s);
+    case HOOK_HELO:
+    case HOOK_MAIL:
+        return answer_command(s);
+    case HOOK_AUTH:
+    case HOOK_RCPT:
+        return answer_auth(s);
+    case HOOK_ROUTE:
+        return answer_route(s);
+    case HOOK_CONNECT_FAILED:
+        return answer_connect_failed(s);
+    case HOOK_UPSTREAM_AUTH:
+        return answer_upstream_auth(s);
+    case HOOK_UPSTREAM_REFUSED:
+        return answer_upstream_refused(s);
+    case HOOK_SPLICED:
+    case HOOK_CLOSED:
+    case HOOK_COUNT:
+        break;
+    }
+    unreachable();
+}

@@ -1,0 +1,78 @@
+#include "session/login_state.h"
+
+#include "base/random.h"
+#include "base/slice.h"
+#include "session/sessions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARENA_MAX    ((size_t)64 * 1024)
+#define ANSWER_MAX   ((size_t)16 * 1024) /* what waits for a slow client */
+#define CLIENT_MIN   ((size_t)4096)
+#define UPSTREAM_MAX ((size_t)8 * 1024)
+
+static size_t
+at_least(size_t n, size_t floor)
+{
+    return n > floor ? n : floor;
+}
+
+void
+login_state_salt(struct session *s)
+{
+    struct dialog *d = &s->login->dialog;
+    struct slice name = s->listener->settings.server_name;
+    uint64_t bits[2];
+    char text[2 * 20 + 4 + 256];
+
+    random_bytes(bits, sizeof bits);
+    int len = snprintf(text, sizeof text, "<%" PRIu64 ".%" PRIu64 "@%.*s>",
+                       bits[0], bits[1], (int)(name.len < 255 ? name.len : 255),
+                       name.ptr);
+    d->salt = dialog_keep(d, (struct slice){text, (size_t)len});
+}
+
+struct login_state *
+login_state_new(struct session *s, struct capabilities *learnt)
+{
+    const struct proto_settings *settings = &s->listener->settings;
+    struct login_state *login = xcalloc(1, sizeof *login);
+
+    s->login = login;
+    arena_init(&login->arena, ARENA_MAX);
+    buf_init(&login->from_client, at_least(settings->command_max, CLIENT_MIN));
+    buf_init(&login->to_client, ANSWER_MAX + settings->reply_max);
+    buf_init(&login->from_upstream,
+             at_least(settings->reply_max, CLIENT_MIN));
+    buf_init(&login->to_upstream, UPSTREAM_MAX + 2 * settings->command_max);
+    login->dialog = (struct dialog){
+        .proto = s->listener->proto,
+        .settings = settings,
+        .arena = &login->arena,
+        .to_client = &login->to_client,
+        .to_upstream = &login->to_upstream,
+        .learnt = learnt,
+        .mechanisms = settings->mechanisms,
+    };
+    login_state_salt(s);
+    dialog_init(&login->dialog);
+    return login;
+}
+
+void
+login_state_free(struct login_state *login)
+{
+    if (login == NULL)
+        return;
+    dial_cancel(login->dial);
+    dns_cancel(login->reverse);
+    buf_deinit(&login->from_client);
+    buf_deinit(&login->to_client);
+    buf_deinit(&login->from_upstream);
+    buf_deinit(&login->to_upstream);
+    arena_wipe(&login->arena);
+    explicit_bzero(login, sizeof *login);
+    free(login);
+}

@@ -1,0 +1,89 @@
+/* phase_policy.c -- a Lua hook is thinking; the client waits. */
+#include "base/log.h"
+#include "base/slice.h"
+#include "session/login_state.h"
+#include "session/record.h"
+#include "session/session.h"
+
+/* What a refused attempt leaves behind must not reach the next. */
+static void
+forget_attempt(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    dialog_forget(&login->dialog);
+    login->verdict = (struct verdict){.kind = VERDICT_NONE};
+    login->target = login->fallback = (struct target){0};
+    login->failure = (struct slice){0};
+    /* APOP's salt is in the greeting and stays; CRAM-MD5's is used once. */
+    if (!dialog_offers(&login->dialog, MECHANISM_APOP) &&
+        dialog_offers(&login->dialog, MECHANISM_CRAM_MD5))
+        login_state_salt(s);
+}
+
+static void
+log_refusal(struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    char text[512];
+
+    if (v->log.len == 0)
+        return;
+    record_set(&s->record.log, v->log);
+    log_write(v->kind == VERDICT_TEMPFAIL ? LOG_WARN : LOG_INFO,
+              "session %s: %s: %s", s->id, hook_name(s->login->hook),
+              log_escape(v->log, text, sizeof text));
+}
+
+enum phase
+session_refuse(struct session *s, enum stage stage)
+{
+    const struct verdict *v = &s->login->verdict;
+    struct dialog *d = &s->login->dialog;
+    const struct limits *limits = &s->listener->limits;
+
+    log_refusal(s);
+    record_set(&s->record.policy, v->policy);
+    d->refusal = v->refusal;
+    d->refusal.stage = stage;
+    d->proto->say(d, SAY_REFUSAL);
+    if (v->close || s->listener->refusal_closes)
+        return session_end(s, END_REFUSED);
+    bool is_attempt = stage == STAGE_LOGIN || stage == STAGE_RCPT;
+    if (is_attempt && s->attempts >= limits->attempts)
+        return session_say_bye(s, REASON_TOO_MANY, END_TOO_MANY_ATTEMPTS);
+    forget_attempt(s);
+    return PHASE_COMMAND;
+}
+
+/* The pause before a refusal, or of a WAIT. */
+static bool
+is_pausing(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    if (login->verdict.delay <= 0 || login->delay_over)
+        return false;
+    if (!login->delaying) {
+        login->delaying = true;
+        session_arm(s);
+        return true;
+    }
+    if (!s->deadline_passed)
+        return true;
+    login->delaying = false;
+    login->delay_over = true;
+    return false;
+}
+
+enum phase
+phase_policy(struct session *s)
+{
+    for (;;) {
+        if (s->login->verdict.kind == VERDICT_PENDING || is_pausing(s))
+            return PHASE_POLICY;
+        enum phase next = session_answer(s);
+        if (next != PHASE_POLICY)
+            return next;
+    }
+}

@@ -1,0 +1,265 @@
+/* session.c -- the state machine: the only writer of `phase`. */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "session/sessions.h"
+#include "session/side.h"
+
+#include <sys/socket.h>
+
+#define TO(id) (1u << PHASE_##id)
+
+static const struct {
+    const char *name;
+    unsigned may_follow; /* set of TO() bits */
+    enum phase (*step)(struct session *s);
+} phases[PHASE_COUNT] = {
+#define PHASE(id, name, next)                                                  \
+    [PHASE_##id] = {#name, (next) | TO(CLOSE), phase_##name},
+#include "session/phases.def"
+#undef PHASE
+};
+
+static const char *const end_names[END_COUNT] = {
+#define END(id, clean, name, text) [END_##id] = (name),
+#include "session/ends.def"
+#undef END
+};
+
+const char *
+phase_name(enum phase p)
+{
+    return phases[p].name;
+}
+
+const char *
+end_name(enum end e)
+{
+    return end_names[e];
+}
+
+/* Seconds that the running phase may take. */
+static double
+phase_limit(const struct session *s)
+{
+    const struct limits *limits = &s->listener->limits;
+
+    switch (s->phase) {
+    case PHASE_HANDSHAKE:
+    case PHASE_COMMAND:
+        return limits->login_timeout;
+    case PHASE_GREET:
+        return s->login->greeted
+                   ? limits->login_timeout
+                   : s->entered + s->listener->greeting_delay -
+                         ev_now(s->home->loop);
+    case PHASE_POLICY: /* the policy layer keeps its own time */
+        return s->login->delaying ? s->login->verdict.delay
+                                  : limits->hook_timeout + 2;
+    case PHASE_CONNECT: /* and so does a dial */
+        return s->login->target.connect_timeout + 1;
+    case PHASE_LOGIN:
+        return limits->upstream_timeout;
+    case PHASE_SPLICE:
+        return limits->idle_timeout;
+    case PHASE_CLOSE:
+        return limits->close_timeout;
+    case PHASE_COUNT:
+        break;
+    }
+    unreachable();
+}
+
+/* Until CONNECT no phase goes past the budget that began at accept. */
+void
+session_arm(struct session *s)
+{
+    double limit = phase_limit(s);
+    double left = s->login_by - ev_now(s->home->loop);
+
+    if (s->phase < PHASE_CONNECT && left < limit)
+        limit = left;
+    s->deadline_passed = false;
+    s->deadline.repeat = limit > 0.001 ? limit : 0.001;
+    ev_timer_again(s->home->loop, &s->deadline);
+}
+
+double
+session_time_left(const struct session *s)
+{
+    return ev_timer_remaining(s->home->loop, (ev_timer *)&s->deadline);
+}
+
+static void
+begin(struct session *s)
+{
+    if (s->phase == PHASE_LOGIN)
+        phase_login_begin(s);
+    else if (s->phase == PHASE_SPLICE)
+        phase_splice_begin(s);
+    else if (s->phase == PHASE_CLOSE)
+        phase_close_begin(s);
+}
+
+static void
+enter(struct session *s, enum phase next)
+{
+    ev_tstamp now = ev_now(s->home->loop);
+
+    require(phases[s->phase].may_follow & (1u << next));
+    log_debug("session %s: %s -> %s", s->id, phases[s->phase].name,
+              phases[next].name);
+    s->spent[s->phase] += (float)(now - s->entered);
+    s->entered = now;
+    if (next == PHASE_CLOSE)
+        s->end_phase = s->phase;
+    s->phase = next;
+    session_arm(s);
+    begin(s);
+}
+
+/* A passed deadline of a phase that does not look at it itself. */
+static enum phase
+time_out(struct session *s)
+{
+    switch (s->phase) {
+    case PHASE_HANDSHAKE:
+    case PHASE_GREET:
+    case PHASE_COMMAND:
+    case PHASE_POLICY:
+        return session_say_bye(s, REASON_TIMEOUT, END_TIMEOUT);
+    case PHASE_CONNECT:
+    case PHASE_LOGIN:
+        return session_upstream_failed(s, END_UPSTREAM_TIMEOUT,
+                                       S("the upstream took too long"));
+    case PHASE_SPLICE:
+    case PHASE_CLOSE:
+        break;
+    case PHASE_COUNT:
+        break;
+    }
+    return s->phase;
+}
+
+/* The deadline is a pause that was meant: its phase goes on after it. */
+static bool
+is_pausing(const struct session *s)
+{
+    if (ev_now(s->home->loop) >= s->login_by)
+        return false;
+    return (s->phase == PHASE_POLICY && s->login->delaying) ||
+           (s->phase == PHASE_GREET && !s->login->greeted);
+}
+
+static enum phase
+step(struct session *s)
+{
+    if (s->stopped && s->phase != PHASE_CLOSE)
+        return session_end(s, END_SHUTDOWN);
+    if (s->phase == PHASE_CLOSE || s->phase == PHASE_SPLICE)
+        return phases[s->phase].step(s);
+    if (s->client.broken)
+        return session_end(s, END_CLIENT_GONE);
+    if (s->deadline_passed && !is_pausing(s))
+        return time_out(s);
+    return phases[s->phase].step(s);
+}
+
+/* Writes what the steps left to say; true if that broke the client's
+ * connection, which is a fact to act on. */
+static bool
+flush(struct session *s)
+{
+    bool was_broken = s->client.broken;
+
+    if (s->login == NULL)
+        return false;
+    (void)side_flush(&s->client, &s->login->to_client);
+    if (stream_is_open(&s->upstream.stream))
+        (void)side_flush(&s->upstream, &s->login->to_upstream);
+    return s->client.broken && !was_broken;
+}
+
+void
+session_run(struct session *s)
+{
+    if (s->dead)
+        return;
+    do {
+        for (enum phase next; (next = step(s)) != s->phase;)
+            enter(s, next);
+    } while (flush(s));
+    if (s->dead)
+        sessions_bury(s);
+    else
+        session_watch(s);
+}
+
+enum phase
+session_end(struct session *s, enum end why)
+{
+    if (s->end == END_NONE)
+        s->end = why;
+    return PHASE_CLOSE;
+}
+
+bool
+session_flush_client(struct session *s)
+{
+    return side_flush(&s->client, &s->login->to_client);
+}
+
+enum phase
+session_say_bye(struct session *s, enum reason reason, enum end why)
+{
+    struct dialog *d = &s->login->dialog;
+
+    if (s->end == END_NONE) {
+        d->refusal = (struct refusal){.reason = reason,
+                                      .stage = s->login->greeted
+                                                   ? STAGE_COMMAND
+                                                   : STAGE_CONNECT};
+        s->listener->proto->say(d, SAY_BYE);
+    }
+    return session_end(s, why);
+}
+
+bool
+session_client_left(const struct session *s)
+{
+    return s->client.broken ||
+           (s->client.eof && buf_is_empty(&s->login->from_client));
+}
+
+enum phase
+session_ask(struct session *s, enum hook hook)
+{
+    struct policy *policy = s->home->policy;
+    struct login_state *login = s->login;
+
+    login->hook = hook;
+    login->verdict = (struct verdict){.kind = VERDICT_PENDING};
+    login->delaying = login->delay_over = false;
+    if (s->phase == PHASE_POLICY)
+        session_arm(s);
+    if (policy->ops->has(policy, s->listener, hook))
+        policy->ops->ask(policy, s, hook);
+    else
+        login->verdict.kind = VERDICT_NONE;
+    return PHASE_POLICY;
+}
+
+const struct addr *
+session_server_addr(struct session *s)
+{
+    struct addr *a = &s->login->server_addr;
+
+    if (a->len == 0) {
+        a->len = sizeof a->storage;
+        if (getsockname(s->client.stream.fd, &a->any, &a->len) != 0)
+            *a = (struct addr){0};
+    }
+    return a;
+}

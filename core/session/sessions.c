@@ -1,0 +1,242 @@
+#include "session/sessions.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "session/access_log.h"
+#include "session/id.h"
+#include "session/login_state.h"
+#include "session/record.h"
+#include "session/side.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define SWEEP_SECONDS 2.0
+#define PIPES_MAX     64
+
+static void
+free_session(struct session *s)
+{
+    struct sessions *all = s->home;
+
+    list_remove(&s->link);
+    record_deinit(&s->record);
+    config_unref(s->config);
+    free(s);
+    all->count--;
+}
+
+static void
+on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    struct sessions *all = container_of(w, struct sessions, bury);
+
+    (void)loop, (void)events;
+    while (!list_is_empty(&all->graveyard))
+        free_session(
+            container_of(all->graveyard.next, struct session, link));
+    ev_prepare_stop(all->loop, w);
+    if (all->draining && all->count == 0 && all->emptied != NULL)
+        all->emptied(all->emptied_arg);
+}
+
+void
+sessions_bury(struct session *s)
+{
+    struct sessions *all = s->home;
+
+    ev_timer_stop(all->loop, &s->deadline);
+    list_remove(&s->turn);
+    all->policy->ops->forget(all->policy, s);
+    list_remove(&s->link);
+    list_append(&all->graveyard, &s->link);
+    ev_prepare_start(all->loop, &all->bury);
+}
+
+/* One turn for each that waited when this round began. */
+static void
+on_idle(struct ev_loop *loop, ev_idle *w, int events)
+{
+    struct sessions *all = container_of(w, struct sessions, turns);
+    struct list round;
+
+    (void)loop, (void)events;
+    list_init(&round);
+    while (!list_is_empty(&all->runnable)) {
+        struct list *item = all->runnable.next;
+        list_remove(item);
+        list_append(&round, item);
+    }
+    while (!list_is_empty(&round)) {
+        struct session *s = container_of(round.next, struct session, turn);
+        list_remove(&s->turn);
+        session_run(s);
+    }
+    if (list_is_empty(&all->runnable))
+        ev_idle_stop(all->loop, w);
+}
+
+void
+sessions_again(struct session *s)
+{
+    struct sessions *all = s->home;
+
+    list_remove(&s->turn);
+    list_append(&all->runnable, &s->turn);
+    if (!ev_is_active(&all->turns))
+        ev_idle_start(all->loop, &all->turns);
+}
+
+/* A client that is not read has left if poll(2) says so. */
+static bool
+has_departed(const struct session *s)
+{
+    struct pollfd p = {.fd = s->client.stream.fd, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) > 0 &&
+           (p.revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
+}
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sessions *all = container_of(w, struct sessions, sweep);
+    bool more = false;
+
+    (void)events;
+    for (struct list *l = all->live.next, *next; l != &all->live; l = next) {
+        struct session *s = container_of(l, struct session, link);
+        next = l->next;
+        if (s->login == NULL || ev_is_active(&s->client.watcher))
+            continue;
+        more = true;
+        if (!has_departed(s))
+            continue;
+        s->client.broken = true;
+        session_run(s);
+    }
+    if (!more)
+        ev_timer_stop(loop, w);
+}
+
+void
+sessions_sweep(struct sessions *all)
+{
+    if (!ev_is_active(&all->sweep))
+        ev_timer_again(all->loop, &all->sweep);
+}
+
+struct sessions *
+sessions_new(struct ev_loop *loop, struct dns *dns, struct policy *policy,
+             size_t count_max)
+{
+    struct sessions *all = xcalloc(1, sizeof *all);
+
+    *all = (struct sessions){
+        .loop = loop, .dns = dns, .policy = policy, .count_max = count_max};
+    all->pool = splice_pool_new(PIPES_MAX);
+    list_init(&all->live);
+    list_init(&all->graveyard);
+    list_init(&all->runnable);
+    ev_prepare_init(&all->bury, on_prepare);
+    ev_idle_init(&all->turns, on_idle);
+    ev_timer_init(&all->sweep, on_sweep, 0., SWEEP_SECONDS);
+    return all;
+}
+
+void
+sessions_free(struct sessions *all)
+{
+    if (all == NULL)
+        return;
+    all->draining = false;
+    sessions_end_all(all);
+    on_prepare(all->loop, &all->bury, 0);
+    require(all->count == 0);
+    ev_idle_stop(all->loop, &all->turns);
+    ev_timer_stop(all->loop, &all->sweep);
+    splice_pool_free(all->pool);
+    while (all->learnt != NULL) {
+        struct learnt *l = all->learnt;
+        all->learnt = l->next;
+        free(l->listener);
+        free(l);
+    }
+    free(all);
+}
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct session *s = container_of(w, struct session, deadline);
+
+    (void)loop, (void)events;
+    s->deadline_passed = true;
+    session_run(s);
+}
+
+/* What this listener's upstreams were last seen to offer; kept by name, so
+ * that it outlives a configuration. */
+static struct capabilities *
+learnt_by(struct sessions *all, struct slice name)
+{
+    for (struct learnt *l = all->learnt; l != NULL; l = l->next) {
+        if (slice_equal(slice_of(l->listener), name))
+            return &l->capabilities;
+    }
+    struct learnt *fresh = xcalloc(1, sizeof *fresh);
+    fresh->listener = xstrndup(name.ptr, name.len);
+    fresh->next = all->learnt;
+    all->learnt = fresh;
+    return &fresh->capabilities;
+}
+
+void
+sessions_accept(struct sessions *all, struct config *config,
+                const struct listener_config *listener, int fd,
+                const struct addr *client)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+
+    s->home = all;
+    s->config = config_ref(config);
+    s->listener = listener;
+    s->client_addr = *client;
+    s->began = s->entered = ev_now(all->loop);
+    s->login_by = s->began + listener->limits.login_timeout;
+    s->upstream.stream.fd = -1;
+    id_make(s->id);
+    record_init(&s->record);
+    list_init(&s->turn);
+    list_append(&all->live, &s->link);
+    all->count++;
+    ev_init(&s->deadline, on_deadline);
+    session_client_open(s, fd);
+    s->login = login_state_new(s, learnt_by(all, listener->name));
+    session_arm(s);
+    session_run(s);
+}
+
+void
+sessions_drain(struct sessions *all, void (*emptied)(void *arg), void *arg)
+{
+    all->draining = true;
+    all->emptied = emptied;
+    all->emptied_arg = arg;
+    for (struct list *l = all->live.next, *next; l != &all->live; l = next) {
+        next = l->next;
+        session_run(container_of(l, struct session, link));
+    }
+    ev_prepare_start(all->loop, &all->bury);
+}
+
+void
+sessions_end_all(struct sessions *all)
+{
+    while (!list_is_empty(&all->live)) {
+        struct session *s =
+            container_of(all->live.next, struct session, link);
+        s->stopped = true;
+        session_run(s);
+    }
+}
