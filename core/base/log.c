@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/check.h"
+#include "base/slice.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,8 +103,16 @@ utf8_len(const unsigned char *s, size_t left)
     return len;
 }
 
-const char *
-log_escape(struct slice bytes, char *out, size_t size)
+/* One byte that may not stand as it is; at most 6 bytes and a NUL. */
+static size_t
+write_escaped(char *out, unsigned char byte, bool json)
+{
+    return (size_t)snprintf(out, 7, json ? "\\u%04x" : "\\x%02x", byte);
+}
+
+/* Copies what is plain or UTF-8 and escapes the rest. */
+static const char *
+escape(struct slice bytes, bool json, char *out, size_t size)
 {
     const unsigned char *in = (const unsigned char *)bytes.ptr;
     size_t used = 0;
@@ -112,38 +121,27 @@ log_escape(struct slice bytes, char *out, size_t size)
         bool plain = in[i] >= 0x20 && in[i] < 0x7f && in[i] != '"' &&
                      in[i] != '\\';
         size_t len = plain ? 1 : utf8_len(in + i, bytes.len - i);
-        size_t need = len > 0 ? len : 4;
-        if (used + need >= size)
+        if (used + 6 >= size)
             break;
         if (len > 0)
             memcpy(out + used, in + i, len);
-        else
-            (void)snprintf(out + used, size - used, "\\x%02x", in[i]);
-        used += need;
+        used += len > 0 ? len : write_escaped(out + used, in[i], json);
         i += len > 0 ? len : 1;
     }
     out[used] = '\0';
     return out;
 }
 
-/* Text that our own code wrote becomes the value of a JSON string. */
-static void
-json_quote(const char *text, char *out, size_t size)
+const char *
+log_escape(struct slice bytes, char *out, size_t size)
 {
-    size_t used = 0;
+    return escape(bytes, false, out, size);
+}
 
-    for (; *text != '\0' && used + 7 < size; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') {
-            out[used++] = '\\';
-            out[used++] = (char)c;
-        } else if (c < 0x20) {
-            used += (size_t)snprintf(out + used, size - used, "\\u%04x", c);
-        } else {
-            out[used++] = (char)c;
-        }
-    }
-    out[used] = '\0';
+const char *
+log_escape_json(struct slice bytes, char *out, size_t size)
+{
+    return escape(bytes, true, out, size);
 }
 
 void
@@ -162,7 +160,7 @@ log_write(enum log_level level, const char *format, ...)
 
     log_time(now);
     if (logger.format == LOG_JSON) {
-        json_quote(text, quoted, sizeof quoted);
+        (void)log_escape_json(slice_of(text), quoted, sizeof quoted);
         len = snprintf(line, sizeof line,
                        "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,"
                        "\"message\":\"%s\"}",

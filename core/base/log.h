@@ -35,6 +35,9 @@ void log_write(enum log_level level, const char *format, ...)
  * Cuts at `size - 1`, always terminates; returns `out`. */
 const char *log_escape(struct slice bytes, char *out, size_t size);
 
+/* The same for the inside of a JSON string. */
+const char *log_escape_json(struct slice bytes, char *out, size_t size);
+
 /* A finished line of another writer, such as the session log, to the sink. */
 void log_line(enum log_level level, struct slice line);
 

@@ -37,7 +37,6 @@ answer_connect(struct session *s)
 {
     const struct verdict *v = &s->login->verdict;
 
-    s->login->connect_asked = true;
     if (!is_refusal(v))
         return s->login->greeted ? PHASE_COMMAND : PHASE_GREET;
     (void)session_refuse(s, STAGE_CONNECT);

@@ -25,13 +25,13 @@ login_state_salt(struct session *s)
     struct dialog *d = &s->login->dialog;
     struct slice name = s->listener->settings.server_name;
     uint64_t bits[2];
-    char text[2 * 20 + 4 + 256];
+    char *text = s->login->salt_text;
 
     random_bytes(bits, sizeof bits);
-    int len = snprintf(text, sizeof text, "<%" PRIu64 ".%" PRIu64 "@%.*s>",
-                       bits[0], bits[1], (int)(name.len < 255 ? name.len : 255),
-                       name.ptr);
-    d->salt = dialog_keep(d, (struct slice){text, (size_t)len});
+    int len = snprintf(text, sizeof s->login->salt_text,
+                       "<%" PRIu64 ".%" PRIu64 "@%.*s>", bits[0], bits[1],
+                       (int)(name.len < 255 ? name.len : 255), name.ptr);
+    d->salt = (struct slice){text, (size_t)len};
 }
 
 struct login_state *

@@ -15,9 +15,9 @@ on_reverse(void *arg, enum dns_status status, const struct slice *names,
 
     login->reverse = NULL;
     login->resolved = true;
-    if (status == DNS_OK && count > 0)
-        login->client_host = dialog_keep(&login->dialog, names[0]);
-    else
+    /* Lives as long as the session: not part of any login attempt. */
+    if (status != DNS_OK || count == 0 ||
+        !arena_copy(&login->arena, names[0], &login->client_host))
         login->client_host = status == DNS_NOT_FOUND ? S("[UNAVAILABLE]")
                                                      : S("[TEMPUNAVAIL]");
     session_run(s);

@@ -78,7 +78,8 @@ struct login_state {
     bool delay_over;         /* ... and that has passed */
     bool greeted;            /* the greeting is written */
     bool resolved;           /* the reverse name is known, or not wanted */
-    bool connect_asked;      /* the `connect` hook has answered */
+    char salt_text[304];     /* what dialog.salt points to */
+    bool lingering;          /* CLOSE: waits for the client to close too */
 };
 
 struct sessions;

@@ -1,0 +1,114 @@
+/* phase_connect.c -- a connection to the upstream of this login. */
+#include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "session/record.h"
+#include "session/session.h"
+#include "session/sessions.h"
+#include "session/side.h"
+
+#include <stdio.h>
+
+/* Facts of the dial; the step acts on them. */
+static void
+on_dialled(void *arg, enum dial_status status, struct stream *stream,
+           const struct addr *addr, const char *text)
+{
+    struct session *s = arg;
+    struct login_state *login = s->login;
+
+    login->dial = NULL;
+    login->dial_done = true;
+    login->dial_status = status;
+    if (status == DIAL_OK) {
+        char name[ADDR_TEXT_MAX];
+        session_upstream_open(s, stream);
+        record_set(&s->record.upstream, slice_of(addr_format(addr, name)));
+    } else {
+        login->failure = dialog_keep(&login->dialog, slice_of(text));
+    }
+    session_run(s);
+}
+
+static void
+close_upstream(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    dial_cancel(login->dial);
+    login->dial = NULL;
+    if (stream_is_open(&s->upstream.stream))
+        side_close(&s->upstream, s->home->loop);
+    s->upstream = (struct side){.stream.fd = -1};
+    buf_discard(&login->from_upstream, buf_len(&login->from_upstream));
+    buf_discard(&login->to_upstream, buf_len(&login->to_upstream));
+}
+
+enum phase
+session_connect(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct target *target = &login->target;
+    struct addr source;
+    char host[256];
+
+    close_upstream(s);
+    login->dial_done = false;
+    login->upstream_attempt++;
+    if (target->port == 0)
+        target->port = s->listener->proto->port;
+    if (target->connect_timeout <= 0)
+        target->connect_timeout = s->listener->limits.connect_timeout;
+    require(target->host.len < sizeof host);
+    (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
+                   target->host.ptr);
+    bool bound = target->source.len > 0 &&
+                 addr_parse_ip(target->source, 0, &source);
+
+    struct dial_request request = {
+        .host = host,
+        .port = slice_has_prefix(target->host, S("unix:")) ? 0 : target->port,
+        .source = bound ? &source : NULL,
+        .timeout = target->connect_timeout,
+    };
+    login->dial =
+        dial_start(s->home->loop, s->home->dns, &request, on_dialled, s);
+    return PHASE_CONNECT;
+}
+
+enum phase
+session_upstream_failed(struct session *s, enum end why, struct slice text)
+{
+    struct login_state *login = s->login;
+    char escaped[512];
+
+    close_upstream(s);
+    login->failed = why;
+    if (text.len > 0)
+        login->failure = dialog_keep(&login->dialog, text);
+    log_warn("session %s: upstream %.*s: %s: %s", s->id,
+             (int)login->target.host.len, login->target.host.ptr,
+             end_name(why), log_escape(login->failure, escaped, sizeof escaped));
+    if (login->dialog.fault == FAULT_RESOURCES)
+        return session_end(s, END_RESOURCES);
+    login->dialog.fault = FAULT_NONE;
+    return session_ask(s, HOOK_CONNECT_FAILED);
+}
+
+enum phase
+phase_connect(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    if (session_client_left(s))
+        return session_end(s, END_CLIENT_CLOSED);
+    if (!login->dial_done)
+        return PHASE_CONNECT;
+    if (login->dial_status == DIAL_OK)
+        return session_ask(s, HOOK_UPSTREAM_AUTH);
+    return session_upstream_failed(s,
+                                   login->dial_status == DIAL_TIMEOUT
+                                       ? END_UPSTREAM_TIMEOUT
+                                       : END_UPSTREAM_UNREACHABLE,
+                                   (struct slice){0});
+}
