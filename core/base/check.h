@@ -8,15 +8,15 @@
 
 /* Our own bug if `condition` is false: says where, and aborts.  Always
  * compiled in; the supervisor starts the worker again. */
-#define require(condition)                                                    \
+#define require(condition) \
     ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 
 /* The end of a switch that covers every case of its enum. */
 #define unreachable() check_failed("unreachable", __FILE__, __LINE__)
 
 /* The object of which `member` is a part. */
-#define container_of(ptr, type, member)                                       \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 _Noreturn void check_failed(const char *condition, const char *file, int line);
 

@@ -118,8 +118,8 @@ escape(struct slice bytes, bool json, char *out, size_t size)
     size_t used = 0;
 
     for (size_t i = 0; i < bytes.len;) {
-        bool plain = in[i] >= 0x20 && in[i] < 0x7f && in[i] != '"' &&
-                     in[i] != '\\';
+        bool plain =
+            in[i] >= 0x20 && in[i] < 0x7f && in[i] != '"' && in[i] != '\\';
         size_t len = plain ? 1 : utf8_len(in + i, bytes.len - i);
         if (used + 6 >= size)
             break;

@@ -27,7 +27,7 @@ void log_write(enum log_level level, const char *format, ...)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)                                                        \
+#define log_debug(...) \
     (log_enabled(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
 
 /* Writes `bytes` into `out` so that they can't forge a line: control bytes,

@@ -3,9 +3,9 @@
  * files from the file system. */
 #pragma once
 
-#include "lua/bundle.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "lua/bundle.h"
 #include "net/listener.h"
 
 /* What the supervisor needs of a configuration; it runs no Lua.  All strings
@@ -17,11 +17,11 @@ struct plan_listener {
 };
 
 struct plan {
-    unsigned workers;      /* "auto" is resolved: online cores */
-    char *user, *group;    /* to run as when started as root; or NULL */
+    unsigned workers;   /* "auto" is resolved: online cores */
+    char *user, *group; /* to run as when started as root; or NULL */
     enum log_level log_level;
     enum log_format log_format;
-    char *log_target;      /* "stderr", "syslog:<facility>", or a path */
+    char *log_target; /* "stderr", "syslog:<facility>", or a path */
     double shutdown_timeout;
     struct plan_listener *listeners;
     size_t listener_count;
@@ -33,6 +33,5 @@ void plan_deinit(struct plan *p);
  * `plan`.  `scripts` and `library` are the folders of shipped policies and of
  * lua/moongate.  On failure every error found is in `errors`, one
  * "file:line: message" a line, malloc'ed. */
-bool config_evaluate(const char *path, const char *scripts,
-                     const char *library, struct bundle_writer *w,
-                     struct plan *plan, char **errors);
+bool config_evaluate(const char *path, const char *scripts, const char *library,
+                     struct bundle_writer *w, struct plan *plan, char **errors);

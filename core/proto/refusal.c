@@ -34,6 +34,8 @@ static const struct words table[REASON_COUNT] = {
     [REASON_SERVER_BUG] = {"Internal error, please tell the administrator",
                            "[SERVERBUG]", "[SYS/PERM]", "454 4.7.0",
                            "421 4.3.5", "451 4.3.5", "451 4.3.5"},
+    [REASON_EARLY] = {"Improper use of SMTP command pipelining", "", "",
+                      "503 5.5.0", "503 5.5.0", "503 5.5.0", "503 5.5.0"},
     [REASON_TOO_MANY] = {"Too many errors", "", "", "421 4.7.0", "421 4.7.0",
                          "421 4.7.0", "421 4.7.0"},
     [REASON_TIMEOUT] = {"Timed out waiting for a login", "", "", "421 4.4.2",

@@ -43,9 +43,8 @@ put_word(struct line *l, const char *name, const char *value)
 static void
 put_number(struct line *l, const char *name, uint64_t value)
 {
-    l->full |= !buf_printf(&l->text,
-                           l->json ? ",\"%s\":%" PRIu64 : " %s=%" PRIu64, name,
-                           value);
+    l->full |= !buf_printf(
+        &l->text, l->json ? ",\"%s\":%" PRIu64 : " %s=%" PRIu64, name, value);
 }
 
 static void
@@ -107,10 +106,9 @@ access_log_write(const struct session *s)
         return;
     log_time(now);
     buf_init(&l.text, LINE_MAX_BYTES);
-    l.full = !buf_printf(&l.text,
-                         l.json ? "{\"time\":\"%s\",\"level\":\"info\""
-                                : "%s info",
-                         now);
+    l.full = !buf_printf(
+        &l.text, l.json ? "{\"time\":\"%s\",\"level\":\"info\"" : "%s info",
+        now);
     put_session(&l, s);
     if (l.json)
         l.full |= !buf_append(&l.text, S("}"));

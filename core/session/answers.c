@@ -139,8 +139,7 @@ answer_connect_failed(struct session *s)
             login->target = v->target;
         return session_connect(s);
     }
-    if (v->kind == VERDICT_NONE && may_retry &&
-        login->fallback.host.len > 0) {
+    if (v->kind == VERDICT_NONE && may_retry && login->fallback.host.len > 0) {
         login->target = login->fallback;
         login->fallback = (struct target){0};
         return session_connect(s);
@@ -184,12 +183,12 @@ answer_upstream_refused(struct session *s)
     if (!is_refusal(v)) {
         bool verbatim = s->listener->settings.pass_error_message ||
                         login->dialog.login.passthrough_reply;
-        *v = (struct verdict){
-            .kind = reply->reason == REASON_UNAVAILABLE ? VERDICT_TEMPFAIL
-                                                        : VERDICT_REJECT,
-            .refusal.reason = reply->reason,
-            .policy = slice_of(s->record.policy),
-            .log = reply->text};
+        *v = (struct verdict){.kind = reply->reason == REASON_UNAVAILABLE
+                                          ? VERDICT_TEMPFAIL
+                                          : VERDICT_REJECT,
+                              .refusal.reason = reply->reason,
+                              .policy = slice_of(s->record.policy),
+                              .log = reply->text};
         if (verbatim)
             v->refusal.verbatim = reply->text;
     }

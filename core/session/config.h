@@ -22,14 +22,14 @@ struct target {
 };
 
 struct limits {
-    double login_timeout;   /* accept to spliced, absolute; 60 */
-    double hook_timeout;    /* wall clock of one hook chain; 10 */
-    double connect_timeout; /* 15 */
-    double upstream_timeout; /* LOGIN phase; 30 */
-    double idle_timeout;    /* spliced without a byte; 86400 */
-    double close_timeout;   /* last bytes; 5 */
-    unsigned attempts;      /* failed logins; 3 */
-    unsigned errors;        /* protocol errors; 5 */
+    double login_timeout;       /* accept to spliced, absolute; 60 */
+    double hook_timeout;        /* wall clock of one hook chain; 10 */
+    double connect_timeout;     /* 15 */
+    double upstream_timeout;    /* LOGIN phase; 30 */
+    double idle_timeout;        /* spliced without a byte; 86400 */
+    double close_timeout;       /* last bytes; 5 */
+    unsigned attempts;          /* failed logins; 3 */
+    unsigned errors;            /* protocol errors; 5 */
     unsigned upstream_attempts; /* upstreams tried for one login; 3 */
 };
 
@@ -52,12 +52,12 @@ struct listener_config {
     struct limits limits;
     struct username_settings username;
     struct listen_options socket;
-    double greeting_delay;    /* SMTP; seconds */
-    bool resolve_client;      /* SMTP: reverse name before the greeting */
-    bool refusal_closes;      /* nginx: a refused login ends the session */
-    struct target upstream;   /* when no policy says where; host empty: none */
-    double probe_interval;    /* seconds between capability probes; 0: never */
-    unsigned index;           /* position in config->listeners */
+    double greeting_delay;  /* SMTP; seconds */
+    bool resolve_client;    /* SMTP: reverse name before the greeting */
+    bool refusal_closes;    /* nginx: a refused login ends the session */
+    struct target upstream; /* when no policy says where; host empty: none */
+    double probe_interval;  /* seconds between capability probes; 0: never */
+    unsigned index;         /* position in config->listeners */
 };
 
 struct config {

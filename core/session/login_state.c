@@ -44,8 +44,7 @@ login_state_new(struct session *s, struct capabilities *learnt)
     arena_init(&login->arena, ARENA_MAX);
     buf_init(&login->from_client, at_least(settings->command_max, CLIENT_MIN));
     buf_init(&login->to_client, ANSWER_MAX + settings->reply_max);
-    buf_init(&login->from_upstream,
-             at_least(settings->reply_max, CLIENT_MIN));
+    buf_init(&login->from_upstream, at_least(settings->reply_max, CLIENT_MIN));
     buf_init(&login->to_upstream, UPSTREAM_MAX + 2 * settings->command_max);
     login->dialog = (struct dialog){
         .proto = s->listener->proto,

@@ -40,7 +40,8 @@ try_login(struct session *s)
         login->verdict = (struct verdict){
             .kind = VERDICT_REJECT,
             .refusal.reason = REASON_BAD_CREDENTIALS,
-            .log = S("the user name or password has bytes that are not allowed")};
+            .log =
+                S("the user name or password has bytes that are not allowed")};
         return session_refuse(s, STAGE_LOGIN);
     }
     record_set(&s->record.user, d->credentials.user);

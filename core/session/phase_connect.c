@@ -62,8 +62,8 @@ session_connect(struct session *s)
     require(target->host.len < sizeof host);
     (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
                    target->host.ptr);
-    bool bound = target->source.len > 0 &&
-                 addr_parse_ip(target->source, 0, &source);
+    bool bound =
+        target->source.len > 0 && addr_parse_ip(target->source, 0, &source);
 
     struct dial_request request = {
         .host = host,
@@ -87,8 +87,8 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
     if (text.len > 0)
         login->failure = dialog_keep(&login->dialog, text);
     log_warn("session %s: upstream %.*s: %s: %s", s->id,
-             (int)login->target.host.len, login->target.host.ptr,
-             end_name(why), log_escape(login->failure, escaped, sizeof escaped));
+             (int)login->target.host.len, login->target.host.ptr, end_name(why),
+             log_escape(login->failure, escaped, sizeof escaped));
     if (login->dialog.fault == FAULT_RESOURCES)
         return session_end(s, END_RESOURCES);
     login->dialog.fault = FAULT_NONE;

@@ -19,8 +19,8 @@ hold_back(struct session *s)
     struct dialog *d = &s->login->dialog;
 
     if (!buf_is_empty(&s->login->from_client)) {
-        d->refusal = (struct refusal){.reason = REASON_EARLY,
-                                      .stage = STAGE_CONNECT};
+        d->refusal =
+            (struct refusal){.reason = REASON_EARLY, .stage = STAGE_CONNECT};
         s->listener->proto->say(d, SAY_REFUSAL);
         return session_end(s, END_EARLY_TALKER);
     }

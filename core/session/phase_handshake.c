@@ -18,8 +18,8 @@ on_reverse(void *arg, enum dns_status status, const struct slice *names,
     /* Lives as long as the session: not part of any login attempt. */
     if (status != DNS_OK || count == 0 ||
         !arena_copy(&login->arena, names[0], &login->client_host))
-        login->client_host = status == DNS_NOT_FOUND ? S("[UNAVAILABLE]")
-                                                     : S("[TEMPUNAVAIL]");
+        login->client_host =
+            status == DNS_NOT_FOUND ? S("[UNAVAILABLE]") : S("[TEMPUNAVAIL]");
     session_run(s);
 }
 
@@ -32,13 +32,12 @@ resolve(struct session *s)
     if (login->resolved || login->reverse != NULL)
         return login->resolved;
     if (!s->listener->resolve_client || addr_is_local(&s->client_addr)) {
-        login->client_host = s->listener->resolve_client
-                                 ? S("[TEMPUNAVAIL]")
-                                 : S("[UNAVAILABLE]");
+        login->client_host = s->listener->resolve_client ? S("[TEMPUNAVAIL]")
+                                                         : S("[UNAVAILABLE]");
         return login->resolved = true;
     }
-    login->reverse = dns_reverse(s->home->dns, &s->client_addr,
-                                 REVERSE_SECONDS, on_reverse, s);
+    login->reverse = dns_reverse(s->home->dns, &s->client_addr, REVERSE_SECONDS,
+                                 on_reverse, s);
     return false;
 }
 

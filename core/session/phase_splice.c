@@ -78,8 +78,8 @@ relay(struct session *s, struct channel *c, struct side *from, struct side *to)
 static enum phase
 lost(struct session *s)
 {
-    return session_end(s, s->client.broken ? END_CLIENT_GONE
-                                           : END_UPSTREAM_LOST);
+    return session_end(s,
+                       s->client.broken ? END_CLIENT_GONE : END_UPSTREAM_LOST);
 }
 
 /* An upstream that has closed is not waited for: its client gets what was

@@ -16,7 +16,7 @@ static const struct {
     unsigned may_follow; /* set of TO() bits */
     enum phase (*step)(struct session *s);
 } phases[PHASE_COUNT] = {
-#define PHASE(id, name, next)                                                  \
+#define PHASE(id, name, next) \
     [PHASE_##id] = {#name, (next) | TO(CLOSE), phase_##name},
 #include "session/phases.def"
 #undef PHASE
@@ -51,10 +51,9 @@ phase_limit(const struct session *s)
     case PHASE_COMMAND:
         return limits->login_timeout;
     case PHASE_GREET:
-        return s->login->greeted
-                   ? limits->login_timeout
-                   : s->entered + s->listener->greeting_delay -
-                         ev_now(s->home->loop);
+        return s->login->greeted ? limits->login_timeout
+                                 : s->entered + s->listener->greeting_delay -
+                                       ev_now(s->home->loop);
     case PHASE_POLICY: /* the policy layer keeps its own time */
         return s->login->delaying ? s->login->verdict.delay
                                   : limits->hook_timeout + 2;
@@ -87,9 +86,9 @@ session_arm(struct session *s)
 }
 
 double
-session_time_left(const struct session *s)
+session_time_left(struct session *s)
 {
-    return ev_timer_remaining(s->home->loop, (ev_timer *)&s->deadline);
+    return ev_timer_remaining(s->home->loop, &s->deadline);
 }
 
 static void
@@ -217,10 +216,9 @@ session_say_bye(struct session *s, enum reason reason, enum end why)
     struct dialog *d = &s->login->dialog;
 
     if (s->end == END_NONE) {
-        d->refusal = (struct refusal){.reason = reason,
-                                      .stage = s->login->greeted
-                                                   ? STAGE_COMMAND
-                                                   : STAGE_CONNECT};
+        d->refusal = (struct refusal){
+            .reason = reason,
+            .stage = s->login->greeted ? STAGE_COMMAND : STAGE_CONNECT};
         s->listener->proto->say(d, SAY_BYE);
     }
     return session_end(s, why);

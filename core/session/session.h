@@ -43,12 +43,12 @@ struct side {
 
 /* What outlives the arena: for the log line, `spliced` and `closed`. */
 struct record {
-    char *user;      /* who logged in or last tried; "" */
-    char *policy;    /* who decided; "" */
-    char *upstream;  /* "10.0.0.5:143"; "" */
+    char *user;            /* who logged in or last tried; "" */
+    char *policy;          /* who decided; "" */
+    char *upstream;        /* "10.0.0.5:143"; "" */
     const char *mechanism; /* constant text */
-    char *log;       /* the policy's word for the log; "" */
-    void *vars;      /* session.vars, owned and encoded by the policy layer;
+    char *log;             /* the policy's word for the log; "" */
+    void *vars; /* session.vars, owned and encoded by the policy layer;
                         policy_ops.forget frees it */
 };
 
@@ -60,57 +60,57 @@ struct login_state {
     struct dialog dialog;
     struct capabilities *learnt;
     struct verdict verdict;
-    enum hook hook;          /* what POLICY waits for */
-    struct target target;    /* the upstream being tried */
-    struct target fallback;  /* tried after it */
+    enum hook hook;         /* what POLICY waits for */
+    struct target target;   /* the upstream being tried */
+    struct target fallback; /* tried after it */
     struct dial *dial;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
-    enum end failed;         /* why the last upstream failed */
-    struct slice failure;    /* connect_failed: what happened, in words */
+    enum end failed;      /* why the last upstream failed */
+    struct slice failure; /* connect_failed: what happened, in words */
     struct dns_query *reverse;
-    struct addr server_addr; /* see session_server_addr */
-    struct slice client_host; /* verified reverse name, or nginx's
+    struct addr server_addr;   /* see session_server_addr */
+    struct slice client_host;  /* verified reverse name, or nginx's
                                  "[UNAVAILABLE]", "[TEMPUNAVAIL]" */
     unsigned upstream_attempt; /* 1, 2, ... of this login */
-    unsigned waits;          /* WAIT rounds of this login */
-    bool delaying;           /* the deadline is the verdict's delay ... */
-    bool delay_over;         /* ... and that has passed */
-    bool greeted;            /* the greeting is written */
-    bool resolved;           /* the reverse name is known, or not wanted */
-    char salt_text[304];     /* what dialog.salt points to */
-    bool lingering;          /* CLOSE: waits for the client to close too */
+    unsigned waits;            /* WAIT rounds of this login */
+    bool delaying;             /* the deadline is the verdict's delay ... */
+    bool delay_over;           /* ... and that has passed */
+    bool greeted;              /* the greeting is written */
+    bool resolved;             /* the reverse name is known, or not wanted */
+    char salt_text[304];       /* what dialog.salt points to */
+    bool lingering;            /* CLOSE: waits for the client to close too */
 };
 
 struct sessions;
 
 struct session {
-    struct list link;        /* in sessions->live or the graveyard */
-    struct list turn;        /* in sessions->runnable, or in no list */
+    struct list link; /* in sessions->live or the graveyard */
+    struct list turn; /* in sessions->runnable, or in no list */
     struct sessions *home;
-    struct config *config;   /* a reference */
+    struct config *config;                  /* a reference */
     const struct listener_config *listener; /* in `config` */
-    struct login_state *login; /* NULL from SPLICE on */
+    struct login_state *login;              /* NULL from SPLICE on */
     struct record record;
     struct side client, upstream;
     struct channel up, down; /* client to upstream, and back */
     ev_timer deadline;
-    ev_tstamp began;         /* accept, loop time */
-    ev_tstamp login_by;      /* end of the whole budget before login */
-    ev_tstamp last_byte;     /* SPLICE: for the idle timer */
-    struct addr client_addr; /* as it connected */
-    char id[27];             /* ULID */
+    ev_tstamp began;          /* accept, loop time */
+    ev_tstamp login_by;       /* end of the whole budget before login */
+    ev_tstamp last_byte;      /* SPLICE: for the idle timer */
+    struct addr client_addr;  /* as it connected */
+    char id[27];              /* ULID */
     float spent[PHASE_COUNT]; /* seconds in each phase so far */
-    ev_tstamp entered;       /* the running phase */
+    ev_tstamp entered;        /* the running phase */
     enum phase phase;
-    enum end end;            /* why it is closing; first reason wins */
-    enum phase end_phase;    /* where that was */
-    unsigned attempts;       /* login attempts that were asked about */
-    unsigned generation;     /* of the policies that decided last */
-    void *call;              /* the policy layer's running hook, or NULL */
-    bool deadline_passed;    /* fact recorded by the timer */
-    bool stopped; /* the worker ends now: close without waiting */
-    bool dead;    /* freed when the loop has finished this round */
+    enum end end;         /* why it is closing; first reason wins */
+    enum phase end_phase; /* where that was */
+    unsigned attempts;    /* login attempts that were asked about */
+    unsigned generation;  /* of the policies that decided last */
+    void *call;           /* the policy layer's running hook, or NULL */
+    bool deadline_passed; /* fact recorded by the timer */
+    bool stopped;         /* the worker ends now: close without waiting */
+    bool dead;            /* freed when the loop has finished this round */
 };
 
 /* Acts on whatever has happened to `s`.  Events only record facts on the
@@ -124,7 +124,7 @@ const char *phase_name(enum phase p);
 const char *end_name(enum end e);
 
 /* Seconds left of the running phase's deadline. */
-double session_time_left(const struct session *s);
+double session_time_left(struct session *s);
 
 /* The address the client connected to; asks the kernel once.  Only before
  * SPLICE. */
@@ -142,8 +142,7 @@ void session_arm(struct session *s);
 bool session_flush_client(struct session *s);
 
 /* Tells the client goodbye for `reason` (no more than once) and ends. */
-enum phase session_say_bye(struct session *s, enum reason reason,
-                           enum end why);
+enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
 
 /* The client can't be served any more: it broke the connection, or half-closed
  * it with nothing left to ask. */

@@ -33,8 +33,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 
     (void)loop, (void)events;
     while (!list_is_empty(&all->graveyard))
-        free_session(
-            container_of(all->graveyard.next, struct session, link));
+        free_session(container_of(all->graveyard.next, struct session, link));
     ev_prepare_stop(all->loop, w);
     if (all->draining && all->count == 0 && all->emptied != NULL)
         all->emptied(all->emptied_arg);
@@ -234,8 +233,7 @@ void
 sessions_end_all(struct sessions *all)
 {
     while (!list_is_empty(&all->live)) {
-        struct session *s =
-            container_of(all->live.next, struct session, link);
+        struct session *s = container_of(all->live.next, struct session, link);
         s->stopped = true;
         session_run(s);
     }

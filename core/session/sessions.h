@@ -12,13 +12,13 @@ struct learnt {
 struct sessions {
     struct ev_loop *loop;
     struct dns *dns;
-    struct policy *policy;      /* current generation's */
+    struct policy *policy; /* current generation's */
     struct splice_pool *pool;
     struct list live, graveyard;
-    struct list runnable;       /* SPLICE_MORE: another turn when idle */
-    struct ev_prepare bury;     /* empties the graveyard */
-    struct ev_idle turns;       /* serves `runnable` */
-    struct ev_timer sweep;      /* looks for clients gone while not read */
+    struct list runnable;   /* SPLICE_MORE: another turn when idle */
+    struct ev_prepare bury; /* empties the graveyard */
+    struct ev_idle turns;   /* serves `runnable` */
+    struct ev_timer sweep;  /* looks for clients gone while not read */
     size_t count;
     size_t count_max;
     struct learnt *learnt;      /* one a listener */

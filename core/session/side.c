@@ -164,7 +164,7 @@ session_watch(struct session *s)
     if (client == 0 && !s->client.broken)
         sessions_sweep(s->home);
     if (stream_is_open(&s->upstream.stream))
-        set_interest(loop, &s->upstream,
-                     interest(&s->upstream, &login->from_upstream,
-                              &login->to_upstream));
+        set_interest(
+            loop, &s->upstream,
+            interest(&s->upstream, &login->from_upstream, &login->to_upstream));
 }
