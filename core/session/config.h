@@ -9,6 +9,7 @@
 #include "net/addr.h"
 #include "net/listener.h"
 #include "proto/dialog.h"
+#include "proto/username.h"
 
 enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_IMPLICIT };
 
@@ -31,17 +32,6 @@ struct limits {
     unsigned attempts;          /* failed logins; 3 */
     unsigned errors;            /* protocol errors; 5 */
     unsigned upstream_attempts; /* upstreams tried for one login; 3 */
-};
-
-enum username_case { USERNAME_KEEP, USERNAME_LOWER };
-
-struct username_settings {
-    enum username_case letter_case;
-    struct slice default_domain; /* appended as "@domain" when there is none */
-    struct slice allowed;        /* allowed ASCII characters; empty: all but
-                                    control characters */
-    bool utf8;                   /* bytes from 0x80 up, if valid UTF-8 */
-    unsigned max;                /* bytes; 512 */
 };
 
 struct listener_config {
