@@ -26,15 +26,23 @@ typedef void (*dns_records_fn)(void *arg, enum dns_status status,
 
 enum dns_family { DNS_ANY, DNS_V4, DNS_V6 };
 
-/* Addresses of `host` (a name or an IP literal), ports set to `port`. */
-struct dns_query *dns_resolve(struct dns *d, const char *host, uint16_t port,
-                              enum dns_family family, double timeout,
+struct dns_question {
+    const char *name;
+    double timeout;         /* seconds */
+    enum dns_family family; /* dns_resolve: of which addresses */
+    uint16_t port;          /* dns_resolve: to set in the addresses */
+    const char *type;       /* dns_lookup: "A" "AAAA" "CNAME" "MX" "NS" "PTR"
+                               "SRV" "TXT"; others are DNS_FAILED */
+};
+
+/* Addresses of a name or an IP literal. */
+struct dns_query *dns_resolve(struct dns *d, const struct dns_question *asked,
                               dns_addresses_fn done, void *arg);
 
-/* Records of a type ("A" "AAAA" "PTR" "TXT" "MX" "SRV" "CNAME" "NS") as text:
- * MX "10 host", SRV "prio weight port target". */
-struct dns_query *dns_lookup(struct dns *d, const char *name, const char *type,
-                             double timeout, dns_records_fn done, void *arg);
+/* Records as text: MX "10 host", SRV "priority weight port target".  For PTR
+ * the name may be an IP literal. */
+struct dns_query *dns_lookup(struct dns *d, const struct dns_question *asked,
+                             dns_records_fn done, void *arg);
 
 /* The verified reverse name of a client, as nginx does it for SMTP: PTR, then
  * charset check, then the forward lookup must contain the address.  `records`
