@@ -45,12 +45,13 @@ phase_close(struct session *s)
 {
     struct login_state *login = s->login;
 
-    if (login == NULL || s->stopped || s->deadline_passed || s->client.broken)
+    if (login == NULL || s->deadline_passed || s->client.broken)
         return finish(s);
-    if (!session_flush_client(s))
+    bool said = session_flush_client(s);
+    if (s->stopped || s->client.broken || (said && s->client.eof))
+        return finish(s);
+    if (!said)
         return PHASE_CLOSE;
-    if (s->client.broken || s->client.eof)
-        return finish(s);
     buf_discard(&login->from_client, buf_len(&login->from_client));
     if (!login->lingering)
         stream_shutdown_write(&s->client.stream);

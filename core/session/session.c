@@ -135,11 +135,10 @@ time_out(struct session *s)
                                        S("the upstream took too long"));
     case PHASE_SPLICE:
     case PHASE_CLOSE:
-        break;
     case PHASE_COUNT:
         break;
     }
-    return s->phase;
+    unreachable();
 }
 
 /* The deadline is a pause that was meant: its phase goes on after it. */
@@ -156,7 +155,9 @@ static enum phase
 step(struct session *s)
 {
     if (s->stopped && s->phase != PHASE_CLOSE)
-        return session_end(s, END_SHUTDOWN);
+        return s->login == NULL
+                   ? session_end(s, END_SHUTDOWN)
+                   : session_say_bye(s, REASON_SHUTDOWN, END_SHUTDOWN);
     if (s->phase == PHASE_CLOSE || s->phase == PHASE_SPLICE)
         return phases[s->phase].step(s);
     if (s->client.broken)

@@ -19,7 +19,6 @@ free_session(struct session *s)
 {
     struct sessions *all = s->home;
 
-    list_remove(&s->link);
     record_deinit(&s->record);
     config_unref(s->config);
     free(s);
@@ -32,8 +31,12 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     struct sessions *all = container_of(w, struct sessions, bury);
 
     (void)loop, (void)events;
-    while (!list_is_empty(&all->graveyard))
-        free_session(container_of(all->graveyard.next, struct session, link));
+    for (struct list *l = all->graveyard.next, *next; l != &all->graveyard;
+         l = next) {
+        next = l->next;
+        free_session(container_of(l, struct session, link));
+    }
+    list_init(&all->graveyard);
     ev_prepare_stop(all->loop, w);
     if (all->draining && all->count == 0 && all->emptied != NULL)
         all->emptied(all->emptied_arg);
