@@ -141,6 +141,8 @@ struct dialog {
     bool has_base_mark;
 
     /* For the upstream half. */
+    bool probing; /* no login: learn what is offered, take leave, and return
+                     ASK_CLOSE with FAULT_QUIT */
     struct login login;
     struct framer reply_framer;
     unsigned upstream_state;

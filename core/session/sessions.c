@@ -177,10 +177,8 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int events)
     session_run(s);
 }
 
-/* What this listener's upstreams were last seen to offer; kept by name, so
- * that it outlives a configuration. */
-static struct capabilities *
-learnt_by(struct sessions *all, struct slice name)
+struct capabilities *
+sessions_learnt(struct sessions *all, struct slice name)
 {
     for (struct learnt *l = all->learnt; l != NULL; l = l->next) {
         if (slice_equal(slice_of(l->listener), name))
@@ -214,7 +212,7 @@ sessions_accept(struct sessions *all, struct config *config,
     all->count++;
     ev_init(&s->deadline, on_deadline);
     session_client_open(s, fd);
-    s->login = login_state_new(s, learnt_by(all, listener->name));
+    s->login = login_state_new(s, sessions_learnt(all, listener->name));
     session_arm(s);
     session_run(s);
 }

@@ -43,6 +43,10 @@ void sessions_drain(struct sessions *all, void (*emptied)(void *arg),
                     void *arg);
 void sessions_end_all(struct sessions *all);
 
+/* What the upstreams of the listener called `name` were last seen to offer;
+ * kept by name, so that it outlives a configuration. */
+struct capabilities *sessions_learnt(struct sessions *all, struct slice name);
+
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);
 /* For phase_splice.c: another turn once other events were served. */
