@@ -29,10 +29,14 @@ dialog_forget(struct dialog *d)
 {
     d->credentials = (struct credentials){0};
     d->sasl = (struct sasl){0};
-    d->envelope.mail = S("");
-    d->envelope.rcpt = S("");
     d->login = (struct login){0};
     dialog_restart_upstream(d);
+    if (d->envelope.rcpt.len > 0) {
+        d->envelope.rcpt = S("");
+        arena_rewind(d->arena, d->envelope.rcpt_mark);
+        return;
+    }
+    d->envelope.mail = S("");
     if (d->has_base_mark)
         arena_rewind(d->arena, d->base_mark);
     d->has_base_mark = false;
@@ -41,9 +45,11 @@ dialog_forget(struct dialog *d)
 void
 dialog_restart(struct dialog *d)
 {
+    d->envelope.rcpt = S("");
     dialog_forget(d);
     d->envelope = (struct envelope){0};
     d->command_framer = (struct framer){0};
+    d->skip = 0;
     d->client_state = 0;
     d->tag = S("");
     d->asked_capabilities = false;

@@ -23,7 +23,7 @@ struct proto_settings {
     struct slice greeting;     /* replaces the default text; empty: default */
     struct slice capabilities; /* space-separated (SMTP: newline-separated)
                                   list that replaces what is computed; ptr
-                                  NULL: compute */
+                                  NULL: compute.  POP3: either */
     unsigned mechanisms;       /* set of MECHANISM_BIT: those enabled */
     bool no_auth;              /* SMTP `none`: MAIL and RCPT without AUTH */
     size_t command_max;        /* longest command with literals, bytes */
@@ -64,6 +64,7 @@ struct envelope {
     bool greeted;      /* either was given */
     struct slice mail; /* the whole MAIL command without CRLF */
     struct slice rcpt; /* the whole RCPT command without CRLF */
+    struct arena_mark rcpt_mark; /* where the arena stood before it */
     char helo_text[HELO_MAX + 1];
 };
 
@@ -133,8 +134,9 @@ struct dialog {
     unsigned errors; /* commands answered with an error so far */
     enum fault fault;
     char tag_text[TAG_MAX];
-    struct slice tag;            /* IMAP tag of the command being answered */
-    unsigned client_state;       /* protocol's own enum */
+    struct slice tag;      /* IMAP tag of the command being answered */
+    unsigned client_state; /* protocol's own enum */
+    size_t skip; /* SMTP: octets of a refused BDAT still to be dropped */
     bool asked_capabilities;     /* IMAP: client issued CAPABILITY by itself */
     struct slice client_id;      /* IMAP ID parameters, as sent, or "" */
     struct arena_mark base_mark; /* rewound to by dialog_forget */
@@ -161,7 +163,8 @@ void dialog_init(struct dialog *d);
 void dialog_begin_attempt(struct dialog *d);
 
 /* Wipes and forgets one login attempt: credentials, SASL, envelope but HELO.
- * The arena goes back to where it stood when the attempt began. */
+ * The arena goes back to where it stood when the attempt began.  An attempt
+ * that was about a recipient ends with it: MAIL stays for the next RCPT. */
 void dialog_forget(struct dialog *d);
 
 /* Also forgets HELO and all that was said in clear (after STARTTLS). */

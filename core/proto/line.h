@@ -11,3 +11,10 @@ enum parse line_frame(struct framer *f, struct slice in, size_t max,
 
 /* The line without its CRLF or LF. */
 struct slice line_text(struct slice line);
+
+/* The line without spaces at its end. */
+struct slice line_trim_end(struct slice line);
+
+/* A copy of an upstream's words in the arena, that can be logged and passed
+ * on: control characters but the newlines between lines become '?'. */
+struct slice line_keep_text(struct dialog *d, struct slice text);

@@ -1,0 +1,19 @@
+#include "proto/abuse.h"
+
+#include "base/slice.h"
+
+bool
+is_http(struct slice command)
+{
+    static const char *const methods[] = {
+        "GET",     "POST",  "PUT",   "HEAD", "CONNECT",
+        "OPTIONS", "TRACE", "PATCH", "PRI",  "PROPFIND",
+    };
+    struct slice verb = slice_cut(&command, ' ');
+
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (slice_equal_nocase(verb, slice_of(methods[i])))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,94 @@
+#include "proto/offer.h"
+
+#include "base/slice.h"
+#include "proto/dialog.h"
+
+#include <stdio.h>
+
+bool
+offer_next(struct slice *list, struct slice *line)
+{
+    do {
+        if (list->len == 0)
+            return false;
+        *line = slice_cut(list, '\n');
+        slice_drop_suffix(line, S("\r"));
+    } while (line->len == 0);
+    return true;
+}
+
+struct slice
+offer_keyword(struct slice line)
+{
+    struct slice word = slice_cut(&line, ' ');
+
+    return slice_cut(&word, '=');
+}
+
+bool
+offer_has(struct slice list, struct slice keyword)
+{
+    struct slice line;
+
+    while (offer_next(&list, &line)) {
+        if (slice_equal_nocase(offer_keyword(line), keyword))
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_printable(struct slice line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        if (line.ptr[i] < ' ' || line.ptr[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+bool
+offer_may_pass(struct slice line, struct slice dropped)
+{
+    return is_printable(line) && !offer_has(dropped, offer_keyword(line));
+}
+
+struct slice
+offer_filter(struct dialog *d, struct slice list, struct slice dropped)
+{
+    dialog_begin_attempt(d);
+    char *kept = arena_alloc(d->arena, list.len + 1);
+    if (kept == NULL) {
+        d->fault = FAULT_RESOURCES;
+        return S("");
+    }
+
+    size_t len = 0;
+    struct slice line;
+    while (offer_next(&list, &line)) {
+        if (!offer_may_pass(line, dropped))
+            continue;
+        if (len > 0)
+            kept[len++] = '\n';
+        memcpy(kept + len, line.ptr, line.len);
+        len += line.len;
+    }
+    return (struct slice){kept, len};
+}
+
+void
+offer_mechanisms(const struct dialog *d, char out[OFFER_MECHANISMS_MAX])
+{
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (unsigned m = MECHANISM_PLAIN; m < MECHANISM_COUNT; m++) {
+        enum mechanism known;
+        struct slice name = slice_of(mechanism_name((enum mechanism)m));
+        if (!dialog_offers(d, (enum mechanism)m) ||
+            !mechanism_find(name, &known))
+            continue;
+        len += (size_t)snprintf(out + len, OFFER_MECHANISMS_MAX - len, " %s",
+                                name.ptr);
+    }
+}

@@ -1,0 +1,15 @@
+/* pop3.h -- the two halves of POP3, for the table in pop3.c. */
+#pragma once
+
+#include "proto/proto.h"
+
+/* Lines of CAPA that an upstream's list must not bring in: what the gateway
+ * decides itself, and what works only before the login (RFC 6856). */
+#define POP3_OWN_CAPABILITIES \
+    "STLS\nSASL\nUSER\nAPOP\nXCLIENT\nXOIP\nIMPLEMENTATION\nUTF8\nLANG\n" \
+    "RESP-CODES\nAUTH-RESP-CODE"
+
+/* The upstream half: pop3_upstream.c. */
+enum parse pop3_frame_reply(struct dialog *d, struct slice in,
+                            struct slice *reply);
+enum ask pop3_on_reply(struct dialog *d, struct slice reply);

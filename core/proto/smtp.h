@@ -1,0 +1,46 @@
+/* smtp.h -- the parts of SMTP, for the table in smtp.c. */
+#pragma once
+
+#include "proto/proto.h"
+#include "proto/refusal.h"
+
+/* Extensions that an upstream's list must not bring in: what belongs to the
+ * connection to the upstream alone, and what the gateway would have to do
+ * itself before the login. */
+#define SMTP_OWN_EXTENSIONS \
+    "STARTTLS\nAUTH\nXCLIENT\nXFORWARD\nXEXCH50\nETRN\nATRN\nTURN\nVRFY\n" \
+    "EXPN\nHELP\nREQUIRETLS\nENHANCEDSTATUSCODES"
+
+/* Answers EHLO or HELO; and notes what the answer of an upstream to EHLO says,
+ * for this login and for other sessions: smtp_ehlo.c. */
+void smtp_say_hello(struct dialog *d);
+void smtp_learn(struct dialog *d, struct slice reply);
+
+/* Frames a reply, of one line or several: smtp_reply.c. */
+enum parse smtp_frame_reply(struct dialog *d, struct slice in,
+                            struct slice *reply);
+
+/* The code of a framed reply, 200 to 599; 0 if it is none. */
+unsigned smtp_reply_code(struct slice reply);
+
+/* Cuts the next line off a framed reply: its text behind the code. */
+bool smtp_reply_next(struct slice *reply, struct slice *text);
+
+/* What a refused login means for the client. */
+enum reason smtp_reply_reason(unsigned code);
+
+/* The upstream half: smtp_upstream.c. */
+enum ask smtp_on_reply(struct dialog *d, struct slice reply);
+
+/* XCLIENT: smtp_xclient.c.  smtp_xclient_learn notes the attributes that an
+ * upstream takes; smtp_xclient_send writes the next command and returns whether
+ * there was anything (more) to tell. */
+void smtp_xclient_learn(struct dialog *d, struct slice names);
+bool smtp_xclient_send(struct dialog *d);
+
+/* dialog->upstream_offers */
+#define OFFER_PLAIN  (1U << 0)
+#define OFFER_LOGIN  (1U << 1)
+#define XCLIENT_DONE (1U << 2) /* at least one was accepted */
+/* The attributes still to be told, as the table in smtp_xclient.c has them. */
+#define XCLIENT_ATTRIBUTE(i) (1U << (3 + (i)))

@@ -1,0 +1,121 @@
+#include "base/slice.h"
+#include "proto/dialog.h"
+#include "proto/offer.h"
+#include "proto/smtp.h"
+
+/* Only the last line of a reply has no '-', and which is last is known when
+ * there is no other. */
+struct hello {
+    struct dialog *dialog;
+    struct slice held;
+};
+
+static void
+put(struct hello *h, struct slice line)
+{
+    if (h->held.ptr != NULL)
+        dialog_tell_client(h->dialog, "250-%.*s\r\n", (int)h->held.len,
+                           h->held.ptr);
+    h->held = line;
+}
+
+static void
+put_list(struct hello *h, struct slice list, struct slice dropped)
+{
+    struct slice line;
+
+    while (offer_next(&list, &line)) {
+        if (offer_may_pass(line, dropped))
+            put(h, line);
+    }
+}
+
+/* What upstreams were last seen to offer; what nearly all of them do, until
+ * one was seen. */
+static void
+put_computed(struct hello *h)
+{
+    const struct capabilities *learnt = h->dialog->learnt;
+
+    if (learnt != NULL && learnt->known)
+        put_list(h, (struct slice){learnt->text, learnt->len},
+                 S(SMTP_OWN_EXTENSIONS));
+    else
+        put_list(h, S("PIPELINING\n8BITMIME"), S(""));
+    put(h, S("ENHANCEDSTATUSCODES"));
+}
+
+void
+smtp_say_hello(struct dialog *d)
+{
+    const struct proto_settings *settings = d->settings;
+    struct hello h = {.dialog = d};
+    char auth[sizeof "AUTH" + OFFER_MECHANISMS_MAX] = "AUTH";
+
+    put(&h, settings->server_name);
+    if (d->envelope.ehlo) {
+        if (settings->capabilities.ptr != NULL)
+            put_list(&h, settings->capabilities, S(""));
+        else
+            put_computed(&h);
+        offer_mechanisms(d, auth + 4);
+        if (auth[4] != '\0')
+            put(&h, slice_of(auth));
+        if (settings->starttls && !d->secure)
+            put(&h, S("STARTTLS"));
+    }
+    dialog_tell_client(d, "250 %.*s\r\n", (int)h.held.len, h.held.ptr);
+}
+
+static void
+learn_mechanisms(struct dialog *d, struct slice line)
+{
+    while (line.len > 0) {
+        struct slice name = slice_cut(&line, ' ');
+        if (slice_equal_nocase(name, S("PLAIN")))
+            d->upstream_offers |= OFFER_PLAIN;
+        if (slice_equal_nocase(name, S("LOGIN")))
+            d->upstream_offers |= OFFER_LOGIN;
+    }
+}
+
+/* The lines without code and CR, for the sessions that come after this one. */
+static void
+learn_extensions(struct dialog *d, struct slice reply)
+{
+    struct slice line;
+    size_t len = 0;
+
+    dialog_begin_attempt(d);
+    char *list = arena_alloc(d->arena, reply.len + 1);
+    if (list == NULL) {
+        d->fault = FAULT_RESOURCES;
+        return;
+    }
+    while (smtp_reply_next(&reply, &line)) {
+        if (line.len > 0)
+            memcpy(list + len, line.ptr, line.len);
+        len += line.len;
+        list[len++] = '\n';
+    }
+    dialog_learn(
+        d, offer_filter(d, (struct slice){list, len}, S(SMTP_OWN_EXTENSIONS)));
+}
+
+void
+smtp_learn(struct dialog *d, struct slice reply)
+{
+    struct slice line;
+
+    d->upstream_offers &= XCLIENT_DONE;
+    (void)smtp_reply_next(&reply, &line); /* the upstream's name */
+    learn_extensions(d, reply);
+    while (smtp_reply_next(&reply, &line)) {
+        struct slice rest = line;
+        struct slice keyword = slice_cut(&rest, ' ');
+        if (slice_equal_nocase(keyword, S("AUTH")))
+            learn_mechanisms(d, rest);
+        if (slice_equal_nocase(keyword, S("XCLIENT")))
+            smtp_xclient_learn(d, rest);
+    }
+}

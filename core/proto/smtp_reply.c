@@ -1,0 +1,100 @@
+#include "base/slice.h"
+#include "proto/dialog.h"
+#include "proto/line.h"
+#include "proto/smtp.h"
+
+#define LINES_MAX 128 /* of one reply */
+
+static bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "250-text", "250 text", or "250" alone, which some servers send. */
+static unsigned
+line_code(struct slice line)
+{
+    if (line.len < 3 || line.ptr[0] < '2' || line.ptr[0] > '5' ||
+        !is_digit(line.ptr[1]) || !is_digit(line.ptr[2]) ||
+        (line.len > 3 && line.ptr[3] != ' ' && line.ptr[3] != '-'))
+        return 0;
+    return (unsigned)slice_to_size(slice_take(line, 3));
+}
+
+static bool
+has_more(struct slice line)
+{
+    return line.len > 3 && line.ptr[3] == '-';
+}
+
+/* All lines of `reply`, which are whole, but the last say that more follow,
+ * and carry the same code. */
+static bool
+is_consistent(struct slice reply)
+{
+    unsigned code = smtp_reply_code(reply);
+    size_t lines = 0;
+
+    while (reply.len > 0) {
+        struct slice line = line_text(slice_cut(&reply, '\n'));
+        if (line_code(line) != code || ++lines > LINES_MAX)
+            return false;
+    }
+    return code != 0;
+}
+
+enum parse
+smtp_frame_reply(struct dialog *d, struct slice in, struct slice *reply)
+{
+    size_t max = d->settings->reply_max;
+    size_t *seen = &d->reply_framer.seen;
+
+    for (;;) {
+        struct slice rest = slice_drop(in, *seen);
+        size_t at = slice_find(rest, '\n');
+        if (at == rest.len)
+            return in.len < max ? PARSE_MORE : PARSE_BAD;
+        if (*seen + at + 1 > max)
+            return PARSE_BAD;
+
+        struct slice line = line_text(slice_take(rest, at + 1));
+        *seen += at + 1;
+        if (line_code(line) == 0)
+            return PARSE_BAD;
+        if (has_more(line))
+            continue;
+        *reply = slice_take(in, *seen);
+        *seen = 0;
+        return is_consistent(*reply) ? PARSE_DONE : PARSE_BAD;
+    }
+}
+
+unsigned
+smtp_reply_code(struct slice reply)
+{
+    return line_code(line_text(slice_cut(&reply, '\n')));
+}
+
+bool
+smtp_reply_next(struct slice *reply, struct slice *text)
+{
+    if (reply->len == 0)
+        return false;
+    *text = slice_drop(line_text(slice_cut(reply, '\n')), 4);
+    return true;
+}
+
+enum reason
+smtp_reply_reason(unsigned code)
+{
+    if (code == 432)
+        return REASON_EXPIRED; /* RFC 4954: a password transition is needed */
+    if (code < 500)
+        return REASON_UNAVAILABLE;
+    if (code < 510 || code == 534 || code == 538)
+        return REASON_SERVER_BUG; /* it does not understand us, or wants TLS */
+    if (code == 535)
+        return REASON_BAD_CREDENTIALS;
+    return REASON_NOT_ALLOWED;
+}

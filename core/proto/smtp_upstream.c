@@ -1,0 +1,252 @@
+#include "base/slice.h"
+#include "proto/dialog.h"
+#include "proto/line.h"
+#include "proto/sasl_upstream.h"
+#include "proto/smtp.h"
+
+#define COMMAND_MAX 512 /* with CRLF: longer responses go on their own line */
+
+/* dialog->upstream_state: what the next reply answers. */
+enum smtp_waiting {
+    WAITING_GREETING,
+    WAITING_EHLO,
+    WAITING_HELO,
+    WAITING_XCLIENT,
+    WAITING_PLAIN_PROMPT,    /* 334, then the response goes out */
+    WAITING_USER_PROMPT,     /* AUTH LOGIN */
+    WAITING_PASSWORD_PROMPT, /* AUTH LOGIN */
+    WAITING_AUTH,
+    WAITING_MAIL,
+    WAITING_RCPT,
+};
+
+static enum ask
+close_for(struct dialog *d, enum fault fault)
+{
+    d->fault = fault;
+    return ASK_CLOSE;
+}
+
+static enum ask
+wait_for(struct dialog *d, enum smtp_waiting what)
+{
+    d->upstream_state = what;
+    return ASK_INPUT;
+}
+
+static enum ask
+refuse(struct dialog *d, enum reason reason, struct slice reply)
+{
+    d->reply.reason = reason;
+    d->reply.text = line_keep_text(d, reply);
+    return ASK_REFUSE;
+}
+
+/* Whether the login is about a recipient: the client did not AUTH. */
+static bool
+is_transaction(const struct dialog *d)
+{
+    return d->envelope.rcpt.len > 0;
+}
+
+static bool
+needs_auth(const struct dialog *d)
+{
+    return !d->login.none &&
+           !(is_transaction(d) && d->login.password.bytes.len == 0);
+}
+
+static void
+put_line(struct dialog *d, struct slice head, struct slice rest)
+{
+    dialog_put_upstream(d, head);
+    dialog_put_upstream(d, rest);
+    dialog_put_upstream(d, S("\r\n"));
+}
+
+/* The upstream hears who the client said to be once it knows, by XCLIENT, that
+ * there is a client; until then it hears the gateway's name. */
+static enum ask
+send_hello(struct dialog *d, bool ehlo)
+{
+    bool as_client =
+        (d->upstream_offers & XCLIENT_DONE) != 0 && d->envelope.helo.len > 0;
+
+    put_line(d, ehlo ? S("EHLO ") : S("HELO "),
+             as_client ? d->envelope.helo : d->settings->server_name);
+    return wait_for(d, ehlo ? WAITING_EHLO : WAITING_HELO);
+}
+
+static enum ask
+on_greeting(struct dialog *d, unsigned code)
+{
+    if (code >= 400)
+        return close_for(d, FAULT_GREETING);
+    if (code != 220)
+        return close_for(d, FAULT_GARBAGE);
+    return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
+                             d->login.xclient || !d->envelope.greeted);
+}
+
+static enum ask
+send_auth_plain(struct dialog *d)
+{
+    struct slice response = sasl_encode_plain(d);
+
+    if (sizeof "AUTH PLAIN \r\n" - 1 + response.len > COMMAND_MAX) {
+        put_line(d, S("AUTH PLAIN"), S(""));
+        return wait_for(d, WAITING_PLAIN_PROMPT);
+    }
+    put_line(d, S("AUTH PLAIN "), response);
+    return wait_for(d, WAITING_AUTH);
+}
+
+/* PLAIN if offered, else LOGIN, which knows no authorization identity; or just
+ * the one that the policy asked for. */
+static enum ask
+send_auth(struct dialog *d)
+{
+    enum mechanism wanted = d->login.mechanism;
+    unsigned offers = d->upstream_offers;
+
+    if (d->login.user.len == 0)
+        return close_for(d, FAULT_NO_LOGIN);
+    if (!login_is_sane(d))
+        return refuse(d, REASON_SERVER_BUG, S("500 control character"));
+    if ((offers & OFFER_PLAIN) != 0 &&
+        (wanted == MECHANISM_NONE || wanted == MECHANISM_PLAIN))
+        return send_auth_plain(d);
+    if ((offers & OFFER_LOGIN) != 0 && d->login.authzid.len == 0 &&
+        (wanted == MECHANISM_NONE || wanted == MECHANISM_LOGIN)) {
+        put_line(d, S("AUTH LOGIN"), S(""));
+        return wait_for(d, WAITING_USER_PROMPT);
+    }
+    return close_for(d, FAULT_NO_LOGIN);
+}
+
+static enum ask
+send_mail(struct dialog *d)
+{
+    put_line(d, d->envelope.mail, S(""));
+    return wait_for(d, WAITING_MAIL);
+}
+
+static enum ask
+accept_login(struct dialog *d)
+{
+    if (is_transaction(d))
+        return send_mail(d);
+    dialog_put_client(d, S("235 2.0.0 OK\r\n"));
+    return ASK_SPLICE;
+}
+
+static enum ask
+authenticate(struct dialog *d)
+{
+    return needs_auth(d) ? send_auth(d) : accept_login(d);
+}
+
+static enum ask
+on_hello(struct dialog *d, unsigned code, struct slice reply)
+{
+    bool ehlo = d->upstream_state == WAITING_EHLO;
+
+    if (code >= 500 && ehlo)
+        return send_hello(d, false);
+    if (code >= 400)
+        return refuse(d, REASON_UNAVAILABLE, reply);
+    if (code != 250)
+        return close_for(d, FAULT_GARBAGE);
+    if (ehlo)
+        smtp_learn(d, reply);
+    if (d->login.xclient && (d->upstream_offers & XCLIENT_DONE) == 0 &&
+        smtp_xclient_send(d))
+        return wait_for(d, WAITING_XCLIENT);
+    return authenticate(d);
+}
+
+/* The upstream then knows nothing of what was said before, EHLO included. */
+static enum ask
+on_xclient(struct dialog *d, unsigned code, struct slice reply)
+{
+    if (code >= 400)
+        return refuse(d, REASON_SERVER_BUG, reply);
+    if (code != 220 && code != 250)
+        return close_for(d, FAULT_GARBAGE);
+    if (smtp_xclient_send(d))
+        return ASK_INPUT;
+    d->upstream_offers = XCLIENT_DONE;
+    return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
+                             !d->envelope.greeted);
+}
+
+static enum ask
+on_prompt(struct dialog *d, unsigned code, struct slice reply)
+{
+    if (code >= 400)
+        return refuse(d, smtp_reply_reason(code), reply);
+    if (code != 334)
+        return close_for(d, FAULT_GARBAGE);
+    if (d->upstream_state == WAITING_USER_PROMPT) {
+        put_line(d, sasl_encode(d, d->login.user), S(""));
+        return wait_for(d, WAITING_PASSWORD_PROMPT);
+    }
+    if (d->upstream_state == WAITING_PASSWORD_PROMPT)
+        put_line(d, sasl_encode(d, d->login.password.bytes), S(""));
+    else
+        put_line(d, sasl_encode_plain(d), S(""));
+    return wait_for(d, WAITING_AUTH);
+}
+
+static enum ask
+on_auth(struct dialog *d, unsigned code, struct slice reply)
+{
+    if (code >= 400)
+        return refuse(d, smtp_reply_reason(code), reply);
+    if (code != 235)
+        return close_for(d, FAULT_GARBAGE);
+    return accept_login(d);
+}
+
+static enum ask
+on_mail(struct dialog *d, unsigned code, struct slice reply)
+{
+    if (code >= 400)
+        return refuse(d, code < 500 ? REASON_UNAVAILABLE : REASON_NOT_ALLOWED,
+                      reply);
+    if (code != 250)
+        return close_for(d, FAULT_GARBAGE);
+    put_line(d, d->envelope.rcpt, S(""));
+    return wait_for(d, WAITING_RCPT);
+}
+
+enum ask
+smtp_on_reply(struct dialog *d, struct slice reply)
+{
+    unsigned code = smtp_reply_code(reply);
+    enum smtp_waiting waiting = (enum smtp_waiting)d->upstream_state;
+
+    if (code == 421 && waiting != WAITING_GREETING && waiting != WAITING_RCPT)
+        return close_for(d, FAULT_BYE);
+    switch (waiting) {
+    case WAITING_GREETING:
+        return on_greeting(d, code);
+    case WAITING_EHLO:
+    case WAITING_HELO:
+        return on_hello(d, code, reply);
+    case WAITING_XCLIENT:
+        return on_xclient(d, code, reply);
+    case WAITING_PLAIN_PROMPT:
+    case WAITING_USER_PROMPT:
+    case WAITING_PASSWORD_PROMPT:
+        return on_prompt(d, code, reply);
+    case WAITING_AUTH:
+        return on_auth(d, code, reply);
+    case WAITING_MAIL:
+        return on_mail(d, code, reply);
+    case WAITING_RCPT:
+        dialog_put_client(d, reply); /* whatever it is */
+        return ASK_SPLICE;
+    }
+    unreachable();
+}
