@@ -154,7 +154,7 @@ login_is_possible(const struct dialog *d)
 {
     const struct login *login = &d->login;
 
-    return !login->none && login->user.len > 0 &&
+    return !login->none && login->user.len > 0 && login_has_password(d) &&
            (login->mechanism == MECHANISM_NONE ||
             login->mechanism == MECHANISM_PLAIN ||
             login->mechanism == MECHANISM_LOGIN);
@@ -163,8 +163,10 @@ login_is_possible(const struct dialog *d)
 static enum ask
 on_greeting(struct dialog *d, struct slice line)
 {
-    if (is_status(line, S("-ERR")))
+    if (is_status(line, S("-ERR"))) {
+        d->reply.text = line_keep_text(d, line);
         return close_for(d, FAULT_GREETING);
+    }
     if (!is_status(line, S("+OK")))
         return close_for(d, FAULT_GARBAGE);
     if (!login_is_possible(d))

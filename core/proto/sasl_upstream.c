@@ -12,6 +12,15 @@ login_is_sane(const struct dialog *d)
            credential_is_sane(d->login.password.bytes);
 }
 
+bool
+login_has_password(const struct dialog *d)
+{
+    enum mechanism m = d->credentials.mechanism;
+
+    return d->login.password.bytes.len > 0 || m == MECHANISM_PLAIN ||
+           m == MECHANISM_LOGIN;
+}
+
 static char *
 keep_room(struct dialog *d, size_t size)
 {

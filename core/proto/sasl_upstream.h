@@ -9,6 +9,10 @@ struct dialog;
  * upstream dialogue.  Asked before the first byte of a login is written. */
 bool login_is_sane(const struct dialog *d);
 
+/* Whether there is a password to log in with.  CRAM-MD5, APOP and EXTERNAL
+ * bring none: a policy has to. */
+bool login_has_password(const struct dialog *d);
+
 /* `bytes` in base64, in the arena; empty and FAULT_RESOURCES at the cap. */
 struct slice sasl_encode(struct dialog *d, struct slice bytes);
 

@@ -78,10 +78,12 @@ send_hello(struct dialog *d, bool ehlo)
 }
 
 static enum ask
-on_greeting(struct dialog *d, unsigned code)
+on_greeting(struct dialog *d, unsigned code, struct slice reply)
 {
-    if (code >= 400)
+    if (code >= 400) {
+        d->reply.text = line_keep_text(d, reply);
         return close_for(d, FAULT_GREETING);
+    }
     if (code != 220)
         return close_for(d, FAULT_GARBAGE);
     return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
@@ -109,7 +111,7 @@ send_auth(struct dialog *d)
     enum mechanism wanted = d->login.mechanism;
     unsigned offers = d->upstream_offers;
 
-    if (d->login.user.len == 0)
+    if (d->login.user.len == 0 || !login_has_password(d))
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("500 control character"));
@@ -230,7 +232,7 @@ smtp_on_reply(struct dialog *d, struct slice reply)
         return close_for(d, FAULT_BYE);
     switch (waiting) {
     case WAITING_GREETING:
-        return on_greeting(d, code);
+        return on_greeting(d, code, reply);
     case WAITING_EHLO:
     case WAITING_HELO:
         return on_hello(d, code, reply);

@@ -7,12 +7,11 @@
 
 /* What a refused attempt leaves behind must not reach the next. */
 static void
-forget_attempt(struct session *s, enum stage stage)
+forget_attempt(struct session *s)
 {
     struct login_state *login = s->login;
 
-    if (stage != STAGE_RCPT) /* MAIL stands, another RCPT may follow */
-        dialog_forget(&login->dialog);
+    dialog_forget(&login->dialog);
     login->verdict = (struct verdict){.kind = VERDICT_NONE};
     login->target = login->fallback = (struct target){0};
     login->failure = (struct slice){0};
@@ -53,7 +52,7 @@ session_refuse(struct session *s, enum stage stage)
     bool is_attempt = stage == STAGE_LOGIN || stage == STAGE_RCPT;
     if (is_attempt && s->attempts >= limits->attempts)
         return session_say_bye(s, REASON_TOO_MANY, END_TOO_MANY_ATTEMPTS);
-    forget_attempt(s, stage);
+    forget_attempt(s);
     return PHASE_COMMAND;
 }
 
