@@ -137,6 +137,12 @@ addr_port(const struct addr *a)
         ((const struct sockaddr_in *)(const void *)&a->storage)->sin_port);
 }
 
+void
+addr_set_port(struct addr *a, uint16_t port)
+{
+    as_v4(a)->sin_port = htons(port);
+}
+
 const char *
 addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
