@@ -110,7 +110,7 @@ struct framer {
 /* A line of the upstream that the client gets once the login is a success. */
 struct held {
     struct held *next;
-    struct slice line; /* with its CRLF */
+    struct slice line; /* without its CRLF */
 };
 
 struct dialog {

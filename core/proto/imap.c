@@ -1,5 +1,6 @@
 /* imap.c -- IMAP towards the client, until it is logged in (RFC 9051). */
 #include "base/slice.h"
+#include "proto/abuse.h"
 #include "proto/dialog.h"
 #include "proto/imap_args.h"
 #include "proto/imap_capabilities.h"
@@ -242,22 +243,6 @@ is_tag(struct slice word)
     return true;
 }
 
-/* Where a browser was sent here, the request line comes first. */
-static bool
-is_http_method(struct slice word)
-{
-    static const char *const methods[] = {
-        "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
-        "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI",
-    };
-
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        if (slice_equal(word, slice_of(methods[i])))
-            return true;
-    }
-    return false;
-}
-
 static enum ask
 on_command(struct dialog *d, struct slice command)
 {
@@ -274,8 +259,9 @@ on_command(struct dialog *d, struct slice command)
     struct slice name = slice_take(args, slice_find(args, ' '));
     args = slice_drop(args, name.len);
 
+    /* A method may be a tag ("put NOOP"), but not of something unknown. */
     const struct command *found = find_command(name);
-    if (found == NULL && (is_http_method(tag) || is_http_method(name))) {
+    if (found == NULL && (is_http(tag) || is_http(name))) {
         d->fault = FAULT_ABUSE;
         return ASK_CLOSE;
     }

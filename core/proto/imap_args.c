@@ -169,8 +169,9 @@ take_pair(struct dialog *d, struct slice *rest, char *out)
     out = put_quoted(out, key);
     *out++ = ' ';
     if (take_nil(rest)) {
-        memcpy(out, "NIL", 3);
-        return out + 3;
+        for (const char *nil = "NIL"; *nil != '\0'; nil++)
+            *out++ = *nil;
+        return out;
     }
     if (!take_string(d, rest, &value) || value.len > ID_VALUE_MAX ||
         has_control(value))

@@ -3,7 +3,7 @@
  * imap_upstream.c reads the replies and calls these; both share the states. */
 #pragma once
 
-#include "proto/proto.h"
+#include "proto/dialog.h"
 
 /* dialog->upstream_state. */
 enum imap_state {

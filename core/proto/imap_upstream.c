@@ -50,23 +50,12 @@ close_for(struct dialog *d, enum fault fault)
     return ASK_CLOSE;
 }
 
-/* Keeps what the upstream said for the log and for hooks, without bytes that
- * could do harm there. */
+/* What the upstream said, for the log and for hooks. */
 static void
 keep_reply(struct dialog *d, struct slice text, enum reason reason)
 {
-    d->reply = (struct reply){.reason = reason, .text = S("")};
-    dialog_begin_attempt(d);
-    char *copy = arena_alloc(d->arena, text.len + 1);
-    if (copy == NULL) {
-        d->fault = FAULT_RESOURCES;
-        return;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        struct slice byte = slice_take(slice_drop(text, i), 1);
-        copy[i] = has_control(byte) ? '?' : text.ptr[i];
-    }
-    d->reply.text = (struct slice){copy, text.len};
+    d->reply.reason = reason;
+    d->reply.text = line_keep_text(d, text);
 }
 
 static enum reason
@@ -128,14 +117,19 @@ ask_capability(struct dialog *d, enum imap_state state)
     d->upstream_state = state;
 }
 
+/* All that can be known before the login is known. */
 static enum ask
 login(struct dialog *d)
 {
+    /* The list after a login says more than the one before. */
     bool is_news = d->learnt == NULL || !d->learnt->known;
 
     if (is_news && (d->upstream_offers & OFFERS_KNOWN) != 0)
         imap_learn(d, d->upstream_capabilities);
-    return imap_login_start(d);
+    if (!d->probing)
+        return imap_login_start(d);
+    dialog_put_upstream(d, S("L LOGOUT\r\n"));
+    return close_for(d, FAULT_QUIT);
 }
 
 static enum ask

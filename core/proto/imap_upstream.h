@@ -5,7 +5,7 @@
  * tagged answer can be passed on. */
 #pragma once
 
-#include "proto/proto.h"
+#include "proto/dialog.h"
 
 enum parse imap_upstream_frame(struct dialog *d, struct slice in,
                                struct slice *reply);
