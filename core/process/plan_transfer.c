@@ -1,0 +1,164 @@
+#include "process/plan_transfer.h"
+
+#include "base/slice.h"
+#include "process/message.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WORKERS_MAX   1024
+#define LISTENERS_MAX 4096
+
+void
+evaluation_init(struct evaluation *e)
+{
+    *e = (struct evaluation){.bundle = -1};
+}
+
+void
+evaluation_deinit(struct evaluation *e)
+{
+    plan_deinit(&e->plan);
+    if (e->bundle >= 0)
+        (void)close(e->bundle);
+    evaluation_init(e);
+}
+
+static bool
+send_plan(int fd, const struct evaluation *e, struct error *err)
+{
+    const struct plan *plan = &e->plan;
+    struct message m;
+
+    message_init(&m, MESSAGE_PLAN);
+    message_put_u64(&m, plan->workers);
+    message_put_u64(&m, plan->log_level);
+    message_put_u64(&m, plan->log_format);
+    message_put_text(&m, slice_of(plan->log_target));
+    message_put_double(&m, plan->shutdown_timeout);
+    message_put_u64(&m, plan->listener_count);
+    message_put_u64(&m, e->identity.change);
+    message_put_u64(&m, e->identity.uid);
+    message_put_u64(&m, e->identity.gid);
+    return message_send_wait(fd, &m, err);
+}
+
+static bool
+send_listener(int fd, const struct plan_listener *l, struct error *err)
+{
+    struct message m;
+
+    message_init(&m, MESSAGE_LISTENER);
+    message_put_text(&m, slice_of(l->name));
+    message_put_text(&m, slice_of(l->address));
+    message_put_i64(&m, l->socket.backlog);
+    message_put_u64(&m, l->socket.reuse_port);
+    message_put_u64(&m, l->socket.ipv6_only);
+    message_put_i64(&m, l->socket.keepalive_idle);
+    message_put_i64(&m, l->socket.keepalive_interval);
+    message_put_i64(&m, l->socket.keepalive_count);
+    message_put_i64(&m, l->socket.receive_buffer);
+    message_put_i64(&m, l->socket.send_buffer);
+    message_put_i64(&m, l->socket.mode);
+    return message_send_wait(fd, &m, err);
+}
+
+bool
+evaluation_send(int fd, const struct evaluation *e, struct error *err)
+{
+    struct message m;
+
+    if (!send_plan(fd, e, err))
+        return false;
+    for (size_t i = 0; i < e->plan.listener_count; i++) {
+        if (!send_listener(fd, &e->plan.listeners[i], err))
+            return false;
+    }
+    message_init(&m, MESSAGE_BUNDLE);
+    m.fds[0] = e->bundle;
+    return message_send_wait(fd, &m, err);
+}
+
+static char *
+take_text(struct message *m)
+{
+    struct slice text = message_get_text(m);
+    return xstrndup(text.ptr, text.len);
+}
+
+static bool
+take_plan(struct evaluation *e, struct message *m)
+{
+    struct plan *plan = &e->plan;
+    uint64_t workers = message_get_u64(m), level = message_get_u64(m);
+    uint64_t format = message_get_u64(m), listeners;
+
+    if (plan->listeners != NULL)
+        return false;
+    plan->log_target = take_text(m);
+    plan->shutdown_timeout = message_get_double(m);
+    listeners = message_get_u64(m);
+    e->identity.change = message_get_u64(m) != 0;
+    e->identity.uid = (uid_t)message_get_u64(m);
+    e->identity.gid = (gid_t)message_get_u64(m);
+    if (!message_is_whole(m) || workers < 1 || workers > WORKERS_MAX ||
+        level > LOG_DEBUG || format > LOG_JSON || listeners < 1 ||
+        listeners > LISTENERS_MAX)
+        return false;
+    plan->workers = (unsigned)workers;
+    plan->log_level = (enum log_level)level;
+    plan->log_format = (enum log_format)format;
+    plan->listeners = xcalloc(listeners, sizeof *plan->listeners);
+    plan->listener_count = listeners;
+    return true;
+}
+
+/* The next one whose name is not known yet. */
+static bool
+take_listener(struct evaluation *e, struct message *m)
+{
+    struct plan_listener *l = e->plan.listeners;
+    struct plan_listener *end = l + e->plan.listener_count;
+
+    while (l < end && l->name != NULL)
+        l++;
+    if (l == end)
+        return false;
+    l->name = take_text(m);
+    l->address = take_text(m);
+    l->socket.backlog = (int)message_get_i64(m);
+    l->socket.reuse_port = message_get_u64(m) != 0;
+    l->socket.ipv6_only = message_get_u64(m) != 0;
+    l->socket.keepalive_idle = (int)message_get_i64(m);
+    l->socket.keepalive_interval = (int)message_get_i64(m);
+    l->socket.keepalive_count = (int)message_get_i64(m);
+    l->socket.receive_buffer = (int)message_get_i64(m);
+    l->socket.send_buffer = (int)message_get_i64(m);
+    l->socket.mode = (int)message_get_i64(m);
+    return message_is_whole(m);
+}
+
+static bool
+take_bundle(struct evaluation *e, struct message *m)
+{
+    size_t count = e->plan.listener_count;
+
+    if (count == 0 || e->plan.listeners[count - 1].name == NULL ||
+        e->bundle >= 0)
+        return false;
+    e->bundle = message_take_fd(m, 0);
+    return message_is_whole(m);
+}
+
+bool
+evaluation_take(struct evaluation *e, struct message *m, bool *complete)
+{
+    if (m->type == MESSAGE_PLAN)
+        return take_plan(e, m);
+    if (m->type == MESSAGE_LISTENER)
+        return take_listener(e, m);
+    if (m->type != MESSAGE_BUNDLE)
+        return false;
+    *complete = true;
+    return take_bundle(e, m);
+}

@@ -1,0 +1,27 @@
+/* plan_transfer.h -- a plan from the helper to the supervisor. */
+#pragma once
+
+#include "base/check.h"
+#include "lua/evaluate.h"
+#include "process/privileges.h"
+
+/* All that the supervisor learns of a configuration. */
+struct evaluation {
+    struct plan plan;
+    struct identity identity; /* of the workers */
+    int bundle;               /* sealed; -1: none yet */
+};
+
+void evaluation_init(struct evaluation *e);
+void evaluation_deinit(struct evaluation *e);
+
+/* Everything, the bundle last. */
+bool evaluation_send(int fd, const struct evaluation *e,
+                     struct error *err) MUST_USE;
+
+struct message;
+
+/* Takes one message of evaluation_send into `e`.  `*complete` once it was the
+ * last.  false if it was none of them, or makes no sense. */
+bool evaluation_take(struct evaluation *e, struct message *m,
+                     bool *complete) MUST_USE;
