@@ -46,7 +46,7 @@ log_set_format(enum log_format format)
 void
 log_set_sink(log_sink sink)
 {
-    logger.sink = sink;
+    logger.sink = sink != NULL ? sink : write_to_stderr;
 }
 
 enum log_format

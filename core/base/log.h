@@ -16,7 +16,7 @@ typedef void (*log_sink)(enum log_level level, struct slice line);
 
 void log_set_level(enum log_level level);
 void log_set_format(enum log_format format);
-void log_set_sink(log_sink sink);
+void log_set_sink(log_sink sink); /* NULL: standard error */
 enum log_format log_get_format(void);
 bool log_enabled(enum log_level level);
 

@@ -1,0 +1,10 @@
+/* cover.h -- neighbours that accept for a worker that can't.
+ *
+ * While a slot has no ready worker, or its worker has been silent, another
+ * worker is given its sockets, so that nothing waits in their backlogs. */
+#pragma once
+
+#include "process/slot.h"
+
+/* Gives and takes back what has changed since the last call. */
+void cover_slots(struct slot *slots, size_t count);

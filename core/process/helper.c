@@ -1,0 +1,260 @@
+#include "process/helper.h"
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "lua/policy_lua.h"
+#include "net/addr.h"
+#include "net/dns.h"
+#include "process/message.h"
+#include "process/share.h"
+#include "process/spawn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TIME_LIMIT 60 /* seconds for one evaluation */
+#define ERRORS_MAX ((size_t)1024 * 1024)
+
+/* --- in the helper, or in `moongate check` --- */
+
+static bool
+check_addresses(const struct plan *plan, struct error *err)
+{
+    for (size_t i = 0; i < plan->listener_count; i++) {
+        const struct plan_listener *l = &plan->listeners[i];
+        struct addr address;
+        if (!addr_parse(slice_of(l->address), 0, &address, err))
+            return error_context(err, "listen \"%s\"", l->name);
+    }
+    return true;
+}
+
+/* Builds a generation as a worker does, and forgets it. */
+static bool
+try_generation(int bundle_fd, struct error *err)
+{
+    struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    struct bundle *bundle = bundle_open(bundle_fd, err);
+    struct dns *dns = bundle != NULL ? dns_new(loop, NULL, err) : NULL;
+    struct host host = {.loop = loop, .dns = dns, .worker = 1};
+    struct generation *generation = NULL;
+
+    if (dns != NULL)
+        generation = generation_new(&host, bundle, 1, err);
+    bool built = generation != NULL;
+    generation_free(generation);
+    if (dns != NULL)
+        dns_free(dns);
+    if (bundle != NULL)
+        bundle_close(bundle);
+    ev_loop_destroy(loop);
+    return built;
+}
+
+bool
+configuration_evaluate(const char *path, struct evaluation *e, char **errors)
+{
+    struct bundle_writer *writer = bundle_writer_new();
+    struct share share;
+    struct error err = {""};
+    bool done;
+
+    *errors = NULL;
+    share_find(&share);
+    if (!config_evaluate(path, share.scripts, share.library, writer, &e->plan,
+                         errors)) {
+        bundle_writer_free(writer);
+        return false;
+    }
+    e->bundle = bundle_writer_seal(writer, &err);
+    done = e->bundle >= 0 && check_addresses(&e->plan, &err) &&
+           privileges_find(e->plan.user, e->plan.group, &e->identity, &err) &&
+           try_generation(e->bundle, &err);
+    if (!done)
+        *errors = xstrndup(err.text, strlen(err.text));
+    return done;
+}
+
+/* All errors, in as many messages as it takes. */
+static void
+send_errors(struct slice text)
+{
+    const size_t piece = MESSAGE_MAX - 64;
+    struct message m;
+    struct error err;
+
+    while (text.len > 0) {
+        message_init(&m, MESSAGE_ERROR);
+        message_put_text(&m, slice_take(text, piece));
+        if (!message_send_wait(SPAWN_FD, &m, &err))
+            return;
+        text = slice_drop(text, piece);
+    }
+}
+
+static bool
+receive_path(char **path)
+{
+    struct message m;
+    struct slice text;
+
+    if (message_receive(SPAWN_FD, true, &m) != RECEIVE_DONE ||
+        m.type != MESSAGE_EVALUATE)
+        return false;
+    text = message_get_text(&m);
+    if (!message_is_whole(&m))
+        return false;
+    *path = xstrndup(text.ptr, text.len);
+    return true;
+}
+
+int
+helper_run(void)
+{
+    struct evaluation e;
+    struct error err;
+    char *path, *errors;
+    bool sent;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!privileges_harden(&err) || !receive_path(&path))
+        return EXIT_FAILURE;
+    evaluation_init(&e);
+    if (configuration_evaluate(path, &e, &errors)) {
+        sent = evaluation_send(SPAWN_FD, &e, &err);
+        if (!sent)
+            send_errors(slice_of(err.text));
+    } else {
+        sent = false;
+        send_errors(slice_of(errors));
+    }
+    free(errors);
+    free(path);
+    evaluation_deinit(&e);
+    return sent ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* --- in the supervisor --- */
+
+static double
+now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool
+ask(int fd, const char *path, struct error *err)
+{
+    struct message m;
+
+    message_init(&m, MESSAGE_EVALUATE);
+    message_put_text(&m, slice_of(path));
+    return message_send(fd, &m, err);
+}
+
+static bool
+wait_readable(int fd, double until, struct error *err)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+    for (;;) {
+        double left = until - now();
+        if (left <= 0)
+            break;
+        int ready = poll(&readable, 1, (int)(left * 1000) + 1);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return error_set(err, "poll: %s", strerror(errno));
+    }
+    return error_set(err, "the configuration took more than %d s to evaluate",
+                     TIME_LIMIT);
+}
+
+/* One message: a piece of the errors, or of the evaluation. */
+static bool
+take(struct message *m, struct evaluation *e, struct buf *errors,
+     bool *complete)
+{
+    struct slice text;
+
+    if (m->type != MESSAGE_ERROR)
+        return evaluation_take(e, m, complete);
+    text = message_get_text(m);
+    return message_is_whole(m) && buf_append(errors, text);
+}
+
+/* Until the evaluation is complete, or the helper has gone. */
+static bool
+take_all(int fd, struct evaluation *e, struct buf *errors, struct error *err)
+{
+    double until = now() + TIME_LIMIT;
+    bool complete = false;
+    struct message m;
+
+    while (!complete) {
+        if (!wait_readable(fd, until, err))
+            return false;
+        enum receive received = message_receive(fd, false, &m);
+        if (received == RECEIVE_EOF)
+            return error_set(err, "the configuration could not be evaluated");
+        if (received == RECEIVE_AGAIN)
+            continue;
+        bool taken =
+            received == RECEIVE_DONE && take(&m, e, errors, &complete);
+        message_deinit(&m);
+        if (!taken)
+            return error_set(err, "the helper spoke nonsense");
+    }
+    return true;
+}
+
+/* Adds how the helper ended, if that was not of its own will. */
+static void
+reap(pid_t pid, struct error *err)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
+        (void)error_context(err, "the helper died of signal %d",
+                            WTERMSIG(status));
+    }
+}
+
+bool
+helper_evaluate(const char *path, struct evaluation *e, char **errors)
+{
+    struct child child;
+    struct buf texts;
+    struct error err = {""};
+    struct slice text;
+    bool done;
+
+    *errors = NULL;
+    buf_init(&texts, ERRORS_MAX);
+    done = spawn("@helper", "", &child, &err);
+    if (done) {
+        done = ask(child.fd, path, &err) &&
+               take_all(child.fd, e, &texts, &err);
+        if (!done && buf_is_empty(&texts))
+            (void)kill(child.pid, SIGKILL);
+        (void)close(child.fd);
+        reap(child.pid, &err);
+    }
+    text = buf_is_empty(&texts) ? slice_of(err.text) : buf_bytes(&texts);
+    if (!done)
+        *errors = xstrndup(text.ptr, text.len);
+    buf_deinit(&texts);
+    return done;
+}

@@ -1,0 +1,21 @@
+/* helper.h -- the throw-away process that evaluates a configuration.
+ *
+ * Lua files are the operator's, but they are programs: they run in a process
+ * that is gone before the first client comes, and the supervisor sees only
+ * the plan that they led to. */
+#pragma once
+
+#include "process/plan_transfer.h"
+
+/* Evaluates the configuration at `path` in this process, and builds its
+ * policies once to see that workers will be able to.  On failure `*errors`
+ * has every error, one "file:line: message" a line, malloc'ed. */
+bool configuration_evaluate(const char *path, struct evaluation *e,
+                            char **errors) MUST_USE;
+
+/* The same in a helper of its own. */
+bool helper_evaluate(const char *path, struct evaluation *e,
+                     char **errors) MUST_USE;
+
+/* The helper's whole life; the exit status. */
+int helper_run(void);

@@ -1,0 +1,70 @@
+/* slot.h -- one place for a worker, and the process that fills it now.
+ *
+ * The place and its sockets live as long as the gateway; processes come and
+ * go.  A worker that dies is started again at once; one that keeps dying,
+ * after a growing delay. */
+#pragma once
+
+#include "process/log_target.h"
+#include "process/message.h"
+#include "process/plan_transfer.h"
+#include "process/sockets.h"
+#include "process/spawn.h"
+
+#include <ev.h>
+
+enum slot_state {
+    SLOT_DOWN,     /* no process; perhaps one will be started */
+    SLOT_STARTING, /* not ready yet */
+    SLOT_READY,
+};
+
+struct slot;
+
+/* What all slots share, and how they tell about themselves. */
+struct slot_host {
+    struct ev_loop *loop;
+    const struct evaluation *evaluation;
+    const struct sockets *sockets;
+    const struct log_target *log;
+    bool restarting; /* whether a worker that died is started again */
+    void (*ready)(struct slot_host *host, struct slot *slot);
+    /* Its process has ended; `slot->failure` may tell why. */
+    void (*down)(struct slot_host *host, struct slot *slot);
+};
+
+struct slot {
+    struct slot_host *host;
+    unsigned number; /* 1, 2, ...: in logs */
+    enum slot_state state;
+    struct child child;
+    ev_child exit;
+    ev_io io;
+    ev_timer timer;        /* DOWN: until the next start; STARTING: limit */
+    ev_tstamp began;       /* when the process was started */
+    unsigned failures;     /* starts that did not last, in a row */
+    unsigned silent;       /* ticks since it was asked for a sign of life */
+    bool asked;            /* and has not answered yet */
+    double silent_cpu;     /* CPU seconds used when the silence was noticed */
+    struct slot *keeper;   /* accepts on our sockets for us; or NULL */
+    struct error failure;  /* what the worker said; "" */
+};
+
+void slot_init(struct slot *s, struct slot_host *host, unsigned number);
+
+/* Starts a process.  false if that is not even possible. */
+bool slot_start(struct slot *s, struct error *err) MUST_USE;
+
+/* Sends a message if there is a process; one that can't be sent is logged. */
+void slot_tell(struct slot *s, const struct message *m);
+void slot_kill(struct slot *s, int signal);
+
+/* Asks for a sign of life, ten times a second; ends a worker that spends all
+ * its time on something else than its loop. */
+void slot_tick(struct slot *s);
+
+/* Whether it serves its sockets: ready, and not silent for too long. */
+bool slot_is_alive(const struct slot *s);
+
+/* No process is left, and none will be started. */
+void slot_deinit(struct slot *s);

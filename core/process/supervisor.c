@@ -1,0 +1,430 @@
+#include "process/supervisor.h"
+
+#include "base/slice.h"
+#include "process/cover.h"
+#include "process/helper.h"
+#include "process/log_writer.h"
+#include "process/privileges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK       0.1 /* seconds between signs of life */
+#define GRACE      2.  /* beyond the workers' own deadline */
+#define END_GRACE  1.
+#define ERRORS_MAX ((size_t)64 * 1024)
+
+enum supervisor_state { STARTING, RUNNING, DRAINING, ENDING };
+
+struct supervisor {
+    struct slot_host host;
+    struct evaluation evaluation;
+    struct sockets sockets;
+    struct log_target log; /* for workers still to be started */
+    struct slot *slots;
+    enum supervisor_state state;
+    ev_signal term, quit, interrupt, hangup, reopen;
+    ev_timer tick, deadline;
+    int status;
+};
+
+static struct supervisor *
+of(struct slot_host *host)
+{
+    return container_of(host, struct supervisor, host);
+}
+
+static size_t
+slot_count(const struct supervisor *s)
+{
+    return s->evaluation.plan.workers;
+}
+
+static void
+tell_all(struct supervisor *s, const struct message *m)
+{
+    for (size_t i = 0; i < slot_count(s); i++)
+        slot_tell(&s->slots[i], m);
+}
+
+static bool
+all_are(const struct supervisor *s, enum slot_state state)
+{
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (s->slots[i].state != state)
+            return false;
+    }
+    return true;
+}
+
+/* --- stopping --- */
+
+static void
+kill_all(struct supervisor *s)
+{
+    for (size_t i = 0; i < slot_count(s); i++)
+        slot_kill(&s->slots[i], SIGKILL);
+}
+
+static void
+stop_if_empty(struct supervisor *s)
+{
+    if (all_are(s, SLOT_DOWN))
+        ev_break(s->host.loop, EVBREAK_ALL);
+}
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    kill_all(container_of(timer, struct supervisor, deadline));
+}
+
+static void
+set_deadline(struct supervisor *s, double seconds)
+{
+    ev_timer_stop(s->host.loop, &s->deadline);
+    ev_timer_set(&s->deadline, seconds, 0.);
+    ev_timer_start(s->host.loop, &s->deadline);
+}
+
+/* Workers that are not ready have no sessions to lose. */
+static void
+drain(struct supervisor *s)
+{
+    double timeout = s->evaluation.plan.shutdown_timeout;
+    struct message m;
+
+    log_info("stopping within %.0f s; a second signal ends at once", timeout);
+    s->state = DRAINING;
+    s->host.restarting = false;
+    ev_timer_stop(s->host.loop, &s->tick);
+    message_init(&m, MESSAGE_DRAIN);
+    message_put_double(&m, timeout);
+    for (size_t i = 0; i < slot_count(s); i++) {
+        ev_timer_stop(s->host.loop, &s->slots[i].timer);
+        if (s->slots[i].state == SLOT_READY)
+            slot_tell(&s->slots[i], &m);
+        else
+            slot_kill(&s->slots[i], SIGKILL);
+    }
+    sockets_close(&s->sockets);
+    set_deadline(s, timeout + GRACE);
+    stop_if_empty(s);
+}
+
+static void
+end(struct supervisor *s)
+{
+    struct message m;
+
+    log_info("ending at once");
+    s->state = ENDING;
+    message_init(&m, MESSAGE_END);
+    tell_all(s, &m);
+    set_deadline(s, END_GRACE);
+}
+
+static void
+stop(struct supervisor *s)
+{
+    if (s->state == DRAINING)
+        end(s);
+    else if (s->state != ENDING)
+        drain(s);
+}
+
+static void
+on_term(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop;
+    (void)events;
+    stop(container_of(signal, struct supervisor, term));
+}
+
+static void
+on_quit(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop;
+    (void)events;
+    stop(container_of(signal, struct supervisor, quit));
+}
+
+static void
+on_interrupt(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop;
+    (void)events;
+    stop(container_of(signal, struct supervisor, interrupt));
+}
+
+/* --- the log --- */
+
+/* Another descriptor of the same target, for our own writer. */
+static bool
+duplicate_log(const struct supervisor *s, struct log_target *copy,
+              struct error *err)
+{
+    *copy = s->log;
+    copy->fd = fcntl(s->log.fd, F_DUPFD_CLOEXEC, 3);
+    return copy->fd >= 0 || error_set(err, "log: %s", strerror(errno));
+}
+
+static void
+on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    struct supervisor *s = container_of(signal, struct supervisor, reopen);
+    struct log_target opened, copy;
+    struct message m;
+    struct error err;
+
+    (void)loop;
+    (void)events;
+    if (!log_target_open(s->evaluation.plan.log_target, &opened, &err)) {
+        log_error("the old log stays in use: %s", err.text);
+        return;
+    }
+    log_target_close(&s->log);
+    s->log = opened;
+    message_init(&m, MESSAGE_LOG);
+    message_put_i64(&m, s->log.facility);
+    m.fds[0] = s->log.fd;
+    tell_all(s, &m);
+    if (duplicate_log(s, &copy, &err))
+        log_writer_retarget(copy);
+    log_info("log reopened");
+}
+
+static void
+on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop;
+    (void)signal;
+    (void)events;
+    log_warn("SIGHUP is ignored: restart to use a changed configuration");
+}
+
+/* --- running --- */
+
+/* `moongate: ready imap=127.0.0.1:143 ...`, in one write. */
+static void
+print_ready(const struct supervisor *s)
+{
+    char address[ADDR_TEXT_MAX];
+    struct buf line;
+
+    buf_init(&line, ERRORS_MAX);
+    bool fits = buf_printf(&line, "moongate: ready");
+    for (size_t i = 0; i < s->sockets.listener_count; i++) {
+        fits = fits && buf_printf(&line, " %s=%s",
+                                  s->evaluation.plan.listeners[i].name,
+                                  addr_format(&s->sockets.addresses[i],
+                                              address));
+    }
+    require(fits);
+    (void)fprintf(stderr, "%.*s\n", (int)buf_len(&line), buf_bytes(&line).ptr);
+    buf_deinit(&line);
+}
+
+static void
+on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct supervisor *s = container_of(timer, struct supervisor, tick);
+
+    (void)loop;
+    (void)events;
+    for (size_t i = 0; i < slot_count(s); i++)
+        slot_tick(&s->slots[i]);
+    cover_slots(s->slots, slot_count(s));
+}
+
+static void
+on_ready(struct slot_host *host, struct slot *slot)
+{
+    struct supervisor *s = of(host);
+
+    if (s->state == RUNNING) {
+        log_info("worker %u is back", slot->number);
+        cover_slots(s->slots, slot_count(s));
+    } else if (s->state == STARTING && all_are(s, SLOT_READY)) {
+        s->state = RUNNING;
+        s->host.restarting = true;
+        ev_timer_start(s->host.loop, &s->tick);
+        log_info("ready with %zu workers", slot_count(s));
+        print_ready(s);
+    }
+}
+
+/* A worker that can't even start once would not start a second time. */
+static void
+fail_to_start(struct supervisor *s, const struct slot *slot)
+{
+    const char *why = slot->failure.text[0] != '\0' ? slot->failure.text
+                                                    : "it died while starting";
+
+    if (s->status == EXIT_SUCCESS)
+        (void)fprintf(stderr, "moongate: worker %u: %s\n", slot->number, why);
+    s->status = EXIT_FAILURE;
+    kill_all(s);
+    stop_if_empty(s);
+}
+
+static void
+on_down(struct slot_host *host, struct slot *slot)
+{
+    struct supervisor *s = of(host);
+
+    if (s->state == STARTING)
+        fail_to_start(s, slot);
+    else if (s->state == RUNNING)
+        cover_slots(s->slots, slot_count(s));
+    else
+        stop_if_empty(s);
+}
+
+/* --- starting --- */
+
+static bool
+print_errors(struct slice text)
+{
+    while (text.len > 0) {
+        struct slice line = slice_cut(&text, '\n');
+        if (line.len > 0)
+            (void)fprintf(stderr, "moongate: %.*s\n", (int)line.len, line.ptr);
+    }
+    return false;
+}
+
+static bool
+evaluate(struct supervisor *s, const char *path)
+{
+    char *errors;
+    bool done = helper_evaluate(path, &s->evaluation, &errors);
+
+    if (!done)
+        print_errors(slice_of(errors));
+    free(errors);
+    return done;
+}
+
+static bool
+open_sockets(struct supervisor *s)
+{
+    struct buf errors;
+
+    buf_init(&errors, ERRORS_MAX);
+    bool opened = sockets_open(&s->sockets, &s->evaluation.plan, &errors);
+    if (!opened)
+        print_errors(buf_bytes(&errors));
+    buf_deinit(&errors);
+    return opened;
+}
+
+static bool
+open_log(struct supervisor *s)
+{
+    const struct plan *plan = &s->evaluation.plan;
+    struct log_target copy;
+    struct error err;
+
+    log_set_level(plan->log_level);
+    log_set_format(plan->log_format);
+    if (log_target_open(plan->log_target, &s->log, &err) &&
+        duplicate_log(s, &copy, &err) && log_writer_start(copy, &err))
+        return true;
+    return print_errors(slice_of(err.text));
+}
+
+static bool
+start_workers(struct supervisor *s)
+{
+    struct error err;
+
+    s->slots = xcalloc(slot_count(s), sizeof *s->slots);
+    for (size_t i = 0; i < slot_count(s); i++)
+        slot_init(&s->slots[i], &s->host, (unsigned)i + 1);
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (!slot_start(&s->slots[i], &err)) {
+            kill_all(s);
+            return print_errors(slice_of(err.text));
+        }
+    }
+    return true;
+}
+
+static void
+watch_signals(struct supervisor *s)
+{
+    struct ev_loop *loop = s->host.loop;
+
+    ev_signal_init(&s->term, on_term, SIGTERM);
+    ev_signal_init(&s->quit, on_quit, SIGQUIT);
+    ev_signal_init(&s->interrupt, on_interrupt, SIGINT);
+    ev_signal_init(&s->hangup, on_hangup, SIGHUP);
+    ev_signal_init(&s->reopen, on_reopen, SIGUSR1);
+    ev_signal_start(loop, &s->term);
+    ev_signal_start(loop, &s->quit);
+    ev_signal_start(loop, &s->interrupt);
+    ev_signal_start(loop, &s->hangup);
+    ev_signal_start(loop, &s->reopen);
+}
+
+static bool
+start(struct supervisor *s, const char *path)
+{
+    struct error err;
+
+    if (!privileges_harden(&err))
+        return print_errors(slice_of(err.text));
+    (void)privileges_raise_descriptors();
+    if (!evaluate(s, path) || !open_sockets(s) || !open_log(s))
+        return false;
+    s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (s->host.loop == NULL)
+        return print_errors(S("libev has no epoll here"));
+    ev_timer_init(&s->tick, on_tick, TICK, TICK);
+    ev_init(&s->deadline, on_deadline);
+    watch_signals(s);
+    return start_workers(s);
+}
+
+static void
+deinit(struct supervisor *s)
+{
+    for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
+        slot_deinit(&s->slots[i]);
+    free(s->slots);
+    sockets_close(&s->sockets);
+    log_writer_stop(END_GRACE);
+    log_target_close(&s->log);
+    evaluation_deinit(&s->evaluation);
+    if (s->host.loop != NULL)
+        ev_loop_destroy(s->host.loop);
+}
+
+int
+supervisor_run(const char *path)
+{
+    struct supervisor s = {.log = {-1, -1}};
+
+    s.host.evaluation = &s.evaluation;
+    s.host.sockets = &s.sockets;
+    s.host.log = &s.log;
+    s.host.ready = on_ready;
+    s.host.down = on_down;
+    evaluation_init(&s.evaluation);
+    if (start(&s, path))
+        ev_run(s.host.loop, 0);
+    else
+        s.status = EXIT_FAILURE;
+    if (s.state >= DRAINING)
+        log_info("stopped");
+    deinit(&s);
+    return s.status;
+}

@@ -1,0 +1,10 @@
+/* supervisor.h -- the process that stays: it keeps the sockets and the log,
+ * starts the others, and starts them again.
+ *
+ * It may be root, so it runs no Lua and reads nothing that comes from
+ * outside. */
+#pragma once
+
+/* Runs the gateway with the configuration at `path` until it is told to stop.
+ * Returns the exit status; what went wrong is on standard error. */
+int supervisor_run(const char *path);

@@ -1,0 +1,35 @@
+#include "process/worker_setup.h"
+
+void
+worker_setup_put(const struct worker_setup *setup, struct message *m)
+{
+    message_init(m, MESSAGE_SETUP);
+    message_put_u64(m, setup->number);
+    message_put_u64(m, setup->identity.change);
+    message_put_u64(m, setup->identity.uid);
+    message_put_u64(m, setup->identity.gid);
+    message_put_u64(m, setup->log_level);
+    message_put_u64(m, setup->log_format);
+    message_put_i64(m, setup->log_facility);
+    message_put_u64(m, setup->listener_count);
+    m->fds[0] = setup->bundle;
+    m->fds[1] = setup->log;
+}
+
+bool
+worker_setup_get(struct worker_setup *setup, struct message *m)
+{
+    if (m->type != MESSAGE_SETUP)
+        return false;
+    setup->number = (unsigned)message_get_u64(m);
+    setup->identity.change = message_get_u64(m) != 0;
+    setup->identity.uid = (uid_t)message_get_u64(m);
+    setup->identity.gid = (gid_t)message_get_u64(m);
+    setup->log_level = (enum log_level)message_get_u64(m);
+    setup->log_format = (enum log_format)message_get_u64(m);
+    setup->log_facility = (int)message_get_i64(m);
+    setup->listener_count = (unsigned)message_get_u64(m);
+    setup->bundle = message_take_fd(m, 0);
+    setup->log = message_take_fd(m, 1);
+    return message_is_whole(m);
+}

@@ -1,0 +1,21 @@
+/* worker_setup.h -- what a worker is told before it starts. */
+#pragma once
+
+#include "base/log.h"
+#include "process/message.h"
+#include "process/privileges.h"
+
+struct worker_setup {
+    unsigned number; /* slot: 1, 2, ... */
+    struct identity identity;
+    enum log_level log_level;
+    enum log_format log_format;
+    int log_facility;
+    unsigned listener_count;
+    int bundle, log; /* descriptors */
+};
+
+/* The descriptors are borrowed. */
+void worker_setup_put(const struct worker_setup *setup, struct message *m);
+/* The descriptors become the setup's.  false if it makes no sense. */
+bool worker_setup_get(struct worker_setup *setup, struct message *m) MUST_USE;
