@@ -47,8 +47,7 @@ cover_slots(struct slot *slots, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct slot *s = &slots[i];
         bool needs_keeper = !slot_is_alive(s);
-        if (s->keeper != NULL &&
-            (!needs_keeper || !slot_is_alive(s->keeper)))
+        if (s->keeper != NULL && (!needs_keeper || !slot_is_alive(s->keeper)))
             take_back(s);
         if (!needs_keeper || s->keeper != NULL)
             continue;

@@ -38,11 +38,12 @@ check_addresses(const struct plan *plan, struct error *err)
 
 /* Builds a generation as a worker does, and forgets it. */
 static bool
-try_generation(int bundle_fd, struct error *err)
+try_generation(const struct evaluation *e, struct error *err)
 {
     struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-    struct bundle *bundle = bundle_open(bundle_fd, err);
-    struct dns *dns = bundle != NULL ? dns_new(loop, NULL, err) : NULL;
+    struct bundle *bundle = bundle_open(e->bundle, err);
+    struct dns *dns =
+        bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
     struct host host = {.loop = loop, .dns = dns, .worker = 1};
     struct generation *generation = NULL;
 
@@ -76,7 +77,7 @@ configuration_evaluate(const char *path, struct evaluation *e, char **errors)
     e->bundle = bundle_writer_seal(writer, &err);
     done = e->bundle >= 0 && check_addresses(&e->plan, &err) &&
            privileges_find(e->plan.user, e->plan.group, &e->identity, &err) &&
-           try_generation(e->bundle, &err);
+           try_generation(e, &err);
     if (!done)
         *errors = xstrndup(err.text, strlen(err.text));
     return done;
@@ -209,8 +210,7 @@ take_all(int fd, struct evaluation *e, struct buf *errors, struct error *err)
             return error_set(err, "the configuration could not be evaluated");
         if (received == RECEIVE_AGAIN)
             continue;
-        bool taken =
-            received == RECEIVE_DONE && take(&m, e, errors, &complete);
+        bool taken = received == RECEIVE_DONE && take(&m, e, errors, &complete);
         message_deinit(&m);
         if (!taken)
             return error_set(err, "the helper spoke nonsense");
@@ -245,8 +245,7 @@ helper_evaluate(const char *path, struct evaluation *e, char **errors)
     buf_init(&texts, ERRORS_MAX);
     done = spawn("@helper", "", &child, &err);
     if (done) {
-        done = ask(child.fd, path, &err) &&
-               take_all(child.fd, e, &texts, &err);
+        done = ask(child.fd, path, &err) && take_all(child.fd, e, &texts, &err);
         if (!done && buf_is_empty(&texts))
             (void)kill(child.pid, SIGKILL);
         (void)close(child.fd);

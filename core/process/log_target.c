@@ -20,12 +20,10 @@ static const struct {
     const char *name;
     int code;
 } facilities[] = {
-    {"auth", LOG_AUTH},     {"authpriv", LOG_AUTHPRIV},
-    {"daemon", LOG_DAEMON}, {"mail", LOG_MAIL},
-    {"user", LOG_USER},     {"local0", LOG_LOCAL0},
-    {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2},
-    {"local3", LOG_LOCAL3}, {"local4", LOG_LOCAL4},
-    {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6},
+    {"auth", LOG_AUTH},     {"authpriv", LOG_AUTHPRIV}, {"daemon", LOG_DAEMON},
+    {"mail", LOG_MAIL},     {"user", LOG_USER},         {"local0", LOG_LOCAL0},
+    {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2},     {"local3", LOG_LOCAL3},
+    {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5},     {"local6", LOG_LOCAL6},
     {"local7", LOG_LOCAL7},
 };
 
@@ -69,8 +67,8 @@ open_syslog(const char *facility, struct log_target *target, struct error *err)
 static bool
 open_file(const char *path, struct log_target *target, struct error *err)
 {
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
-                O_NONBLOCK;
+    int flags =
+        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
     if (strncmp(path, "/dev/", 5) != 0)
         flags |= O_NOFOLLOW;

@@ -10,13 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_LIMIT     60.  /* seconds until a worker must be ready */
-#define BACKOFF_FIRST   0.1  /* seconds; doubled from then on */
-#define BACKOFF_MAX     10.
-#define LASTING         10.  /* one that lived longer did not fail to start */
-#define SILENT_TICKS    3    /* a neighbour takes over */
-#define WEDGED_TICKS    20   /* it is ended, if it was busy all the time */
-#define WEDGED_CPU      1.6  /* seconds */
+#define START_LIMIT   60. /* seconds until a worker must be ready */
+#define BACKOFF_FIRST 0.1 /* seconds; doubled from then on */
+#define BACKOFF_MAX   10.
+#define LASTING       10. /* one that lived longer did not fail to start */
+#define SILENT_TICKS  3   /* a neighbour takes over */
+#define WEDGED_TICKS  20  /* it is ended, if it was busy all the time */
+#define WEDGED_CPU    1.6 /* seconds */
 
 /* --- starting --- */
 
@@ -31,6 +31,7 @@ send_setup(const struct slot *s, struct error *err)
         .log_format = e->plan.log_format,
         .log_facility = s->host->log->facility,
         .listener_count = (unsigned)e->plan.listener_count,
+        .resolver = e->plan.resolver,
         .bundle = e->bundle,
         .log = s->host->log->fd,
     };
@@ -157,6 +158,8 @@ log_exit(const struct slot *s, int status)
 {
     int pid = (int)s->child.pid;
 
+    if (s->failure.text[0] != '\0' && !s->host->restarting)
+        return; /* the supervisor prints it */
     if (s->failure.text[0] != '\0')
         log_error("worker %u (%d): %s", s->number, pid, s->failure.text);
     else if (WIFSIGNALED(status))

@@ -40,14 +40,14 @@ struct slot {
     struct child child;
     ev_child exit;
     ev_io io;
-    ev_timer timer;        /* DOWN: until the next start; STARTING: limit */
-    ev_tstamp began;       /* when the process was started */
-    unsigned failures;     /* starts that did not last, in a row */
-    unsigned silent;       /* ticks since it was asked for a sign of life */
-    bool asked;            /* and has not answered yet */
-    double silent_cpu;     /* CPU seconds used when the silence was noticed */
-    struct slot *keeper;   /* accepts on our sockets for us; or NULL */
-    struct error failure;  /* what the worker said; "" */
+    ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
+    ev_tstamp began;      /* when the process was started */
+    unsigned failures;    /* starts that did not last, in a row */
+    unsigned silent;      /* ticks since it was asked for a sign of life */
+    bool asked;           /* and has not answered yet */
+    double silent_cpu;    /* CPU seconds used when the silence was noticed */
+    struct slot *keeper;  /* accepts on our sockets for us; or NULL */
+    struct error failure; /* what the worker said; "" */
 };
 
 void slot_init(struct slot *s, struct slot_host *host, unsigned number);

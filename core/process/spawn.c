@@ -37,7 +37,7 @@ become(const char *role, const char *argument, int fd)
     _exit(127);
 }
 
-_Bool
+bool
 spawn(const char *role, const char *argument, struct child *child,
       struct error *err)
 {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Where a child finds its end of the message socket. */
@@ -18,5 +19,5 @@ struct child {
 };
 
 /* Starts `moongate ROLE ARGUMENT`. */
-_Bool spawn(const char *role, const char *argument, struct child *child,
+bool spawn(const char *role, const char *argument, struct child *child,
             struct error *err) MUST_USE;

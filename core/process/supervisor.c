@@ -55,7 +55,7 @@ tell_all(struct supervisor *s, const struct message *m)
 static bool
 all_are(const struct supervisor *s, enum slot_state state)
 {
-    for (size_t i = 0; i < slot_count(s); i++) {
+    for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++) {
         if (s->slots[i].state != state)
             return false;
     }
@@ -67,7 +67,7 @@ all_are(const struct supervisor *s, enum slot_state state)
 static void
 kill_all(struct supervisor *s)
 {
-    for (size_t i = 0; i < slot_count(s); i++)
+    for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
         slot_kill(&s->slots[i], SIGKILL);
 }
 
@@ -222,10 +222,9 @@ print_ready(const struct supervisor *s)
     buf_init(&line, ERRORS_MAX);
     bool fits = buf_printf(&line, "moongate: ready");
     for (size_t i = 0; i < s->sockets.listener_count; i++) {
-        fits = fits && buf_printf(&line, " %s=%s",
-                                  s->evaluation.plan.listeners[i].name,
-                                  addr_format(&s->sockets.addresses[i],
-                                              address));
+        fits = fits &&
+               buf_printf(&line, " %s=%s", s->evaluation.plan.listeners[i].name,
+                          addr_format(&s->sockets.addresses[i], address));
     }
     require(fits);
     (void)fprintf(stderr, "%.*s\n", (int)buf_len(&line), buf_bytes(&line).ptr);
@@ -350,12 +349,20 @@ start_workers(struct supervisor *s)
     for (size_t i = 0; i < slot_count(s); i++)
         slot_init(&s->slots[i], &s->host, (unsigned)i + 1);
     for (size_t i = 0; i < slot_count(s); i++) {
-        if (!slot_start(&s->slots[i], &err)) {
-            kill_all(s);
+        if (!slot_start(&s->slots[i], &err))
             return print_errors(slice_of(err.text));
-        }
     }
     return true;
+}
+
+/* Until the workers that could be started are gone again. */
+static void
+give_up(struct supervisor *s)
+{
+    s->status = EXIT_FAILURE;
+    kill_all(s);
+    if (!all_are(s, SLOT_DOWN))
+        ev_run(s->host.loop, 0);
 }
 
 static void
@@ -422,7 +429,7 @@ supervisor_run(const char *path)
     if (start(&s, path))
         ev_run(s.host.loop, 0);
     else
-        s.status = EXIT_FAILURE;
+        give_up(&s);
     if (s.state >= DRAINING)
         log_info("stopped");
     deinit(&s);

@@ -1,5 +1,7 @@
 #include "process/worker_setup.h"
 
+#include "base/slice.h"
+
 void
 worker_setup_put(const struct worker_setup *setup, struct message *m)
 {
@@ -12,6 +14,7 @@ worker_setup_put(const struct worker_setup *setup, struct message *m)
     message_put_u64(m, setup->log_format);
     message_put_i64(m, setup->log_facility);
     message_put_u64(m, setup->listener_count);
+    message_put_text(m, slice_of(setup->resolver));
     m->fds[0] = setup->bundle;
     m->fds[1] = setup->log;
 }
@@ -19,6 +22,8 @@ worker_setup_put(const struct worker_setup *setup, struct message *m)
 bool
 worker_setup_get(struct worker_setup *setup, struct message *m)
 {
+    struct slice resolver;
+
     if (m->type != MESSAGE_SETUP)
         return false;
     setup->number = (unsigned)message_get_u64(m);
@@ -29,6 +34,8 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     setup->log_format = (enum log_format)message_get_u64(m);
     setup->log_facility = (int)message_get_i64(m);
     setup->listener_count = (unsigned)message_get_u64(m);
+    resolver = message_get_text(m);
+    setup->resolver = xstrndup(resolver.ptr, resolver.len);
     setup->bundle = message_take_fd(m, 0);
     setup->log = message_take_fd(m, 1);
     return message_is_whole(m);

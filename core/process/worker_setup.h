@@ -12,6 +12,7 @@ struct worker_setup {
     enum log_format log_format;
     int log_facility;
     unsigned listener_count;
+    char *resolver;  /* owned by who filled the setup; "": the system's */
     int bundle, log; /* descriptors */
 };
 

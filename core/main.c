@@ -1,0 +1,228 @@
+/* main.c -- the command line. */
+
+#include "base/log.h"
+#include "lua/interpreter.h"
+#include "process/helper.h"
+#include "process/supervisor.h"
+#include "process/worker.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIGURATION "/etc/moongate/moongate.lua"
+
+/* sysexits.h has 64 for this; shells and getopt programs use 2. */
+#define EXIT_USAGE 2
+
+struct command {
+    const char *name;
+    int (*run)(const struct command *command, int argc, char **argv);
+    const char *help; /* NULL: not for people */
+};
+
+static const char general_help[] =
+    "Usage: moongate COMMAND [OPTION...]\n"
+    "\n"
+    "A mail gateway whose decisions are Lua.\n"
+    "\n"
+    "  run     serve, in the foreground\n"
+    "  check   read a configuration and everything it needs, and say what is\n"
+    "          wrong with it\n"
+    "  lua     run a Lua file in the gateway's own interpreter\n"
+    "\n"
+    "  moongate COMMAND --help   tells more about one\n"
+    "  moongate --version        tells the version\n"
+    "\n"
+    "Exit status: 0 done, 1 failed (the reason is on standard error),\n"
+    "2 wrong usage.\n";
+
+static const char run_help[] =
+    "Usage: moongate run [-c FILE]\n"
+    "\n"
+    "Serves until it is told to stop; stays in the foreground.  Once every\n"
+    "listener accepts, one line \"moongate: ready NAME=ADDRESS...\" is\n"
+    "written to standard error.\n"
+    "\n"
+    "  -c, --config FILE   configuration (" DEFAULT_CONFIGURATION ")\n"
+    "      --help          this text\n"
+    "\n"
+    "Signals:\n"
+    "  TERM, QUIT, INT   stop: accept no more, end when all sessions have, or\n"
+    "                    after shutdown_timeout; a second one ends at once\n"
+    "  USR1              open the log file again\n"
+    "  HUP               nothing; restart to use a changed configuration\n"
+    "\n"
+    "Exit status: 0 told to stop, 1 could not start, 2 wrong usage.\n";
+
+static const char check_help[] =
+    "Usage: moongate check [-c FILE]\n"
+    "\n"
+    "Reads the configuration, every policy and every file they need, as run\n"
+    "does, and prints each error as \"file:line: message\".\n"
+    "\n"
+    "  -c, --config FILE   configuration (" DEFAULT_CONFIGURATION ")\n"
+    "      --help          this text\n"
+    "\n"
+    "Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.\n";
+
+static const char lua_help[] =
+    "Usage: moongate lua FILE [ARGUMENT...]\n"
+    "\n"
+    "Runs a Lua file in the interpreter that policies run in, with the\n"
+    "modules that they can require.  Made for the test runner.\n"
+    "\n"
+    "Exit status: 0 done, 1 the file raised an error, 2 wrong usage, or\n"
+    "what the file calls os.exit with.\n";
+
+static int
+wrong_usage(const struct command *command)
+{
+    (void)fprintf(stderr, "moongate: `moongate%s%s --help` tells how\n",
+                  command != NULL ? " " : "",
+                  command != NULL ? command->name : "");
+    return EXIT_USAGE;
+}
+
+/* Reads what run and check take.  false when there is nothing more to do. */
+static bool
+read_options(const struct command *command, int argc, char **argv,
+             const char **path, int *status)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    *path = DEFAULT_CONFIGURATION;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'c') {
+            *path = optarg;
+            continue;
+        }
+        if (option == 'h')
+            (void)fputs(command->help, stdout);
+        *status = option == 'h' ? EXIT_SUCCESS : wrong_usage(command);
+        return false;
+    }
+    if (optind == argc)
+        return true;
+    (void)fprintf(stderr, "moongate: \"%s\" is one argument too many\n",
+                  argv[optind]);
+    *status = wrong_usage(command);
+    return false;
+}
+
+static int
+command_run(const struct command *command, int argc, char **argv)
+{
+    const char *path;
+    int status;
+
+    if (!read_options(command, argc, argv, &path, &status))
+        return status;
+    return supervisor_run(path);
+}
+
+static int
+command_check(const struct command *command, int argc, char **argv)
+{
+    struct evaluation evaluation;
+    const char *path;
+    char *errors;
+    int status;
+
+    if (!read_options(command, argc, argv, &path, &status))
+        return status;
+    evaluation_init(&evaluation);
+    if (configuration_evaluate(path, &evaluation, &errors)) {
+        (void)printf("%s: nothing is wrong\n", path);
+        status = EXIT_SUCCESS;
+    } else {
+        (void)fputs(errors, stderr);
+        if (*errors != '\0' && errors[strlen(errors) - 1] != '\n')
+            (void)fputc('\n', stderr);
+        status = EXIT_FAILURE;
+    }
+    free(errors);
+    evaluation_deinit(&evaluation);
+    return status;
+}
+
+static int
+command_lua(const struct command *command, int argc, char **argv)
+{
+    if (argc < 2) {
+        (void)fputs("moongate: which file?\n", stderr);
+        return wrong_usage(command);
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        (void)fputs(command->help, stdout);
+        return EXIT_SUCCESS;
+    }
+    return interpreter_run(argc, argv);
+}
+
+static int
+command_helper(const struct command *command, int argc, char **argv)
+{
+    (void)command;
+    (void)argc;
+    (void)argv;
+    return helper_run();
+}
+
+static int
+command_worker(const struct command *command, int argc, char **argv)
+{
+    (void)command;
+    (void)argc;
+    (void)argv;
+    return worker_run();
+}
+
+static const struct command commands[] = {
+    {"run", command_run, run_help},    {"check", command_check, check_help},
+    {"lua", command_lua, lua_help},    {"@helper", command_helper, NULL},
+    {"@worker", command_worker, NULL},
+};
+
+/* A descriptor that a parent closed would otherwise become a socket, and get
+ * what is written to standard error. */
+static bool
+keep_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    }
+    return true;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (!keep_standard_descriptors())
+        return EXIT_FAILURE;
+    if (argc < 2)
+        return wrong_usage(NULL);
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)puts("moongate " MOONGATE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        (void)fputs(general_help, stdout);
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return commands[i].run(&commands[i], argc - 1, argv + 1);
+    }
+    (void)fprintf(stderr, "moongate: there is no command \"%s\"\n", argv[1]);
+    return wrong_usage(NULL);
+}
