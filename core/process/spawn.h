@@ -20,4 +20,4 @@ struct child {
 
 /* Starts `moongate ROLE ARGUMENT`. */
 bool spawn(const char *role, const char *argument, struct child *child,
-            struct error *err) MUST_USE;
+           struct error *err) MUST_USE;

@@ -255,8 +255,8 @@ on_ready(struct slot_host *host, struct slot *slot)
         s->state = RUNNING;
         s->host.restarting = true;
         ev_timer_start(s->host.loop, &s->tick);
-        log_info("ready with %zu workers", slot_count(s));
         print_ready(s);
+        log_info("serving with %zu workers", slot_count(s));
     }
 }
 

@@ -8,6 +8,7 @@
 #include "process/log_writer.h"
 #include "process/spawn.h"
 #include "process/worker_setup.h"
+#include "session/probe.h"
 #include "session/sessions.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct worker {
     struct dns *dns;
     struct generation *generation;
     struct sessions *sessions;
+    struct probes *probes;
     size_t descriptors; /* limit of open ones */
     int status;
 };
@@ -297,6 +299,7 @@ on_generation(void *arg, bool ok, const char *error)
     }
     w->sessions = sessions_new(
         w->loop, w->dns, generation_policy(w->generation), sessions_max(w));
+    w->probes = probes_new(w->sessions, generation_config(w->generation));
     acceptors_start(&w->acceptors, on_connection, w);
     tell(MESSAGE_READY);
 }
@@ -327,6 +330,7 @@ static void
 deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
+    probes_free(w->probes);
     sessions_free(w->sessions);
     generation_free(w->generation);
     if (w->dns != NULL)
