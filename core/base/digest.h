@@ -1,0 +1,20 @@
+/* digest.h -- the few digests that the mechanisms and secrets need.
+ *
+ * Hexadecimal results are lower case, not terminated.  A false return means
+ * that the library refused the algorithm (MD5 under a FIPS policy). */
+#pragma once
+
+#include "base/check.h"
+#include "base/types.h"
+
+/* MD5(a b): APOP's response to the challenge `a`. */
+bool digest_md5(struct slice a, struct slice b, char hex[32]) MUST_USE;
+
+/* HMAC-MD5: CRAM-MD5's response to a challenge. */
+bool digest_hmac_md5(struct slice key, struct slice text,
+                     char hex[32]) MUST_USE;
+
+void digest_hmac_sha256(struct slice key, struct slice text, char hex[64]);
+
+/* In a time that depends on the lengths only. */
+bool digest_equal(struct slice a, struct slice b);

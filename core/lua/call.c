@@ -1,0 +1,323 @@
+#include "lua/call.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "lua/policy_lua.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CPU_BURST 0.1 /* seconds without a wait */
+#define CPU_TOTAL 0.5 /* of a whole call */
+
+/* Calls are never given back to malloc, so that a stale ticket may still be
+ * compared with the call that it names. */
+static struct list free_calls = {&free_calls, &free_calls};
+static unsigned long last_sequence;
+
+/* The only value that await yields; Lua code can't get at it. */
+static char await_token;
+
+static struct call *
+take_call(void)
+{
+    if (list_is_empty(&free_calls))
+        return xcalloc(1, sizeof(struct call));
+    struct call *c = container_of(free_calls.next, struct call, link);
+    list_remove(&c->link);
+    memset(c, 0, sizeof *c);
+    return c;
+}
+
+static void
+cancel_op(struct call *c)
+{
+    void (*cancel)(void *) = c->cancel;
+
+    c->sequence = 0;
+    c->cancel = NULL;
+    if (cancel != NULL)
+        cancel(c->op);
+}
+
+double
+call_time_left(const struct call *c)
+{
+    double left = c->ends - ev_now(c->vm->host->loop);
+    return left > 0 ? left : 0;
+}
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct call *c = container_of(timer, struct call, deadline);
+
+    (void)loop;
+    (void)events;
+    cancel_op(c);
+    call_release(c, false);
+    c->finished(c, CALL_TIMEOUT);
+}
+
+struct call *
+call_new(struct vm *vm, double budget,
+         void (*finished)(struct call *c, enum call_end end), void *arg)
+{
+    if (vm->call_count >= CALLS_MAX)
+        return NULL;
+    struct call *c = take_call();
+    c->vm = vm;
+    c->thread_ref = LUA_NOREF;
+    c->cpu_left = CPU_TOTAL;
+    c->finished = finished;
+    c->arg = arg;
+    c->ends = ev_now(vm->host->loop) + budget;
+    ev_init(&c->deadline, on_deadline);
+    list_append(&vm->calls, &c->link);
+    vm->call_count++;
+    return c;
+}
+
+void
+call_free(struct call *c)
+{
+    if (c == NULL)
+        return;
+    require(c->vm->running != c);
+    cancel_op(c);
+    call_release(c, false);
+    ev_timer_stop(c->vm->host->loop, &c->deadline);
+    free(c->error);
+    c->error = NULL;
+    c->vm->call_count--;
+    list_remove(&c->link);
+    list_append(&free_calls, &c->link);
+}
+
+lua_State *
+call_thread(struct call *c)
+{
+    struct vm *vm = c->vm;
+
+    require(c->thread == NULL);
+    if (vm->thread_count > 0) {
+        c->thread_ref = vm->threads[--vm->thread_count];
+        lua_rawgeti(vm->L, LUA_REGISTRYINDEX, c->thread_ref);
+        c->thread = lua_tothread(vm->L, -1);
+        lua_pop(vm->L, 1);
+    } else {
+        c->thread = lua_newthread(vm->L);
+        c->thread_ref = luaL_ref(vm->L, LUA_REGISTRYINDEX);
+    }
+    return c->thread;
+}
+
+void
+call_release(struct call *c, bool clean)
+{
+    struct vm *vm = c->vm;
+
+    if (c->thread == NULL)
+        return;
+    if (clean && vm->thread_count < VM_THREADS_MAX) {
+        lua_settop(c->thread, 0);
+        vm->threads[vm->thread_count++] = c->thread_ref;
+    } else {
+        luaL_unref(vm->L, LUA_REGISTRYINDEX, c->thread_ref);
+    }
+    c->thread = NULL;
+    c->thread_ref = LUA_NOREF;
+}
+
+/* Overwrites every copy of `hidden` in `text`. */
+static void
+redact(char *text, size_t len, struct slice hidden)
+{
+    char *at = text;
+
+    if (hidden.len == 0)
+        return;
+    while ((at = memmem(at, len - (size_t)(at - text), hidden.ptr,
+                        hidden.len)) != NULL)
+        memset(at, '*', hidden.len);
+}
+
+void
+call_redact(const struct call *c, char *text, size_t len)
+{
+    redact(text, len, c->redact[0]);
+    redact(text, len, c->redact[1]);
+}
+
+static void
+keep_error(struct call *c, struct slice text)
+{
+    char *copy = xstrndup(text.ptr, text.len);
+
+    call_redact(c, copy, text.len);
+    free(c->error);
+    c->error = copy;
+}
+
+/* Runs on the main thread, protected: formatting may run out of memory. */
+static int
+describe_error(lua_State *L)
+{
+    struct call *c = lua_touserdata(L, 1);
+    struct slice text;
+
+    (void)vm_error_text(c->thread, -1);
+    lua_xmove(c->thread, L, 1);
+    luaL_traceback(L, c->thread, lua_tostring(L, -1), 0);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    keep_error(c, text);
+    return 0;
+}
+
+static enum call_end
+fail(struct call *c)
+{
+    if (lua_cpcall(c->vm->L, describe_error, c) != 0) {
+        lua_pop(c->vm->L, 1);
+        keep_error(c, S("an error whose text can't be made"));
+    }
+    call_release(c, false);
+    return CALL_FAILED;
+}
+
+static bool
+awaits(const struct call *c)
+{
+    return c->sequence != 0 && lua_gettop(c->thread) == 1 &&
+           lua_touserdata(c->thread, 1) == &await_token;
+}
+
+/* What the coroutine yielded: one wait, or something that it should not. */
+static enum call_end
+after_yield(struct call *c)
+{
+    bool waits = awaits(c);
+
+    lua_settop(c->thread, 0);
+    if (!waits) {
+        cancel_op(c);
+        lua_pushliteral(c->thread, "coroutine.yield outside of a coroutine");
+        return fail(c);
+    }
+    if (!ev_is_active(&c->deadline)) {
+        ev_timer_set(&c->deadline, call_time_left(c), 0.);
+        ev_timer_start(c->vm->host->loop, &c->deadline);
+    }
+    return CALL_WAITS;
+}
+
+static enum call_end
+resume(struct call *c, int nargs)
+{
+    struct vm *vm = c->vm;
+    struct call *outer = vm->running;
+    double left = c->cpu_left < CPU_BURST ? c->cpu_left : CPU_BURST;
+    double began = vm_cpu_time();
+
+    vm->running = c;
+    struct budget budget = vm_enter(vm, left);
+    int status = lua_resume(c->thread, nargs);
+    vm_leave(vm, budget);
+    vm->running = outer;
+    c->cpu_left -= vm_cpu_time() - began;
+
+    if (status == LUA_YIELD)
+        return after_yield(c);
+    cancel_op(c);
+    return status == 0 ? CALL_RETURNED : fail(c);
+}
+
+enum call_end
+call_start(struct call *c, int nargs)
+{
+    return resume(c, nargs);
+}
+
+/* --- await.h --- */
+
+static const char *
+why_not(const struct vm *vm)
+{
+    if (vm->top_level > 0 || vm->running == NULL)
+        return "await in module top level: move it into init()";
+    if (vm->running->synchronous)
+        return "`mechanisms` can't wait: decide from what is in memory";
+    return "can't wait inside a sort, gsub or other C callback";
+}
+
+int
+await(lua_State *L, void (*cancel)(void *op), void *op, struct ticket *ticket)
+{
+    struct vm *vm = vm_of(L);
+    struct call *c = vm->running;
+
+    if (c == NULL || c->synchronous || vm->top_level > 0 ||
+        !lua_isyieldable(L)) {
+        cancel(op);
+        return luaL_error(L, "%s", why_not(vm));
+    }
+    require(c->sequence == 0);
+    c->sequence = ++last_sequence;
+    c->cancel = cancel;
+    c->op = op;
+    *ticket = (struct ticket){c, c->sequence};
+    lua_settop(L, 0);
+    lua_pushlightuserdata(L, &await_token);
+    return lua_yield(L, 1);
+}
+
+lua_State *
+await_done(struct ticket *ticket)
+{
+    struct call *c = ticket->call;
+
+    if (c == NULL || ticket->sequence == 0 ||
+        c->sequence != ticket->sequence)
+        return NULL;
+    return c->thread;
+}
+
+void
+await_resume(struct ticket *ticket, int results)
+{
+    struct call *c = ticket->call;
+
+    require(await_done(ticket) != NULL);
+    ticket->sequence = 0;
+    c->sequence = 0;
+    c->cancel = NULL;
+    enum call_end end = resume(c, results);
+    if (end != CALL_WAITS)
+        c->finished(c, end);
+}
+
+double
+await_time_left(lua_State *L)
+{
+    const struct call *c = vm_of(L)->running;
+    return c == NULL ? 0 : call_time_left(c);
+}
+
+const struct host *
+host_of(lua_State *L)
+{
+    return vm_of(L)->host;
+}
+
+struct generation *
+generation_of(lua_State *L)
+{
+    return vm_of(L)->generation;
+}
+
+bool
+call_is_token(lua_State *L, int index)
+{
+    return lua_touserdata(L, index) == &await_token;
+}

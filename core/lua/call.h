@@ -1,0 +1,65 @@
+/* call.h -- one running coroutine: of a hook, of `init`, of a timer.
+ *
+ * A call has a wall clock budget and runs any number of functions, one after
+ * the other, each in a coroutine of its own.  At any time it runs, or waits
+ * for one operation (await.h), or is between two functions. */
+#pragma once
+
+#include "base/list.h"
+#include "lua/await.h"
+#include "lua/vm.h"
+
+#include <ev.h>
+
+#define CALLS_MAX 2000 /* of one state; the GC's pauses grow with them */
+
+enum call_end {
+    CALL_WAITS,    /* `finished` will be called */
+    CALL_RETURNED, /* the results are all that is on the thread's stack */
+    CALL_FAILED,   /* `error` says why */
+    CALL_TIMEOUT,  /* the budget is over (only through `finished`) */
+};
+
+struct call {
+    struct list link; /* in vm->calls, or among the free */
+    struct vm *vm;
+    lua_State *thread; /* NULL between two functions */
+    int thread_ref;
+    unsigned long sequence; /* of the operation it waits for, or 0 */
+    void (*cancel)(void *op);
+    void *op;
+    bool synchronous; /* nothing may wait */
+    double cpu_left;  /* seconds */
+    ev_timer deadline;
+    ev_tstamp ends; /* loop time */
+    char *error;    /* CALL_FAILED: message and traceback */
+    struct slice redact[2]; /* never in `error`: password, token */
+    /* The function that waited has ended.  May free the call. */
+    void (*finished)(struct call *c, enum call_end end);
+    void *arg;
+};
+
+/* NULL when CALLS_MAX run already. */
+struct call *call_new(struct vm *vm, double budget,
+                      void (*finished)(struct call *c, enum call_end end),
+                      void *arg);
+
+/* Cancels what it waits for. The coroutine is never resumed. */
+void call_free(struct call *c);
+
+/* A thread to push a function and its arguments on. */
+lua_State *call_thread(struct call *c);
+
+/* Runs them.  After CALL_RETURNED take the results and call call_release. */
+enum call_end call_start(struct call *c, int nargs);
+
+/* Gives the finished thread back, to be used again if `clean`. */
+void call_release(struct call *c, bool clean);
+
+/* Overwrites the call's password and token wherever they stand in `text`. */
+void call_redact(const struct call *c, char *text, size_t len);
+
+/* Whether the value is what await yields. */
+bool call_is_token(lua_State *L, int index);
+
+double call_time_left(const struct call *c);

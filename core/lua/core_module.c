@@ -1,0 +1,316 @@
+#include "lua/core_module.h"
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "lua/call.h"
+#include "lua/clock.h"
+#include "lua/counters.h"
+#include "lua/decision.h"
+#include "lua/log_lua.h"
+#include "lua/module.h"
+#include "lua/objects.h"
+#include "lua/secret.h"
+#include "lua/source.h"
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define SUBJECT_MAX     ((size_t)64 << 10) /* bytes that a pattern may see */
+#define QUANTIFIERS_MAX 8
+#define LABELS_MAX      8
+
+struct c_module {
+    const char *name;
+    lua_CFunction open;
+};
+
+static const struct c_module c_modules[] = {
+#define MODULE(name, open) {name, open},
+#include "lua/modules.def"
+#undef MODULE
+    {NULL, NULL},
+};
+
+/* (kind, name) -> the body of the module, or nil, message, whether the file is
+ * not there. */
+static int
+load(lua_State *L)
+{
+    bool config = strcmp(luaL_checkstring(L, 1), "config") == 0;
+    struct slice name;
+    struct source_file file;
+    struct error err;
+    enum bundle_kind kind = config ? BUNDLE_CONFIG : BUNDLE_MODULE;
+    struct source *source = vm_of(L)->source;
+
+    name.ptr = luaL_checklstring(L, 2, &name.len);
+    for (const struct c_module *m = c_modules; !config && m->name; m++) {
+        if (slice_equal(name, slice_of(m->name))) {
+            lua_pushcfunction(L, m->open);
+            return 1;
+        }
+    }
+    if (!source->find(source, kind, name, &file, &err)) {
+        lua_pushnil(L);
+        (void)lua_pushfstring(L, "module %s", err.text);
+        lua_pushboolean(L, 1);
+        return 3;
+    }
+    return vm_compile(L, kind, &file);
+}
+
+/* (body, name): its first result.  Behind this call nothing can wait. */
+static int
+run(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+
+    vm->top_level++;
+    int status = lua_pcall(L, 1, 1, 0);
+    vm->top_level--;
+    return status == 0 ? 1 : lua_error(L);
+}
+
+/* Text only: bytecode could do anything. */
+static int
+compile(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *name = luaL_optstring(L, 2, "=load");
+
+    if (luaL_loadbufferx(L, text, len, name, "t") != 0) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    vm_core(L, "environment");
+    (void)lua_setfenv(L, -2);
+    return 1;
+}
+
+static int
+is_token(lua_State *L)
+{
+    lua_pushboolean(L, call_is_token(L, 1));
+    return 1;
+}
+
+/* Repetitions in a pattern; those in sets and after % don't count. */
+static size_t
+quantifiers(struct slice pattern)
+{
+    size_t count = 0;
+    bool set = false;
+
+    for (size_t i = 0; i < pattern.len; i++) {
+        char c = pattern.ptr[i];
+        if (c == '%')
+            i++;
+        else if (c == '[' || c == ']')
+            set = c == '[';
+        else if (!set && c != '\0' && strchr("*+-?", c) != NULL)
+            count++;
+    }
+    return count;
+}
+
+/* (subject, pattern): raises in the place of the caller's caller. */
+static int
+check_pattern(lua_State *L)
+{
+    struct slice subject, pattern;
+    const char *what = NULL;
+
+    subject.ptr = lua_tolstring(L, 1, &subject.len);
+    pattern.ptr = lua_tolstring(L, 2, &pattern.len);
+    if (subject.ptr == NULL || pattern.ptr == NULL)
+        return 0; /* the real function says what is wrong */
+    if (subject.len > SUBJECT_MAX)
+        what = "pattern matching is limited to subjects of 64 KiB";
+    else if (quantifiers(pattern) > QUANTIFIERS_MAX)
+        what = "a pattern may hold at most 8 of * + - ?";
+    if (what == NULL)
+        return 0;
+    luaL_where(L, 2);
+    lua_pushstring(L, what);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+static int
+random_number(lua_State *L)
+{
+    unsigned value = 0;
+
+    (void)!getrandom(&value, sizeof value, GRND_NONBLOCK);
+    lua_pushnumber(L, (lua_Number)value);
+    return 1;
+}
+
+static int
+log_line_of(lua_State *L)
+{
+    log_from_lua(L, 1, "policy: ");
+    return 0;
+}
+
+/* (name, labels): adds one to a counter. */
+static int
+count(lua_State *L)
+{
+    luaL_Buffer name;
+    size_t labels = 0, len;
+
+    (void)luaL_checkstring(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        luaL_checktype(L, 2, LUA_TTABLE);
+    vm_core(L, "label_text");
+    lua_insert(L, 2);
+    lua_call(L, 1, 2); /* text, how many */
+    labels = (size_t)lua_tonumber(L, -1);
+    if (labels > LABELS_MAX)
+        return luaL_error(L, "count: at most 8 labels");
+    luaL_buffinit(L, &name);
+    lua_pushvalue(L, 1);
+    luaL_addvalue(&name);
+    lua_pushvalue(L, 2);
+    luaL_addvalue(&name);
+    luaL_pushresult(&name);
+    const char *text = lua_tolstring(L, -1, &len);
+    lua_pushboolean(L, counters_add(vm_of(L), (struct slice){text, len}, 1));
+    return 1;
+}
+
+static int
+hostname(lua_State *L)
+{
+    char name[256] = "localhost";
+
+    (void)gethostname(name, sizeof name - 1);
+    lua_pushstring(L, name);
+    return 1;
+}
+
+/* (level) -> file and line of a calling function; nil if it is in C. */
+static int
+caller(lua_State *L)
+{
+    lua_Debug d;
+
+    if (!lua_getstack(L, (int)luaL_checkinteger(L, 1), &d) ||
+        !lua_getinfo(L, "Sl", &d) || d.source[0] != '@')
+        return 0;
+    lua_pushstring(L, d.source + 1);
+    lua_pushinteger(L, d.currentline);
+    return 2;
+}
+
+static int
+text(lua_State *L)
+{
+    vm_text(L, luaL_checkstring(L, 1));
+    return 1;
+}
+
+/* (path) -> a Secret with the file's first line, or nil and the message. */
+static int
+secret_file(lua_State *L)
+{
+    struct slice path;
+    struct source_file file;
+    struct error err;
+
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    if (!source_data(vm_of(L)->source, path, &file, &err)) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    struct slice secret = slice_take(file.bytes, slice_find(file.bytes, '\n'));
+    (void)slice_drop_suffix(&secret, S("\r"));
+    secret_push(L, secret);
+    return 1;
+}
+
+static int
+secret_of(lua_State *L)
+{
+    struct slice bytes;
+
+    bytes.ptr = luaL_checklstring(L, 1, &bytes.len);
+    secret_push(L, bytes);
+    return 1;
+}
+
+static int
+is_secret(lua_State *L)
+{
+    lua_pushboolean(L, object_test(L, 1, OBJECT_SECRET) != NULL);
+    return 1;
+}
+
+#define NAMES_MAX 128
+
+/* (wanted, names) -> the name that was probably meant, or nil. */
+static int
+nearest(lua_State *L)
+{
+    const char *names[NAMES_MAX + 1];
+    const char *wanted = luaL_checkstring(L, 1);
+    size_t n = 0;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    for (int i = 1; n < NAMES_MAX; i++) {
+        lua_rawgeti(L, 2, i);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            break;
+        names[n++] = lua_tostring(L, -1); /* anchored by the table */
+        lua_pop(L, 1);
+    }
+    names[n] = NULL;
+    lua_pushstring(L, nearest_name(wanted, names));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"load", load},
+    {"run", run},
+    {"compile", compile},
+    {"is_token", is_token},
+    {"check_pattern", check_pattern},
+    {"random", random_number},
+    {"log", log_line_of},
+    {"count", count},
+    {"hostname", hostname},
+    {"caller", caller},
+    {"text", text},
+    {"secret_file", secret_file},
+    {"secret", secret_of},
+    {"is_secret", is_secret},
+    {"nearest", nearest},
+    {"now", clock_now},
+    {"time", clock_time},
+    {"sleep", clock_sleep},
+    {"accept", decision_accept},
+    {"reject", decision_reject},
+    {"tempfail", decision_tempfail},
+    {"wait", decision_wait},
+    {"to", decision_to},
+    {"retry", decision_retry},
+    {"login", decision_login},
+    {NULL, NULL},
+};
+
+void
+core_module_push(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    lua_pushboolean(L, vm_of(L)->open);
+    lua_setfield(L, -2, "open");
+}

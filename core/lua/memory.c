@@ -1,0 +1,41 @@
+#include "lua/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void
+give_back(struct memory *m, void *ptr, size_t size)
+{
+    if (ptr == NULL)
+        return;
+    explicit_bzero(ptr, size);
+    free(ptr);
+    m->used -= size;
+}
+
+void *
+memory_allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct memory *m = ud;
+
+    if (ptr == NULL)
+        old_size = 0;
+    if (new_size == 0) {
+        give_back(m, ptr, old_size);
+        return NULL;
+    }
+    if (m->capped && new_size > old_size &&
+        new_size - old_size > m->cap - (m->used < m->cap ? m->used : m->cap))
+        return NULL;
+
+    /* Not realloc: it would leave the old bytes behind. */
+    void *fresh = malloc(new_size);
+    if (fresh == NULL)
+        return NULL;
+    m->used += new_size;
+    if (ptr != NULL) {
+        memcpy(fresh, ptr, old_size < new_size ? old_size : new_size);
+        give_back(m, ptr, old_size);
+    }
+    return fresh;
+}

@@ -1,0 +1,19 @@
+/* memory.h -- the memory of one Lua state: counted, capped, wiped on free.
+ *
+ * Lua strings are copied freely, so whatever the state gives back is zeroed
+ * first: no freed copy of a password stays in the heap.  The cap holds only
+ * while Lua code runs (`capped`), where running into it is an error that the
+ * hook ends with; C code that hands over results is never refused. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct memory {
+    size_t used;
+    size_t cap;
+    bool capped;
+};
+
+/* A lua_Alloc; `ud` points to a struct memory. */
+void *memory_allocate(void *ud, void *ptr, size_t old_size, size_t new_size);

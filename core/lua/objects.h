@@ -1,0 +1,39 @@
+/* objects.h -- the userdata that policies hold, as C modules see them. */
+#pragma once
+
+#include "base/types.h"
+#include "proto/dialog.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define OBJECT_SECRET      "moongate.secret"
+#define OBJECT_DECISION    "moongate.decision"
+#define OBJECT_SESSION     "moongate.session"
+#define OBJECT_VARS        "moongate.vars"
+#define OBJECT_CREDENTIALS "moongate.credentials"
+
+struct session;
+
+/* Gives the userdata on the top the type `name`: `events` are its metamethods,
+ * `methods` (may be NULL) its `__index`.  Lua can't see the metatable. */
+void object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
+                     const luaL_Reg *methods);
+
+/* The userdata at `index` if it is of the type, or NULL. */
+void *object_test(lua_State *L, int index, const char *name);
+
+/* The session at `index`; raises if it is none, or if its hook is over. */
+struct session *object_session(lua_State *L, int index);
+
+/* The credentials at `index`; raises if they are none, or wiped.  The user is
+ * as the chain has set it (session:set_user). */
+const struct credentials *object_credentials(lua_State *L, int index);
+
+/* Raises `what: unknown field "usr" (did you mean "user"?)` in the caller's
+ * place; `names` ends with NULL. */
+int object_unknown(lua_State *L, const char *what, const char *field,
+                   const char *const *names);
+
+/* The name most like `wanted` within two edits, or NULL. */
+const char *nearest_name(const char *wanted, const char *const *names);

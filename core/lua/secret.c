@@ -1,0 +1,141 @@
+#include "lua/secret.h"
+
+#include "base/check.h"
+#include "base/digest.h"
+#include "base/slice.h"
+#include "lua/objects.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* The bytes follow at once in the same block, so that collecting the userdata
+ * (the allocator wipes) takes them along. */
+struct secret_object {
+    size_t len;
+    bool wiped;
+    char bytes[];
+};
+
+static void
+push_object(lua_State *L, struct slice bytes)
+{
+    struct secret_object *o =
+        lua_newuserdata(L, sizeof *o + bytes.len + 1);
+
+    o->len = bytes.len;
+    o->wiped = false;
+    if (bytes.len > 0)
+        memcpy(o->bytes, bytes.ptr, bytes.len);
+    o->bytes[bytes.len] = '\0';
+}
+
+static struct secret_object *
+check_alive(lua_State *L)
+{
+    struct secret_object *o = luaL_checkudata(L, 1, OBJECT_SECRET);
+
+    if (o->wiped)
+        luaL_error(L, "this secret was wiped when the decision was taken");
+    return o;
+}
+
+static int
+equals(lua_State *L)
+{
+    struct secret_object *o = check_alive(L);
+    struct slice other;
+
+    if (!secret_or_string(L, 2, &other))
+        return luaL_argerror(L, 2, "a string or a secret expected");
+    lua_pushboolean(L, digest_equal((struct slice){o->bytes, o->len}, other));
+    return 1;
+}
+
+/* HMAC-SHA-256 of the secret under a key, as 64 hexadecimal digits: a name
+ * for the secret that can be logged or looked up. */
+static int
+hmac(lua_State *L)
+{
+    struct secret_object *o = check_alive(L);
+    struct slice key;
+    char hex[65];
+
+    if (!secret_or_string(L, 2, &key))
+        return luaL_argerror(L, 2, "a string or a secret expected");
+    digest_hmac_sha256(key, (struct slice){o->bytes, o->len}, hex);
+    lua_pushlstring(L, hex, 64);
+    return 1;
+}
+
+static int
+len(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_alive(L)->len);
+    return 1;
+}
+
+static int
+reveal(lua_State *L)
+{
+    struct secret_object *o = check_alive(L);
+
+    lua_pushlstring(L, o->bytes, o->len);
+    return 1;
+}
+
+static int
+redacted(lua_State *L)
+{
+    lua_pushliteral(L, "secret(redacted)");
+    return 1;
+}
+
+static int
+refuse(lua_State *L)
+{
+    return luaL_error(L, "a secret can't be joined, compared or changed: pass "
+                         "it on, or use :equals, :hmac or :reveal");
+}
+
+static const luaL_Reg methods[] = {
+    {"equals", equals}, {"hmac", hmac},   {"len", len},
+    {"reveal", reveal}, {NULL, NULL},
+};
+
+static const luaL_Reg events[] = {
+    {"__tostring", redacted}, {"__concat", refuse},   {"__lt", refuse},
+    {"__le", refuse},         {"__newindex", refuse}, {"__len", refuse},
+    {NULL, NULL},
+};
+
+void
+secret_push(lua_State *L, struct slice bytes)
+{
+    push_object(L, bytes);
+    object_set_type(L, OBJECT_SECRET, events, methods);
+}
+
+bool
+secret_or_string(lua_State *L, int index, struct slice *bytes)
+{
+    if (lua_type(L, index) == LUA_TSTRING) {
+        bytes->ptr = lua_tolstring(L, index, &bytes->len);
+        return true;
+    }
+    struct secret_object *o = object_test(L, index, OBJECT_SECRET);
+    if (o == NULL || o->wiped)
+        return false;
+    *bytes = (struct slice){o->bytes, o->len};
+    return true;
+}
+
+void
+secret_wipe(lua_State *L, int index)
+{
+    struct secret_object *o = object_test(L, index, OBJECT_SECRET);
+
+    if (o == NULL)
+        return;
+    explicit_bzero(o->bytes, o->len);
+    o->wiped = true;
+}
