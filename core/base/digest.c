@@ -39,8 +39,8 @@ hmac(const EVP_MD *algorithm, struct slice key, struct slice text,
     /* OpenSSL takes a NULL key for "the last one". */
     const char *bytes = key.len > 0 ? key.ptr : "";
 
-    return HMAC(algorithm, bytes, (int)key.len,
-                (const unsigned char *)text.ptr, text.len, md, NULL) != NULL;
+    return HMAC(algorithm, bytes, (int)key.len, (const unsigned char *)text.ptr,
+                text.len, md, NULL) != NULL;
 }
 
 bool

@@ -204,8 +204,8 @@ bundle_open(int fd, struct error *err)
         return NULL;
     }
     size_t size = (size_t)st.st_size;
-    char *memory = size == 0 ? MAP_FAILED
-                             : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    char *memory =
+        size == 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
         error_set(err, "bundle: %s", size == 0 ? "empty" : strerror(errno));
         return NULL;

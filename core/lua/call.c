@@ -277,8 +277,7 @@ await_done(struct ticket *ticket)
 {
     struct call *c = ticket->call;
 
-    if (c == NULL || ticket->sequence == 0 ||
-        c->sequence != ticket->sequence)
+    if (c == NULL || ticket->sequence == 0 || c->sequence != ticket->sequence)
         return NULL;
     return c->thread;
 }

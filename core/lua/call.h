@@ -31,8 +31,8 @@ struct call {
     bool synchronous; /* nothing may wait */
     double cpu_left;  /* seconds */
     ev_timer deadline;
-    ev_tstamp ends; /* loop time */
-    char *error;    /* CALL_FAILED: message and traceback */
+    ev_tstamp ends;         /* loop time */
+    char *error;            /* CALL_FAILED: message and traceback */
     struct slice redact[2]; /* never in `error`: password, token */
     /* The function that waited has ended.  May free the call. */
     void (*finished)(struct call *c, enum call_end end);

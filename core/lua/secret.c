@@ -19,8 +19,7 @@ struct secret_object {
 static void
 push_object(lua_State *L, struct slice bytes)
 {
-    struct secret_object *o =
-        lua_newuserdata(L, sizeof *o + bytes.len + 1);
+    struct secret_object *o = lua_newuserdata(L, sizeof *o + bytes.len + 1);
 
     o->len = bytes.len;
     o->wiped = false;
@@ -98,13 +97,17 @@ refuse(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"equals", equals}, {"hmac", hmac},   {"len", len},
+    {"equals", equals}, {"hmac", hmac}, {"len", len},
     {"reveal", reveal}, {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {
-    {"__tostring", redacted}, {"__concat", refuse},   {"__lt", refuse},
-    {"__le", refuse},         {"__newindex", refuse}, {"__len", refuse},
+    {"__tostring", redacted},
+    {"__concat", refuse},
+    {"__lt", refuse},
+    {"__le", refuse},
+    {"__newindex", refuse},
+    {"__len", refuse},
     {NULL, NULL},
 };
 

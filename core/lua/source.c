@@ -295,8 +295,7 @@ folder_of(const char *config)
     char *both = xcalloc(2, len + sizeof "/scripts");
 
     memcpy(both, config, len);
-    (void)snprintf(both + len + 1, len + sizeof "/scripts", "%s/scripts",
-                   both);
+    (void)snprintf(both + len + 1, len + sizeof "/scripts", "%s/scripts", both);
     return both;
 }
 

@@ -24,8 +24,8 @@ struct source {
 bool source_base(struct source *s, struct slice *folder);
 
 /* A data file's bytes, `path` absolute or beside moongate.lua. */
-bool source_data(struct source *s, struct slice path,
-                 struct source_file *file, struct error *err);
+bool source_data(struct source *s, struct slice path, struct source_file *file,
+                 struct error *err);
 
 /* Reads from `b`, which outlives the result. */
 struct source *source_of_bundle(const struct bundle *b);

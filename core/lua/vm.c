@@ -142,8 +142,8 @@ vm_compile(lua_State *L, enum bundle_kind kind, const struct source_file *file)
         return 2;
     }
     if (!vm->open) {
-        vm_core(L, kind == BUNDLE_CONFIG ? "config_environment"
-                                         : "environment");
+        vm_core(L,
+                kind == BUNDLE_CONFIG ? "config_environment" : "environment");
         if (lua_istable(L, -1))
             (void)lua_setfenv(L, -2);
         else

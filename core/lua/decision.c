@@ -1,0 +1,563 @@
+#include "lua/decision.h"
+
+#include "base/slice.h"
+#include "lua/objects.h"
+#include "lua/secret.h"
+#include "lua/target.h"
+#include "session/session.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define TEXT_MAX  400
+#define DELAY_MAX 60.
+#define SASL_MAX  1024
+
+/* How the value of an option is read. */
+enum option_kind {
+    OPTION_TEXT,    /* told to clients: one line of at most 400 bytes */
+    OPTION_LOG,     /* text that is only logged: any bytes, cut */
+    OPTION_NAME,    /* a user: one line of at most CREDENTIAL_MAX bytes */
+    OPTION_SECRET,  /* a Secret or text */
+    OPTION_SECONDS, /* a delay */
+    OPTION_FLAG,
+    OPTION_CODE,     /* "535" or "535 5.7.8" */
+    OPTION_ENHANCED, /* "5.7.8" */
+    OPTION_SASL,     /* JSON */
+    OPTION_UPSTREAM, /* "host:port" or a `to` */
+    OPTION_FALLBACK,
+    OPTION_HOST,
+    OPTION_PORT,
+    OPTION_TLS,
+    OPTION_SOURCE,
+    OPTION_CONNECT_TIMEOUT,
+    OPTION_MECHANISM,
+    OPTION_LOGIN, /* a `login` */
+    OPTION_XCLIENT,
+    OPTION_VARS,
+    OPTION_COUNT,
+};
+
+struct option {
+    const char *name;
+    enum option_kind kind;
+    size_t offset; /* in struct decision, where the kind does not say */
+};
+
+#define AT(member) offsetof(struct decision, member)
+
+static const struct option accept_options[] = {
+    {"user", OPTION_NAME, AT(user)},    {"upstream", OPTION_UPSTREAM, 0},
+    {"upstream_auth", OPTION_LOGIN, 0}, {"vars", OPTION_VARS, 0},
+    {"log", OPTION_LOG, AT(log)},       {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option reject_options[] = {
+    {"reason", OPTION_TEXT, AT(reason)},
+    {"text", OPTION_TEXT, AT(text)},
+    {"code", OPTION_CODE, AT(code)},
+    {"enhanced", OPTION_ENHANCED, AT(enhanced)},
+    {"delay", OPTION_SECONDS, AT(delay)},
+    {"close", OPTION_FLAG, AT(close)},
+    {"sasl", OPTION_SASL, AT(sasl)},
+    {"log", OPTION_LOG, AT(log)},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option tempfail_options[] = {
+    {"log", OPTION_LOG, AT(log)},
+    {"text", OPTION_TEXT, AT(text)},
+    {"code", OPTION_CODE, AT(code)},
+    {"enhanced", OPTION_ENHANCED, AT(enhanced)},
+    {"delay", OPTION_SECONDS, AT(delay)},
+    {"close", OPTION_FLAG, AT(close)},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option wait_options[] = {
+    {"seconds", OPTION_SECONDS, AT(delay)},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option to_options[] = {
+    {"address", OPTION_UPSTREAM, 0},
+    {"host", OPTION_HOST, 0},
+    {"port", OPTION_PORT, 0},
+    {"tls", OPTION_TLS, 0},
+    {"source", OPTION_SOURCE, 0},
+    {"fallback", OPTION_FALLBACK, 0},
+    {"connect_timeout", OPTION_CONNECT_TIMEOUT, 0},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option retry_options[] = {
+    {"upstream", OPTION_UPSTREAM, 0},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct option login_options[] = {
+    {"mechanism", OPTION_MECHANISM, 0},
+    {"user", OPTION_NAME, AT(login_user)},
+    {"password", OPTION_SECRET, AT(password)},
+    {"token", OPTION_SECRET, AT(password)},
+    {"authzid", OPTION_NAME, AT(authzid)},
+    {"xclient", OPTION_XCLIENT, 0},
+    {"none", OPTION_FLAG, AT(none)},
+    {NULL, OPTION_COUNT, 0},
+};
+
+static const struct {
+    const char *name;
+    const struct option *options;
+} kinds[] = {
+    [VERDICT_ACCEPT] = {"accept", accept_options},
+    [VERDICT_REJECT] = {"reject", reject_options},
+    [VERDICT_TEMPFAIL] = {"tempfail", tempfail_options},
+    [VERDICT_WAIT] = {"wait", wait_options},
+    [VERDICT_TO] = {"to", to_options},
+    [VERDICT_RETRY] = {"retry", retry_options},
+    [VERDICT_LOGIN] = {"login", login_options},
+};
+
+/* The option being read: its value is at the top of the stack. */
+struct reading {
+    lua_State *L;
+    const char *what; /* "reject" */
+    const char *name; /* "text" */
+    struct decision *d;
+};
+
+static int
+wrong(const struct reading *r, const char *expected)
+{
+    return luaL_error(r->L, "%s: %s: %s expected, not a %s", r->what, r->name,
+                      expected, luaL_typename(r->L, -1));
+}
+
+static struct slice
+read_line(const struct reading *r, size_t max)
+{
+    struct slice text;
+
+    if (lua_type(r->L, -1) != LUA_TSTRING)
+        wrong(r, "text");
+    text.ptr = lua_tolstring(r->L, -1, &text.len);
+    if (text.len > max)
+        luaL_error(r->L, "%s: %s: more than %d bytes", r->what, r->name,
+                   (int)max);
+    if (has_control(text))
+        luaL_error(r->L, "%s: %s: control characters are not allowed", r->what,
+                   r->name);
+    return text;
+}
+
+static struct slice
+read_log(const struct reading *r)
+{
+    struct slice text;
+
+    if (object_test(r->L, -1, OBJECT_SECRET) != NULL)
+        wrong(r, "text");
+    if (luaL_callmeta(r->L, -1, "__tostring") != 0)
+        lua_replace(r->L, -2); /* error objects of the modules */
+    if (lua_type(r->L, -1) != LUA_TSTRING)
+        wrong(r, "text");
+    text.ptr = lua_tolstring(r->L, -1, &text.len);
+    return slice_take(text, TEXT_MAX);
+}
+
+static struct slice
+read_secret(const struct reading *r)
+{
+    struct slice bytes;
+
+    if (!secret_or_string(r->L, -1, &bytes))
+        wrong(r, "a secret or text");
+    if (bytes.len > CREDENTIAL_MAX)
+        luaL_error(r->L, "%s: %s: more than %d bytes", r->what, r->name,
+                   CREDENTIAL_MAX);
+    if (has_control(bytes))
+        luaL_error(r->L, "%s: %s: control characters are not allowed", r->what,
+                   r->name);
+    return bytes;
+}
+
+static double
+read_number(const struct reading *r, double min, double max)
+{
+    if (lua_type(r->L, -1) != LUA_TNUMBER)
+        wrong(r, "a number");
+    double value = lua_tonumber(r->L, -1);
+    if (!(value >= min && value <= max))
+        luaL_error(r->L, "%s: %s: a number from %f to %f expected", r->what,
+                   r->name, min, max);
+    return value;
+}
+
+static bool
+read_flag(const struct reading *r)
+{
+    if (!lua_isboolean(r->L, -1))
+        wrong(r, "true or false");
+    return lua_toboolean(r->L, -1) != 0;
+}
+
+static bool
+is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "5.7.8": a class, a subject, a detail. */
+static bool
+is_enhanced(struct slice s)
+{
+    struct slice class = slice_cut(&s, '.'), subject = slice_cut(&s, '.');
+
+    if (class.len != 1 || strchr("245", class.ptr[0]) == NULL ||
+        subject.len == 0 || subject.len > 3 || s.len == 0 || s.len > 3)
+        return false;
+    for (size_t i = 0; i < subject.len; i++) {
+        if (!is_digit(subject.ptr[i]))
+            return false;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (!is_digit(s.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool
+is_code(struct slice s)
+{
+    if (s.len < 3 || (s.ptr[0] != '4' && s.ptr[0] != '5') ||
+        !is_digit(s.ptr[1]) || !is_digit(s.ptr[2]))
+        return false;
+    if (s.len == 3)
+        return true;
+    return s.ptr[3] == ' ' && is_enhanced(slice_drop(s, 4));
+}
+
+static void
+read_target(const struct reading *r, struct target *target, bool *has)
+{
+    const struct decision *to = decision_test(r->L, -1);
+    struct error err;
+
+    *has = true;
+    if (to != NULL && to->kind == VERDICT_TO && to->has_target) {
+        *target = to->target;
+        return;
+    }
+    if (lua_type(r->L, -1) != LUA_TSTRING)
+        wrong(r, "\"host:port\" or moongate.to{}");
+    if (!target_parse(read_line(r, TEXT_MAX), target, &err))
+        luaL_error(r->L, "%s: %s: %s", r->what, r->name, err.text);
+}
+
+static void
+read_host(const struct reading *r)
+{
+    struct error err;
+
+    if (!target_set_host(read_line(r, TEXT_MAX), &r->d->target, &err))
+        luaL_error(r->L, "%s: %s: %s", r->what, r->name, err.text);
+    r->d->has_target = true;
+}
+
+static void
+read_source(const struct reading *r)
+{
+    struct slice text = read_line(r, TEXT_MAX);
+    struct addr a;
+
+    if (!addr_parse_ip(text, 0, &a))
+        luaL_error(r->L, "%s: %s: \"%s\" is not an IP address", r->what,
+                   r->name, text.ptr);
+    r->d->target.source = text;
+}
+
+static void
+read_mechanism(const struct reading *r)
+{
+    struct slice name = read_line(r, TEXT_MAX);
+
+    if (!mechanism_find(name, &r->d->mechanism))
+        luaL_error(r->L, "%s: %s: unknown mechanism \"%s\"", r->what, r->name,
+                   name.ptr);
+}
+
+static void
+read_login(const struct reading *r)
+{
+    const struct decision *login = decision_test(r->L, -1);
+
+    if (login == NULL || login->kind != VERDICT_LOGIN)
+        wrong(r, "moongate.login{}");
+    r->d->has_login = true;
+    r->d->login_user = login->login_user;
+    r->d->password = login->password;
+    r->d->authzid = login->authzid;
+    r->d->mechanism = login->mechanism;
+    r->d->none = login->none;
+    r->d->xclient = login->xclient;
+}
+
+static void
+read_checked(const struct reading *r, struct slice *text,
+             bool (*is_right)(struct slice), const char *expected)
+{
+    *text = read_line(r, TEXT_MAX);
+    if (!is_right(*text))
+        luaL_error(r->L, "%s: %s: %s expected, not \"%s\"", r->what, r->name,
+                   expected, text->ptr);
+}
+
+/* The options of a target. */
+static void
+read_target_option(const struct reading *r, enum option_kind kind)
+{
+    struct decision *d = r->d;
+
+    if (kind == OPTION_UPSTREAM)
+        read_target(r, &d->target, &d->has_target);
+    else if (kind == OPTION_FALLBACK)
+        read_target(r, &d->fallback, &d->has_fallback);
+    else if (kind == OPTION_HOST)
+        read_host(r);
+    else if (kind == OPTION_PORT)
+        d->target.port = (uint16_t)read_number(r, 1, UINT16_MAX);
+    else if (kind == OPTION_SOURCE)
+        read_source(r);
+    else if (kind == OPTION_CONNECT_TIMEOUT)
+        d->target.connect_timeout = read_number(r, 0.001, 3600);
+    else if (!target_tls_mode(read_line(r, TEXT_MAX), &d->target.tls))
+        luaL_error(r->L, "%s: %s: \"off\", \"starttls\" or \"implicit\"",
+                   r->what, r->name);
+}
+
+static void
+read_option(const struct reading *r, const struct option *o)
+{
+    void *at = (char *)r->d + o->offset;
+
+    switch (o->kind) {
+    case OPTION_TEXT:
+        *(struct slice *)at = read_line(r, TEXT_MAX);
+        return;
+    case OPTION_LOG:
+        *(struct slice *)at = read_log(r);
+        return;
+    case OPTION_NAME:
+        *(struct slice *)at = read_line(r, CREDENTIAL_MAX);
+        return;
+    case OPTION_SECRET:
+        *(struct slice *)at = read_secret(r);
+        return;
+    case OPTION_SASL:
+        *(struct slice *)at = read_line(r, SASL_MAX);
+        return;
+    case OPTION_SECONDS:
+        *(double *)at = read_number(r, 0, DELAY_MAX);
+        return;
+    case OPTION_FLAG:
+        *(bool *)at = read_flag(r);
+        return;
+    case OPTION_CODE:
+        read_checked(r, at, is_code, "a code such as \"535\"");
+        return;
+    case OPTION_ENHANCED:
+        read_checked(r, at, is_enhanced, "a code such as \"5.7.8\"");
+        return;
+    case OPTION_MECHANISM:
+        read_mechanism(r);
+        return;
+    case OPTION_LOGIN:
+        read_login(r);
+        return;
+    case OPTION_XCLIENT:
+        r->d->xclient = read_flag(r);
+        return;
+    case OPTION_VARS:
+        if (!lua_istable(r->L, -1))
+            wrong(r, "a table");
+        return;
+    case OPTION_UPSTREAM:
+    case OPTION_FALLBACK:
+    case OPTION_HOST:
+    case OPTION_PORT:
+    case OPTION_TLS:
+    case OPTION_SOURCE:
+    case OPTION_CONNECT_TIMEOUT:
+        read_target_option(r, o->kind);
+        return;
+    case OPTION_COUNT:
+        break;
+    }
+}
+
+/* Slices of the decision point into strings and secrets; they live as long as
+ * it does, in its environment. */
+static void
+anchor(lua_State *L, int environment, const char *name)
+{
+    lua_pushvalue(L, -1);
+    lua_setfield(L, environment, name);
+}
+
+static void
+read_options(lua_State *L, const struct option *o, struct reading *r,
+             int environment)
+{
+    for (; o->name != NULL; o++) {
+        lua_getfield(L, 1, o->name);
+        if (!lua_isnil(L, -1)) {
+            r->name = o->name;
+            read_option(r, o);
+            anchor(L, environment, o->name);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+static void
+refuse_unknown(lua_State *L, enum verdict_kind kind)
+{
+    const char *names[16];
+    size_t n = 0;
+
+    for (const struct option *o = kinds[kind].options; o->name != NULL; o++)
+        names[n++] = o->name;
+    names[n] = NULL;
+    lua_pushnil(L);
+    while (lua_next(L, 1) != 0) {
+        bool known = false;
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "%s: options have names: { reason = ... }",
+                       kinds[kind].name);
+        for (size_t i = 0; names[i] != NULL && !known; i++)
+            known = strcmp(names[i], lua_tostring(L, -2)) == 0;
+        if (!known)
+            object_unknown(L, kinds[kind].name, lua_tostring(L, -2), names);
+        lua_pop(L, 1);
+    }
+}
+
+static int
+describe(lua_State *L)
+{
+    const struct decision *d = luaL_checkudata(L, 1, OBJECT_DECISION);
+
+    (void)lua_pushfstring(L, "decision: %s", kinds[d->kind].name);
+    return 1;
+}
+
+static int
+refuse_change(lua_State *L)
+{
+    return luaL_error(L, "a decision can't be changed: make another");
+}
+
+static int
+refuse_reading(lua_State *L)
+{
+    return luaL_error(L, "a decision has no fields: it is for the gateway");
+}
+
+static const luaL_Reg events[] = {
+    {"__tostring", describe},
+    {"__newindex", refuse_change},
+    {"__index", refuse_reading},
+    {NULL, NULL},
+};
+
+static int
+make(lua_State *L, enum verdict_kind kind)
+{
+    lua_settop(L, 1);
+    if (lua_isnil(L, 1)) {
+        lua_newtable(L);
+        lua_replace(L, 1);
+    }
+    if (!lua_istable(L, 1))
+        return luaL_error(L, "%s: a table of options expected, not a %s",
+                          kinds[kind].name, luaL_typename(L, 1));
+    refuse_unknown(L, kind);
+
+    struct decision *d = lua_newuserdata(L, sizeof *d);
+    memset(d, 0, sizeof *d);
+    d->kind = kind;
+    d->xclient = -1;
+    object_set_type(L, OBJECT_DECISION, events, NULL);
+    lua_newtable(L);
+    struct reading r = {L, kinds[kind].name, NULL, d};
+    read_options(L, kinds[kind].options, &r, 3);
+    (void)lua_setfenv(L, 2);
+    return 1;
+}
+
+int
+decision_accept(lua_State *L)
+{
+    return make(L, VERDICT_ACCEPT);
+}
+
+int
+decision_reject(lua_State *L)
+{
+    return make(L, VERDICT_REJECT);
+}
+
+int
+decision_tempfail(lua_State *L)
+{
+    return make(L, VERDICT_TEMPFAIL);
+}
+
+int
+decision_wait(lua_State *L)
+{
+    (void)make(L, VERDICT_WAIT);
+    struct decision *d = lua_touserdata(L, -1);
+    if (d->delay <= 0)
+        d->delay = 1; /* an endless quick loop is no wait */
+    return 1;
+}
+
+int
+decision_to(lua_State *L)
+{
+    (void)make(L, VERDICT_TO);
+    const struct decision *d = lua_touserdata(L, -1);
+    if (!d->has_target)
+        return luaL_error(L, "to: `address` or `host` is missing");
+    return 1;
+}
+
+int
+decision_retry(lua_State *L)
+{
+    return make(L, VERDICT_RETRY);
+}
+
+int
+decision_login(lua_State *L)
+{
+    (void)make(L, VERDICT_LOGIN);
+    struct decision *d = lua_touserdata(L, -1);
+    d->has_login = true;
+    return 1;
+}
+
+const struct decision *
+decision_test(lua_State *L, int index)
+{
+    return object_test(L, index, OBJECT_DECISION);
+}
+
+const char *
+decision_name(enum verdict_kind kind)
+{
+    return kind >= VERDICT_ACCEPT ? kinds[kind].name : "nil";
+}

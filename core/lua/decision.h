@@ -1,0 +1,47 @@
+/* decision.h -- what a hook returns: moongate.accept{}, reject{}, to{}, ...
+ *
+ * A typed userdata, checked when it is made, in its author's line.  Nothing
+ * else that a hook returns admits anybody. */
+#pragma once
+
+#include "base/arena.h"
+#include "session/policy.h"
+
+#include <lua.h>
+
+struct session;
+
+struct decision {
+    enum verdict_kind kind;
+    struct slice reason, text, code, enhanced, sasl, log, user;
+    double delay;
+    bool close;
+    bool has_target, has_fallback, has_login;
+    struct target target, fallback;
+    struct slice login_user, authzid; /* ptr NULL: not given */
+    struct slice password;            /* also: the token */
+    enum mechanism mechanism;
+    bool none;
+    int xclient; /* -1: not given */
+    int where;   /* line it was made in; 0: unknown */
+};
+
+/* The constructors, as lua_CFunctions: (options) -> decision. */
+int decision_accept(lua_State *L);
+int decision_reject(lua_State *L);
+int decision_tempfail(lua_State *L);
+int decision_wait(lua_State *L);
+int decision_to(lua_State *L);
+int decision_retry(lua_State *L);
+int decision_login(lua_State *L);
+
+/* The decision at `index`, or NULL. */
+const struct decision *decision_test(lua_State *L, int index);
+
+/* Copies the decision at `index` into `s`'s arena and `*verdict`; the vars of
+ * an accept are pushed (a table or nil).  False if the arena is full. */
+bool decision_fill(lua_State *L, int index, struct session *s,
+                   struct verdict *verdict);
+
+/* "accept", "reject", ... */
+const char *decision_name(enum verdict_kind kind);

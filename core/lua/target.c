@@ -1,0 +1,109 @@
+#include "lua/target.h"
+
+#include "base/slice.h"
+#include "net/addr.h"
+
+#include <string.h>
+
+#define HOST_MAX 253
+
+static bool
+is_word(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || strchr("\"\\,/@()<>{}", c) != NULL)
+            return false;
+    }
+    return s.len > 0;
+}
+
+static bool
+set_local(struct slice host, struct target *t, struct error *err)
+{
+    struct addr a;
+
+    if (!addr_parse(host, 0, &a, err))
+        return false;
+    t->host = host;
+    t->port = 0;
+    return true;
+}
+
+bool
+target_set_host(struct slice host, struct target *t, struct error *err)
+{
+    struct slice bare = host;
+    struct addr a;
+
+    if (slice_has_prefix(host, S("unix:")))
+        return set_local(host, t, err);
+    if (bare.len > 2 && bare.ptr[0] == '[' && bare.ptr[bare.len - 1] == ']')
+        bare = (struct slice){bare.ptr + 1, bare.len - 2};
+    bool literal = addr_parse_ip(bare, 0, &a);
+    if (!literal && (bare.len != host.len || host.len > HOST_MAX ||
+                     !is_word(host) || slice_find(host, ':') < host.len))
+        return error_set(err, "\"%.*s\" is not a host",
+                         host.len < 100 ? (int)host.len : 100, host.ptr);
+    t->host = bare;
+    return true;
+}
+
+static bool
+parse_port(struct slice text, uint16_t *port)
+{
+    if (text.len == 0 || text.len > 5)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    }
+    size_t n = slice_to_size(text);
+    *port = (uint16_t)n;
+    return n > 0 && n <= UINT16_MAX;
+}
+
+bool
+target_parse(struct slice text, struct target *t, struct error *err)
+{
+    struct slice host = text;
+    struct addr a;
+    uint16_t port = 0;
+
+    if (slice_has_prefix(text, S("unix:")))
+        return set_local(text, t, err);
+    /* A bare IPv6 address has colons, but no port. */
+    if (!addr_parse_ip(text, 0, &a)) {
+        const char *colon =
+            text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
+        if (colon != NULL) {
+            host = slice_take(text, (size_t)(colon - text.ptr));
+            if (!parse_port(slice_drop(text, host.len + 1), &port))
+                return error_set(err, "\"%.*s\" has no port from 1 to 65535",
+                                 text.len < 100 ? (int)text.len : 100,
+                                 text.ptr);
+        }
+    }
+    if (!target_set_host(host, t, err))
+        return false;
+    t->port = port;
+    return true;
+}
+
+bool
+target_tls_mode(struct slice name, enum tls_mode *mode)
+{
+    static const char *const names[] = {
+        [TLS_OFF] = "off",
+        [TLS_STARTTLS] = "starttls",
+        [TLS_IMPLICIT] = "implicit",
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (slice_equal(name, slice_of(names[i]))) {
+            *mode = (enum tls_mode)i;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,15 @@
+/* target.h -- an upstream as configurations and policies write it. */
+#pragma once
+
+#include "base/error.h"
+#include "session/config.h"
+
+/* Reads "host:port", "10.0.0.5:143", "[::1]:143", "unix:/path" or a host
+ * alone (port 0: the protocol's own) into `host` and `port`, which stay as
+ * they are on failure.  The host points into `text`. */
+bool target_parse(struct slice text, struct target *t, struct error *err);
+
+/* Sets the host alone; checks that it can be one. */
+bool target_set_host(struct slice host, struct target *t, struct error *err);
+
+bool target_tls_mode(struct slice name, enum tls_mode *mode);
