@@ -28,7 +28,10 @@ local function deadline(seconds) return socket.gettime() + seconds end
 local function left(at) return math.max(0, math.ceil((at - socket.gettime()) * 1000)) end
 
 local function exec(options)
-  ffi.C.prctl(PR_SET_PDEATHSIG, options.death_signal or signal.SIGTERM, 0, 0, 0)
+  ffi.C.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+  if not options.makes_session then -- a Ctrl-C is for who started it, and then stops it in order
+    unistd.setpid("p", 0, 0)
+  end
   local out = fcntl.open(options.log, fcntl.O_WRONLY + fcntl.O_CREAT + fcntl.O_APPEND, 420)
   unistd.dup2(fcntl.open("/dev/null", fcntl.O_RDONLY), 0)
   unistd.dup2(out, 1)
@@ -43,6 +46,7 @@ local function exec(options)
 end
 
 --- Starts `{ program, argument..., log = path, directory =, environment = {} }`.
+-- `makes_session` is for a program that begins with setsid(2), as a group's leader may not.
 function child.start(options)
   io.open(options.log, "a"):close()
   local pid = assert(unistd.fork())
@@ -51,7 +55,7 @@ function child.start(options)
   return setmetatable({ pid = pid, pidfd = pidfd, name = options[1], log = options.log }, child)
 end
 
---- Everything it has written.
+--- Everything that it has written.
 function child:output()
   local file = assert(io.open(self.log))
   local text = file:read "*a"

@@ -65,6 +65,11 @@ service pop3-login {
   }
   service_count = 0
 }
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 service lmtp {
   unix_listener $folder/lmtp {
     mode = 0666
@@ -208,7 +213,7 @@ local function start_postfix(self)
   write(self.folder .. "/postfix/main.cf", (MAIN_CF:gsub("%$([%l%d]+)", self)))
   write(self.folder .. "/postfix/master.cf", (MASTER_CF:gsub("%$([%l%d]+)", self)))
   self.postfix = child.start { MASTER, "-c", self.folder .. "/postfix", "-s",
-    log = self.folder .. "/postfix.log" }
+    makes_session = true, log = self.folder .. "/postfix.log" }
 end
 
 --- Starts both servers. `users` maps whole addresses of one domain to passwords.
@@ -228,6 +233,31 @@ function servers.start(options)
   if fine then return self end
   self:stop()
   error(message, 2)
+end
+
+local delivered = 0
+
+--- Brings a mail into the user's INBOX by way of Postfix and waits until it lies there.
+function servers:deliver(user, subject, body)
+  delivered = delivered + 1
+  local id = ("%d.%d@spec.test"):format(unistd.getpid(), delivered)
+  local smtp = assert(socket.connect("127.0.0.1", self.smtp))
+  smtp:settimeout(10)
+  local function say(line, code)
+    if line then assert(smtp:send(line .. "\r\n")) end
+    local answer
+    repeat answer = assert(smtp:receive "*l") until answer:match "^%d%d%d "
+    assert(answer:sub(1, 3) == code, answer)
+  end
+  say(nil, "220")
+  say("HELO spec.test", "250")
+  say("MAIL FROM:<sender@spec.test>", "250")
+  say("RCPT TO:<" .. user .. ">", "250")
+  say("DATA", "354")
+  say(("Message-Id: <%s>\r\nFrom: sender@spec.test\r\nSubject: %s\r\n\r\n%s\r\n."):format(id,
+    subject, body:gsub("\r?\n", "\r\n"):gsub("\n%.", "\n..")), "250")
+  smtp:close()
+  self.dovecot:expect("msgid=<" .. id:gsub("%W", "%%%0") .. ">: saved mail", 30)
 end
 
 --- Ends both servers and removes all they wrote.
