@@ -169,11 +169,11 @@ on_greeting(struct dialog *d, struct slice line)
     }
     if (!is_status(line, S("+OK")))
         return close_for(d, FAULT_GARBAGE);
-    if (!login_is_possible(d))
+    if (!d->probing && !login_is_possible(d))
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("-ERR control character"));
-    if (d->learnt == NULL || d->learnt->known)
+    if (!d->probing && (d->learnt == NULL || d->learnt->known))
         return send_login(d);
     dialog_put_upstream(d, S("CAPA\r\n"));
     d->upstream_state = WAITING_CAPA;
@@ -189,7 +189,10 @@ on_capabilities(struct dialog *d, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (is_status(first, S("+OK")))
         dialog_learn(d, offer_filter(d, reply, S("STLS\nSASL\n.")));
-    return send_login(d);
+    if (!d->probing)
+        return send_login(d);
+    dialog_put_upstream(d, S("QUIT\r\n"));
+    return close_for(d, FAULT_QUIT);
 }
 
 /* The "+" of AUTH; some servers leave out the space behind it. */

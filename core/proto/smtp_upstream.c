@@ -86,7 +86,7 @@ on_greeting(struct dialog *d, unsigned code, struct slice reply)
     }
     if (code != 220)
         return close_for(d, FAULT_GARBAGE);
-    return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
+    return send_hello(d, d->envelope.ehlo || needs_auth(d) || d->probing ||
                              d->login.xclient || !d->envelope.greeted);
 }
 
@@ -161,6 +161,10 @@ on_hello(struct dialog *d, unsigned code, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (ehlo)
         smtp_learn(d, reply);
+    if (d->probing) {
+        put_line(d, S("QUIT"), S(""));
+        return close_for(d, FAULT_QUIT);
+    }
     if (d->login.xclient && (d->upstream_offers & XCLIENT_DONE) == 0 &&
         smtp_xclient_send(d))
         return wait_for(d, WAITING_XCLIENT);

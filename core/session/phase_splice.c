@@ -24,6 +24,8 @@ phase_splice_begin(struct session *s)
     splice_push(s->home->pool, &s->up, buf_bytes(&login->from_client));
     s->up.eof = s->client.eof;
     s->down.eof = s->upstream.eof;
+    if (s->up.eof)
+        (void)session_end(s, END_CLIENT_CLOSED);
     s->client.writable = s->upstream.writable = true;
     s->last_byte = ev_now(s->home->loop);
     login_state_free(login);

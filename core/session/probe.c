@@ -48,6 +48,17 @@ rest(struct probe *p, const char *why)
     ev_timer_again(p->home->loop, &p->timer);
 }
 
+static bool
+write_out(struct probe *p)
+{
+    size_t moved = 0;
+
+    while (!buf_is_empty(&p->out) &&
+           stream_write(&p->stream, buf_bytes(&p->out), &moved) == IO_DONE)
+        buf_consume(&p->out, moved);
+    return buf_is_empty(&p->out);
+}
+
 /* Handles whole replies; false when the probe is over. */
 static bool
 handle(struct probe *p)
@@ -67,8 +78,10 @@ handle(struct probe *p)
         enum ask ask = d->proto->on_reply(d, reply);
         buf_consume(&p->in, len);
         if (ask != ASK_INPUT) {
-            rest(p, d->fault == FAULT_QUIT ? NULL
-                                           : "the upstream refused to talk");
+            bool polite = d->fault == FAULT_QUIT;
+            if (polite) /* it fits into any socket's empty buffer */
+                (void)write_out(p);
+            rest(p, polite ? NULL : "the upstream refused to talk");
             return false;
         }
     }
@@ -77,12 +90,8 @@ handle(struct probe *p)
 static void
 flush(struct probe *p)
 {
-    size_t moved = 0;
+    int events = EV_READ | (write_out(p) ? 0 : EV_WRITE);
 
-    while (!buf_is_empty(&p->out) &&
-           stream_write(&p->stream, buf_bytes(&p->out), &moved) == IO_DONE)
-        buf_consume(&p->out, moved);
-    int events = EV_READ | (buf_is_empty(&p->out) ? 0 : EV_WRITE);
     ev_io_stop(p->home->loop, &p->watcher);
     ev_io_set(&p->watcher, p->stream.fd, events);
     ev_io_start(p->home->loop, &p->watcher);
