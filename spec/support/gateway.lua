@@ -31,7 +31,7 @@ function gateway:run()
   self.runs = self.runs + 1
   local line = self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20)
   self.ports = {}
-  for name, port in line:gmatch "([%w_-]+)=%S-:(%d+)" do self.ports[name] = tonumber(port) end
+  for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
   return self
 end
 

@@ -1,0 +1,16 @@
+--- The example configurations are right, as they lie there.
+local child = require "spec.support.child"
+local gateway = require "spec.support.gateway"
+
+describe("conf/examples", function()
+  local found = 0
+  for path in io.popen "grep -l 'c.gateway' conf/*.lua conf/examples/*.lua":lines() do
+    found = found + 1
+    it(path .. " passes `moongate check`", function()
+      local code, output = child.run { gateway.binary(), "check", "-c", path }
+      assert.equal(0, code, output)
+    end)
+  end
+
+  it("has the quickstart", function() assert.is_true(found >= 1) end)
+end)

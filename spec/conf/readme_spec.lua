@@ -1,0 +1,120 @@
+--- The Lua in the READMEs that is marked with a file name is right: `moongate check` says so.
+--
+-- A block that begins with "```lua moongate.lua" is a configuration, one with
+-- "```lua scripts/NAME.lua" a policy; those of one README lie in one folder. A policy without a
+-- configuration gets one that does nothing but name it.
+local child = require "spec.support.child"
+local gateway = require "spec.support.gateway"
+local stat = require "posix.sys.stat"
+local stdlib = require "posix.stdlib"
+
+local CONFIGURATION = [[
+local c = require "moongate.config"
+return c.gateway {
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "%s" },
+    upstream = "127.0.0.1:143" },
+}
+]]
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  stat.mkdir(path:match "^(.*)/", 493)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+--- The marked blocks of a README: file name to text, and the line where each begins.
+local function blocks(path)
+  local files, name, lines, number = {}, nil, nil, 0
+  for line in (read(path) .. "\n"):gmatch "([^\n]*)\n" do
+    number = number + 1
+    if name and line:match "^```" then
+      files[#files + 1] = { name = name, text = table.concat(lines, "\n") .. "\n",
+        line = number - #lines }
+      name = nil
+    elseif name then
+      lines[#lines + 1] = line
+    else
+      name, lines = line:match "^```lua ([%w_/]+%.lua)$", {}
+    end
+  end
+  return files
+end
+
+--- Groups a README's blocks into sets that `moongate check` can look at.
+local function sets(path)
+  local found, policies = {}, {}
+  for _, block in ipairs(blocks(path)) do
+    if block.name == "moongate.lua" then
+      found[#found + 1] = { line = block.line, ["moongate.lua"] = block.text }
+    else
+      policies[block.name] = block
+    end
+  end
+  for name, block in pairs(policies) do
+    if #found == 0 then
+      local policy = name:match "([%w_]+)%.lua$"
+      found[1] = { line = block.line, ["moongate.lua"] = CONFIGURATION:format(policy) }
+    end
+  end
+  for _, set in ipairs(found) do
+    for name, block in pairs(policies) do set[name] = block.text end
+  end
+  return found
+end
+
+local function check(set)
+  local folder = stdlib.mkdtemp "/tmp/moongate-readme-XXXXXX"
+  finally(function() os.execute("rm -rf " .. folder) end)
+  for name, text in pairs(set) do
+    if name ~= "line" then write(folder .. "/" .. name, text) end
+  end
+  return child.run { gateway.binary(), "check", "-c", folder .. "/moongate.lua" }
+end
+
+local READMES = { "README.md", "core/README.md", "core/proto/README.md", "lua/README.md",
+  "scripts/README.md", "conf/README.md", "spec/README.md" }
+
+describe("the READMEs", function()
+  it("are all there, and the first shows a configuration and a policy", function()
+    for _, path in ipairs(READMES) do assert.is_true(#read(path) > 100, path) end
+    local names = {}
+    for _, block in ipairs(blocks "README.md") do names[block.name] = true end
+    assert.same({ ["moongate.lua"] = true, ["scripts/users.lua"] = true }, names)
+  end)
+
+  for _, path in ipairs(READMES) do
+    local exists = io.open(path)
+    if exists then exists:close() end
+    for _, set in ipairs(exists and sets(path) or {}) do
+      it(("%s:%d: is a configuration without mistakes"):format(path, set.line), function()
+        local code, output = check(set)
+        assert.equal(0, code, output)
+      end)
+    end
+  end
+
+  it("would be caught with a mistake in them", function()
+    local set = sets("README.md")[1]
+    set["moongate.lua"] = set["moongate.lua"]:gsub("protocol = ", "protocl = ")
+    local code, output = check(set)
+    assert.equal(1, code)
+    assert.matches("moongate%.lua:%d+: .*protocl", output)
+  end)
+
+  it("link to files that exist", function()
+    for _, path in ipairs(READMES) do
+      local folder = path:match "^(.*/)" or ""
+      for target in read(path):gmatch "%]%(([%w_./-]+)%)" do
+        assert(io.open(folder .. target), path .. " links to " .. target)
+      end
+    end
+  end)
+end)
