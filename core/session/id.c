@@ -22,8 +22,8 @@ id_make(char out[27])
     for (int i = 0; i < 26; i++) {
         unsigned value = 0;
         for (int bit = i * 5 - 2; bit < i * 5 + 3; bit++) {
-            unsigned one = bit < 0 ? 0 : bytes[bit / 8] >> (7 - bit % 8) & 1u;
-            value = value << 1 | one;
+            unsigned byte = bit < 0 ? 0U : bytes[bit / 8];
+            value = value << 1 | (byte >> (7 - bit % 8) & 1U);
         }
         out[i] = digits[value];
     }
