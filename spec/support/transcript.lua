@@ -28,12 +28,9 @@ end
 local ESCAPES = { r = "\r", n = "\n", t = "\t", ["0"] = "\0", ["\\"] = "\\" }
 
 local function unescape(text)
-  return (text:gsub("\\(x?)(%x?%x?)(.?)", function(x, digits, rest)
-    if x == "x" and #digits == 2 then return string.char(tonumber(digits, 16)) .. rest end
-    local whole = x .. digits .. rest
-    local known = ESCAPES[whole:sub(1, 1)]
-    if not known then error("unknown escape \\" .. whole) end
-    return known .. whole:sub(2)
+  return (text:gsub("\\(.?)(%x?%x?)", function(what, digits)
+    if what == "x" and #digits == 2 then return string.char(tonumber(digits, 16)) end
+    return (ESCAPES[what] or error("unknown escape \\" .. what)) .. digits
   end))
 end
 
