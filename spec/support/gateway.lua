@@ -6,8 +6,13 @@
 --     gateway.ports.imap      -- where the listener "imap", configured with port 0, accepts
 --     gateway:stop()          -- fails if it did not end well
 local child = require "spec.support.child"
+local ffi = require "ffi"
+local loop = require "spec.support.loop"
 local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
+local unistd = require "posix.unistd"
+
+local IN_MODIFY, IN_FLAGS = 2, 0x80800 -- IN_CLOEXEC | IN_NONBLOCK
 
 local gateway = {}
 gateway.__index = gateway
@@ -29,6 +34,7 @@ function gateway:run()
   self.process = child.start { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua",
     log = ("%s/log.%d"):format(self.folder, self.runs) }
   self.runs = self.runs + 1
+  self.told = 0 -- session lines that were handed out
   local line = self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20)
   self.ports = {}
   for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
@@ -41,6 +47,7 @@ function gateway.start(options)
   local self = setmetatable({ folder = folder, runs = 0 }, gateway)
   for name, text in pairs(options.files) do self:write(name, text) end
   local fine, message = pcall(self.run, self)
+  self.silence = loop.witness(function() return "-- gateway\n" .. self:log() end)
   if fine then return self end
   self:remove()
   error(message, 2)
@@ -49,13 +56,75 @@ end
 --- All that this run has logged.
 function gateway:log() return self.process:output() end
 
+--- Turns the loop until `done()` is true, looking again whenever something was logged.
+local function await_log(self, what, done, seconds)
+  local watch = ffi.C.inotify_init1(IN_FLAGS)
+  ffi.C.inotify_add_watch(watch, self.process.log, IN_MODIFY)
+  loop.watch(watch, { reading = true, on_readable = function() unistd.read(watch, 4096) end })
+  local fine, message = pcall(loop.wait, what, done, seconds)
+  loop.forget(watch)
+  unistd.close(watch)
+  if not fine then error(message, 0) end
+end
+
+--- Waits until the log has `pattern`, and returns its captures.
+function gateway:expect_log(pattern, seconds)
+  local found
+  await_log(self, ("the log to say %q"):format(pattern), function()
+    found = { self:log():match(pattern) }
+    return found[1]
+  end, seconds)
+  return unpack(found)
+end
+
+--- The fields of a session's line: `session=01J.. client=127.0.0.1:5 user="ann" end=refused ...`.
+local function parse_session(line)
+  local fields = { line = line }
+  for name, value in line:gmatch ' ([%w_]+)=([^%s"]+)' do fields[name] = value end
+  for name, value in line:gmatch ' ([%w_]+)="([^"]*)"' do fields[name] = value end
+  return fields
+end
+
+local function session_lines(self)
+  local lines = {}
+  for line in self:log():gmatch "[^\n]+" do
+    if line:find " session=%w+ .* end=%l" then table.insert(lines, line) end
+  end
+  return lines
+end
+
+--- How many sessions have ended.
+function gateway:ended_count() return #session_lines(self) end
+
+--- Waits for the next session that ends, and returns the fields of its line.
+function gateway:next_session(seconds)
+  local lines
+  await_log(self, "a session's line", function()
+    lines = session_lines(self)
+    return #lines > self.told
+  end, seconds)
+  self.told = self.told + 1
+  return parse_session(lines[self.told])
+end
+
+--- What no run may ever log.
+local function find_bug(log)
+  for _, sign in ipairs { "bug:", "Sanitizer", "runtime error" } do
+    local line = log:match("[^\n]*" .. sign .. "[^\n]*")
+    if line then return line end
+  end
+end
+
 --- Ends the process as an operator does; an unclean end is an error.
 function gateway:halt()
   local code, status = self.process:stop()
   if code ~= 0 then error(("the gateway %s with %s:\n%s"):format(status, code, self:log()), 2) end
+  local bug = find_bug(self:log())
+  if bug then error("the gateway has a bug: " .. bug .. "\n" .. self:log(), 2) end
 end
 
 function gateway:remove()
+  if self.silence then self.silence() end
   if self.process then self.process:stop() end
   os.execute("rm -rf '" .. self.folder .. "'")
 end

@@ -1,0 +1,219 @@
+--- What upstreams do to a gateway that logs a user in.
+local black_hole = require "spec.support.black_hole"
+local client = require "spec.support.client"
+local dns_server = require "spec.support.dns_server"
+local loop = require "spec.support.loop"
+local site = require "spec.support.site"
+local upstream = require "spec.support.upstream"
+
+local NAMES = {
+  ["second.test"] = { A = { "127.0.0.4", "127.0.0.3" } },
+  ["hole.test"] = { A = { "127.0.0.2", "127.0.0.3" } },
+  ["only-hole.test"] = { A = { "127.0.0.2" } },
+  ["mute6.test"] = { A = { "127.0.0.3" }, AAAA = false },
+  ["silent.test"] = { A = false, AAAA = false },
+}
+
+describe("an upstream", function()
+  local gw, dns, up
+
+  --- Logs a user in at an upstream that runs `script`. Users are named after upstreams.
+  local function login(script, user, listener)
+    up.script = script
+    local c = client.connect(gw.ports[listener or "imap"])
+    c:expect "^%* OK"
+    c:send_line(("a LOGIN %s secret"):format(user or "alice"))
+    return c
+  end
+
+  --- The client hears that the login can't be done now; returns why its session ended.
+  local function expect_unavailable(c, seconds)
+    c:expect("^a NO %[UNAVAILABLE%]", seconds)
+    c:discard()
+    return gw:next_session()["end"]
+  end
+
+  setup(function()
+    dns = dns_server.start(NAMES)
+    up = upstream.start { ip = "127.0.0.3", script = upstream.imap() }
+    local users = { alice = up.address, nobody = "missing.test:143" }
+    for name in pairs(NAMES) do users[name] = ("%s:%d"):format(name, up.port) end
+    gw = site.start {
+      listen = {
+        imap = { protocol = "imap",
+          more = "limits = { upstream_timeout = 5, connect_timeout = 5 }," },
+        hasty = { protocol = "imap",
+          more = "limits = { upstream_timeout = 0.5, connect_timeout = 0.5 }," },
+      },
+      more = ("resolver = { %q },"):format(dns.address),
+      users = users,
+    }
+  end)
+  after_each(function()
+    client.discard_all()
+    up:clear()
+  end)
+  teardown(function()
+    dns:stop()
+    up:stop()
+    gw:stop()
+  end)
+
+  it("may greet late and in pieces", function()
+    local c = login(function(peer)
+      loop.pass(0.2)
+      peer:send_slowly "* OK [CAPABILITY IMAP4rev1] hel"
+      loop.pass(0.1)
+      upstream.imap { greeting = "lo" }(peer)
+    end)
+    c:expect_until "^a OK"
+    c:send_line("b NOOP"):expect_until "^b OK"
+    c:discard()
+    assert.equal("client_closed", gw:next_session()["end"])
+  end)
+
+  it("may answer one byte at a time, with untagged lines around its yes", function()
+    local c = login(upstream.imap { login = function(peer, tag)
+      peer:send_slowly("* CAPABILITY IMAP4rev1 IDLE\r\n* OK note\r\n" .. tag
+        .. " OK in\r\n* 1 EXISTS\r\n")
+      return true
+    end })
+    local _, before = c:expect_until "^a OK"
+    for _, line in ipairs(before) do assert.is_truthy(line:find "^%* ") end
+    c:expect_until "^%* 1 EXISTS"
+    c:discard()
+    gw:next_session()
+  end)
+
+  it("that greets with garbage is not spoken to", function()
+    local c = login(function(peer) peer:send "HTTP/1.1 400 Bad Request\r\n\r\n" end)
+    assert.equal("upstream_garbage", expect_unavailable(c))
+    assert.equal("", up:peer(1):all())
+  end)
+
+  it("that greets without end is cut off", function()
+    local c = login(function(peer) peer:send("* OK " .. ("x"):rep(1000000)) end)
+    assert.equal("upstream_garbage", expect_unavailable(c))
+  end)
+
+  it("that greets with PREAUTH gets no password", function()
+    local c = login(function(peer) peer:send "* PREAUTH welcome\r\n" end)
+    assert.equal("upstream_preauth", expect_unavailable(c))
+    assert.is_nil(up:peer(1):all():find("secret", 1, true))
+  end)
+
+  it("that greets with BYE has refused the connection", function()
+    local c = login(function(peer)
+      peer:send "* BYE too many connections\r\n"
+      peer:close()
+    end)
+    assert.equal("upstream_greeting", expect_unavailable(c))
+  end)
+
+  it("that closes or resets during the login is lost", function()
+    local c = login(function(peer)
+      peer:send "* OK hi\r\n"
+      peer:read_line()
+      peer:close()
+    end)
+    assert.equal("upstream_lost", expect_unavailable(c))
+    c = login(function(peer) peer:reset() end)
+    assert.equal("upstream_lost", expect_unavailable(c))
+  end)
+
+  it("that never greets, or never answers, is a timeout", function()
+    local never = upstream.imap { login = function() return false end }
+    for _, script in ipairs { upstream.mute(), never } do
+      local began = loop.now()
+      local c = login(script, "alice", "hasty")
+      assert.equal("upstream_timeout", expect_unavailable(c, 3))
+      local took = loop.now() - began
+      assert.is_true(took > 0.4 and took < 2.5)
+      up:clear()
+    end
+  end)
+
+  it("that says no is heard in the gateway's words by the client, who may try again", function()
+    local c = login(upstream.imap { login = function(peer, tag)
+      peer:send_line(tag .. " NO [AUTHENTICATIONFAILED] internal: uid 501 on db7")
+    end })
+    local text = c:expect "^a NO %[AUTHENTICATIONFAILED%] ?(.*)"
+    assert.is_nil(text:find("db7", 1, true))
+    up.script = upstream.imap()
+    c:send_line("b LOGIN alice secret"):expect_until "^b OK"
+    c:discard()
+    gw:next_session()
+  end)
+
+  it("that refuses the connection is passed over for the next address", function()
+    local c = login(upstream.imap(), "second.test")
+    c:expect_until "^a OK"
+    c:discard()
+    assert.equal(up.address, gw:next_session().upstream)
+  end)
+
+  it("whose every address refuses can't be reached", function()
+    local port = up.port
+    up:stop()
+    local c = login(nil, "second.test")
+    assert.equal("upstream_unreachable", expect_unavailable(c))
+    up = upstream.start { ip = "127.0.0.3", port = port, script = upstream.imap() }
+  end)
+
+  it("whose name does not exist can't be reached", function()
+    local c = login(nil, "nobody")
+    assert.equal("upstream_unreachable", expect_unavailable(c))
+  end)
+
+  it("whose name is never answered for can't be reached", function()
+    local c = login(nil, "silent.test", "hasty")
+    assert.equal("upstream_unreachable", expect_unavailable(c, 3))
+  end)
+
+  it("whose IPv6 addresses are never answered for is reached by IPv4", function()
+    local began = loop.now()
+    local c = login(upstream.imap(), "mute6.test")
+    c:expect_until "^a OK"
+    assert.is_true(loop.now() - began < 0.5)
+    c:discard()
+    gw:next_session()
+  end)
+
+  it("whose first address is a black hole is logged in to in time, by one connection", function()
+    local hole = black_hole.open("127.0.0.2", up.port)
+    finally(function() hole:close() end)
+    local began = loop.now()
+    local c = login(upstream.imap(), "hole.test")
+    c:expect_until "^a OK"
+    local took = loop.now() - began
+    assert.is_true(took >= 0.2 and took < 0.5, ("it took %.3f s"):format(took))
+    c:send_line("b NOOP"):expect "^b OK"
+    assert.equal(1, #up.peers)
+    assert.equal(1, up:open_count())
+    c:discard()
+    gw:next_session()
+  end)
+
+  it("that is a black hole altogether is given up at the connect timeout", function()
+    local hole = black_hole.open("127.0.0.2", up.port)
+    finally(function() hole:close() end)
+    local began = loop.now()
+    local c = login(nil, "only-hole.test", "hasty")
+    assert.equal("upstream_timeout", expect_unavailable(c, 3))
+    local took = loop.now() - began
+    assert.is_true(took > 0.4 and took < 2.5)
+  end)
+
+  it("never sees the login of a client that has gone", function()
+    local c = login(upstream.mute())
+    local peer = up:peer(1)
+    c:reset()
+    assert.equal("client_gone", gw:next_session()["end"])
+    loop.wait("the upstream connection to be closed", function() return peer.ended end)
+    assert.equal("", peer:all())
+  end)
+
+  it("never has a password in the log", function()
+    assert.is_nil(gw:log():find("secret", 1, true))
+  end)
+end)
