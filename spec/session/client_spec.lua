@@ -188,7 +188,7 @@ describe("a client", function()
     assert.equal("too_many_errors", line_of(c)["end"])
   end)
 
-  it("with control characters in its name or password is refused before anybody is asked", function()
+  it("with control characters in its name or password is refused, and nobody is asked", function()
     local c = connect()
     c:send_line("a AUTHENTICATE PLAIN " .. client.plain("ali\rce", "secret")):expect "^a NO"
     c:send_line("b AUTHENTICATE PLAIN " .. client.plain("alice", "sec\nret")):expect "^b NO"

@@ -88,7 +88,7 @@ describe("a policy", function()
   end)
 
   for _, user in ipairs { "fails", "indexes", "returns-a-string", "returns-true" } do
-    it(("that %s never admits: the client may try later, the log tells where"):format(user), function()
+    it(("that %s admits nobody: the client may try later"):format(user), function()
       local c = login(user)
       c:expect "^a NO %[UNAVAILABLE%]"
       c:send_line("n NOOP"):expect "^n OK" -- the session stays open
