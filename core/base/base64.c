@@ -23,8 +23,8 @@ base64_encode(struct slice in, char *out)
             bits |= p[i + 2];
         *out++ = alphabet[bits >> 18];
         *out++ = alphabet[bits >> 12 & 63];
-        *out++ = left > 1 ? alphabet[bits >> 6 & 63] : '=';
-        *out++ = left > 2 ? alphabet[bits & 63] : '=';
+        *out++ = (char)(left > 1 ? alphabet[bits >> 6 & 63] : '=');
+        *out++ = (char)(left > 2 ? alphabet[bits & 63] : '=');
     }
 }
 
@@ -41,6 +41,24 @@ value_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
+/* Decodes the first `digits` of four characters at `in`; false if one of them
+ * is no digit or their last bits, which stand for nothing, are not zero. */
+static bool
+decode_group(const char *in, size_t digits, char *out)
+{
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        int value = i < digits ? value_of(in[i]) : 0;
+        if (value < 0)
+            return false;
+        bits = bits << 6 | (unsigned)value;
+    }
+    for (size_t i = 0; i + 1 < digits; i++)
+        out[i] = (char)(bits >> (16 - 8 * i) & 0xff);
+    return digits == 4 || (bits & (digits == 3 ? 0xffu : 0xffffu)) == 0;
+}
+
 bool
 base64_decode(struct slice in, char *out, size_t *len)
 {
@@ -53,17 +71,9 @@ base64_decode(struct slice in, char *out, size_t *len)
         pad++;
     for (size_t i = 0; i < in.len; i += 4) {
         size_t digits = i + 4 == in.len ? 4 - pad : 4;
-        unsigned bits = 0;
-        for (size_t j = 0; j < 4; j++) {
-            int value = j < digits ? value_of(in.ptr[i + j]) : 0;
-            if (value < 0)
-                return false;
-            bits = bits << 6 | (unsigned)value;
-        }
-        for (size_t j = 0; j + 1 < digits; j++)
-            out[(*len)++] = (char)(bits >> (16 - 8 * j) & 0xff);
-        if (digits < 4 && (bits & (digits == 3 ? 0xffu : 0xffffu)) != 0)
+        if (!decode_group(in.ptr + i, digits, out + *len))
             return false;
+        *len += digits - 1;
     }
     return true;
 }

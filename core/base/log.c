@@ -81,25 +81,41 @@ log_time(char out[25])
                    (unsigned)(now.tv_nsec / 1000000) % 1000);
 }
 
+/* RFC 3629: how the sequences that some first bytes begin go on; 0xc2 0x80 to
+ * 0x9f are control characters. */
+static const struct {
+    unsigned char first, from, upto;
+} second_bytes[] = {
+    {0xc2, 0xa0, 0xbf}, {0xe0, 0xa0, 0xbf}, {0xed, 0x80, 0x9f},
+    {0xf0, 0x90, 0xbf}, {0xf4, 0x80, 0x8f},
+};
+
+static size_t
+utf8_len_by_first(unsigned char first)
+{
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+}
+
 /* Length of the UTF-8 sequence at the start of `s`, or 0 if it is none. */
 static size_t
 utf8_len(const unsigned char *s, size_t left)
 {
-    size_t len = s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                 : s[0] >= 0xe0              ? 3
-                 : s[0] >= 0xc2              ? 2
-                                             : 0;
+    size_t len = utf8_len_by_first(s[0]);
 
-    if (len == 0 || s[0] >= 0xf5 || len > left)
+    if (len > left)
         return 0;
     for (size_t i = 1; i < len; i++) {
         if ((s[i] & 0xc0) != 0x80)
             return 0;
     }
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90) ||
-        (s[0] == 0xc2 && s[1] < 0xa0))
-        return 0;
+    for (size_t i = 0;
+         len > 0 && i < sizeof second_bytes / sizeof second_bytes[0]; i++) {
+        if (s[0] == second_bytes[i].first &&
+            (s[1] < second_bytes[i].from || s[1] > second_bytes[i].upto))
+            return 0;
+    }
     return len;
 }
 

@@ -22,7 +22,7 @@ struct plan {
     enum log_level log_level;
     enum log_format log_format;
     char *log_target; /* "stderr", "syslog:<facility>", or a path */
-    char *resolver; /* dns_new's `servers`, or NULL */
+    char *resolver;   /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     struct plan_listener *listeners;
     size_t listener_count;

@@ -97,13 +97,16 @@ acceptors_release(struct acceptors *a, unsigned slot)
 void
 acceptors_deinit(struct acceptors *a)
 {
-    while (!list_is_empty(&a->all)) {
-        struct acceptor *one = acceptor_of(a->all.next);
-        list_remove(&one->link);
+    struct list *next;
+
+    for (struct list *l = a->all.next; l != &a->all; l = next) {
+        struct acceptor *one = acceptor_of(l);
+        next = l->next;
         if (one->socket != NULL)
             listener_free(one->socket);
         else
             (void)close(one->fd);
         free(one);
     }
+    list_init(&a->all);
 }

@@ -48,7 +48,7 @@ line_keep_text(struct dialog *d, struct slice text)
         bool ends_line = c == '\n' || (c == '\r' && i + 1 < text.len &&
                                        text.ptr[i + 1] == '\n');
         bool is_fit = ends_line || !has_control((struct slice){&c, 1});
-        copy[i] = is_fit ? c : '?';
+        copy[i] = (char)(is_fit ? c : '?');
     }
     return (struct slice){copy, text.len};
 }

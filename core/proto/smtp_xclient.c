@@ -5,6 +5,9 @@
 
 #define COMMAND_MAX 512 /* with CRLF, RFC 5321 4.5.3.1.4 */
 
+/* RFC 2821 4.1.3: what stands before an IPv6 address. */
+static const char ipv6_mark[] = {'I', 'P', 'V', '6', ':'};
+
 static struct slice
 helo_of(const struct dialog *d)
 {
@@ -83,8 +86,8 @@ attribute_text(struct dialog *d, size_t i)
     len += name.len;
     text[len++] = '=';
     if (is_ipv6) {
-        memcpy(text + len, "IPV6:", 5);
-        len += 5;
+        memcpy(text + len, ipv6_mark, sizeof ipv6_mark);
+        len += sizeof ipv6_mark;
     }
     len += xtext_encode(value, text + len);
     return (struct slice){text, len};
