@@ -1,0 +1,353 @@
+#include "lua/auth_exchange.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "lua/auth_request.h"
+#include "net/dial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FAILED_SECONDS 10. /* that a server that failed is asked last */
+#define READ_SIZE      4096
+
+struct auth_exchange {
+    struct auth_group *group; /* a reference */
+    struct buf fields;
+    struct buf request; /* to this server; what is unread is unsent */
+    struct buf reply;
+    struct http_head head;
+    struct http_reply parsed;
+    struct auth_pool *pool; /* of the server being asked */
+    struct auth_conn *conn;
+    struct dial *dial;
+    ev_timer timer; /* of this try; also starts the first one */
+    ev_tstamp ends; /* of all tries */
+    unsigned tried; /* set of servers asked in this round */
+    unsigned tries_left;
+    bool stale; /* a kept connection failed: use a fresh one */
+    enum failure kind;
+    char text[512];
+    auth_done_fn done;
+    void *arg;
+};
+
+static void try_next(struct auth_exchange *e);
+
+static void
+release(struct auth_exchange *e)
+{
+    ev_timer_stop(e->group->loop, &e->timer);
+    dial_cancel(e->dial);
+    e->dial = NULL;
+    auth_conn_close(e->conn);
+    e->conn = NULL;
+    buf_deinit(&e->request);
+    buf_deinit(&e->reply);
+    e->head = (struct http_head){0};
+}
+
+static void
+exchange_free(struct auth_exchange *e)
+{
+    release(e);
+    buf_deinit(&e->fields);
+    auth_group_unref(e->group);
+    free(e);
+}
+
+static void
+finish(struct auth_exchange *e, const struct http_reply *reply)
+{
+    struct auth_outcome outcome = {
+        .reply = reply,
+        .kind = e->kind,
+        .text = e->text,
+        .server = e->pool->url.text,
+    };
+
+    ev_timer_stop(e->group->loop, &e->timer);
+    e->done(e->arg, &outcome);
+    exchange_free(e);
+}
+
+/* This server gave no answer: another try, or the end. */
+static void
+fail(struct auth_exchange *e, enum failure kind, const char *text)
+{
+    ev_tstamp now = ev_now(e->group->loop);
+
+    if (now >= e->pool->failed_until)
+        log_warn("auth_http %s: %s", e->pool->url.text, text);
+    e->pool->failed_until = now + FAILED_SECONDS;
+    e->kind = kind;
+    (void)snprintf(e->text, sizeof(e->text), "%s", text);
+    release(e);
+    if (e->tries_left == 0 || now >= e->ends) {
+        finish(e, NULL);
+        return;
+    }
+    e->tries_left--;
+    e->stale = false;
+    try_next(e);
+}
+
+/* The whole head is there: the connection is free for the next question. */
+static void
+answered(struct auth_exchange *e)
+{
+    struct slice rest = slice_drop(buf_bytes(&e->reply), e->parsed.head_len);
+
+    e->pool->failed_until = 0;
+    if (buf_is_empty(&e->request))
+        auth_conn_keep(e->conn, &e->parsed, rest);
+    else
+        auth_conn_close(e->conn);
+    e->conn = NULL;
+    finish(e, &e->parsed);
+}
+
+/* Overloaded or broken, so another server may do better. */
+static bool
+worth_another(const struct auth_exchange *e)
+{
+    return e->parsed.status >= 500 && e->tries_left > 0;
+}
+
+static void
+parse(struct auth_exchange *e)
+{
+    char text[64];
+
+    switch (http_reply_parse(&e->head, buf_bytes(&e->reply), &e->parsed)) {
+    case PARSE_DONE:
+        break;
+    case PARSE_BAD:
+        fail(e, FAILURE_PROTOCOL, "the answer is not HTTP, or too long");
+        return;
+    case PARSE_MORE:
+    case PARSE_PROMPT:
+        return;
+    }
+    if (!worth_another(e)) {
+        answered(e);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "HTTP status %u", e->parsed.status);
+    fail(e, FAILURE_PROTOCOL, text);
+}
+
+static void start_dial(struct auth_exchange *e);
+
+/* A kept connection that dies before a byte of answer was closed by the
+ * server in the meantime: that is no failure, and the question is asked once
+ * more on a fresh one. */
+static void
+lost(struct auth_exchange *e, enum failure kind, const char *text)
+{
+    if (!e->conn->reused || !buf_is_empty(&e->reply)) {
+        fail(e, kind, text);
+        return;
+    }
+    auth_conn_close(e->conn);
+    e->conn = NULL;
+    e->stale = true;
+    start_dial(e);
+}
+
+static void
+on_readable(struct auth_exchange *e)
+{
+    size_t room, moved = 0;
+    char *into = buf_reserve(&e->reply, READ_SIZE, &room);
+
+    require(into != NULL); /* parse() has refused a full buffer */
+    switch (stream_read(&e->conn->stream, into, room, &moved)) {
+    case IO_DONE:
+        buf_filled(&e->reply, moved);
+        parse(e);
+        return;
+    case IO_AGAIN:
+        return;
+    case IO_EOF:
+        lost(e, FAILURE_CLOSED, "closed before the end of the answer");
+        return;
+    case IO_ERROR:
+        lost(e, FAILURE_CLOSED, strerror(errno));
+        return;
+    }
+}
+
+static void
+watch(struct auth_exchange *e)
+{
+    ev_io *io = &e->conn->io;
+    int events = buf_is_empty(&e->request) ? EV_READ : EV_READ | EV_WRITE;
+
+    if (ev_is_active(io) && io->events == events)
+        return;
+    ev_io_stop(e->group->loop, io);
+    ev_io_set(io, e->conn->stream.fd, events);
+    ev_io_start(e->group->loop, io);
+}
+
+/* False if the connection was lost. */
+static bool
+send_request(struct auth_exchange *e)
+{
+    while (!buf_is_empty(&e->request)) {
+        size_t moved = 0;
+        enum io io =
+            stream_write(&e->conn->stream, buf_bytes(&e->request), &moved);
+        if (io == IO_AGAIN)
+            break;
+        if (io != IO_DONE)
+            return false;
+        buf_discard(&e->request, moved);
+    }
+    watch(e);
+    return true;
+}
+
+static void
+on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct auth_exchange *e = w->data;
+
+    (void)loop;
+    if ((events & EV_READ) != 0) {
+        on_readable(e);
+        return;
+    }
+    if (!send_request(e))
+        lost(e, FAILURE_CLOSED, strerror(errno));
+}
+
+/* Asks over e->conn.  What goes wrong here shows as an event on the socket, so
+ * that nothing ends from inside auth_exchange_start. */
+static void
+ask(struct auth_exchange *e)
+{
+    buf_deinit(&e->request);
+    bool ok = auth_request_begin(&e->request, &e->pool->url) &&
+              buf_append(&e->request, buf_bytes(&e->fields));
+    require(ok); /* both were bounded to fit */
+    e->conn->io.data = e;
+    ev_set_cb(&e->conn->io, on_io);
+    if (!send_request(e))
+        watch(e);
+}
+
+static void
+on_dialed(void *arg, enum dial_status status, struct stream *stream,
+          const struct addr *addr, const char *text)
+{
+    struct auth_exchange *e = arg;
+
+    (void)addr;
+    e->dial = NULL;
+    switch (status) {
+    case DIAL_OK:
+        e->conn = auth_conn_new(e->pool, *stream);
+        ask(e);
+        return;
+    case DIAL_TIMEOUT:
+        fail(e, FAILURE_TIMEOUT, text);
+        return;
+    case DIAL_DNS:
+        fail(e, FAILURE_DNS, text);
+        return;
+    case DIAL_REFUSED:
+    case DIAL_FAILED:
+        break;
+    }
+    fail(e, FAILURE_CONNECT, text);
+}
+
+static void
+start_dial(struct auth_exchange *e)
+{
+    struct dial_request request = {
+        .host = e->pool->url.host,
+        .port = e->pool->url.port,
+        .timeout = ev_timer_remaining(e->group->loop, &e->timer),
+    };
+
+    e->dial = dial_start(e->group->loop, e->group->dns, &request, on_dialed, e);
+}
+
+static void
+on_timeout(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct auth_exchange *e = container_of(w, struct auth_exchange, timer);
+
+    (void)loop;
+    (void)events;
+    fail(e, FAILURE_TIMEOUT, "timed out");
+}
+
+/* The first server not asked yet, those that failed lately last. */
+static struct auth_pool *
+choose(struct auth_exchange *e)
+{
+    struct auth_group *g = e->group;
+    struct auth_pool *second = NULL;
+
+    if (e->tried == (1u << g->pool_count) - 1)
+        e->tried = 0;
+    for (size_t i = 0; i < g->pool_count; i++) {
+        struct auth_pool *p = &g->pools[i];
+        if ((e->tried & 1u << i) != 0)
+            continue;
+        if (p->failed_until <= ev_now(g->loop))
+            return p;
+        if (second == NULL)
+            second = p;
+    }
+    return second;
+}
+
+static void
+try_next(struct auth_exchange *e)
+{
+    struct auth_group *g = e->group;
+    double left = e->ends - ev_now(g->loop);
+
+    e->pool = choose(e);
+    e->tried |= 1u << (unsigned)(e->pool - g->pools);
+    e->timer.repeat = left < g->timeout ? left : g->timeout;
+    ev_timer_again(g->loop, &e->timer);
+    e->conn = auth_pool_take(e->pool);
+    if (e->conn != NULL)
+        ask(e);
+    else
+        start_dial(e);
+}
+
+struct auth_exchange *
+auth_exchange_start(struct auth_group *g, struct buf *fields, double seconds,
+                    auth_done_fn done, void *arg)
+{
+    struct auth_exchange *e = xcalloc(1, sizeof(*e));
+
+    e->group = auth_group_ref(g);
+    e->fields = *fields;
+    buf_init(fields, 0);
+    buf_init(&e->request, 2 * AUTH_REQUEST_MAX);
+    buf_init(&e->reply, HTTP_HEAD_MAX + READ_SIZE);
+    ev_init(&e->timer, on_timeout);
+    e->ends = ev_now(g->loop) + (seconds > 0.001 ? seconds : 0.001);
+    e->tries_left = g->retries;
+    e->done = done;
+    e->arg = arg;
+    try_next(e);
+    return e;
+}
+
+void
+auth_exchange_cancel(struct auth_exchange *e)
+{
+    exchange_free(e);
+}

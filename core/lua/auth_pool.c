@@ -1,0 +1,175 @@
+#include "lua/auth_pool.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+#define IDLE_SECONDS  60.
+#define DRAIN_SECONDS 5.
+#define DRAIN_MAX     65536
+
+void
+auth_pool_init(struct auth_pool *p, struct ev_loop *loop, struct auth_url url,
+               size_t keep_max)
+{
+    *p = (struct auth_pool){.loop = loop, .url = url, .keep_max = keep_max};
+    list_init(&p->idle);
+    list_init(&p->draining);
+}
+
+static void
+close_all(struct list *connections)
+{
+    while (!list_is_empty(connections)) {
+        struct auth_conn *c =
+            container_of(connections->next, struct auth_conn, link);
+        c->pool->kept--;
+        auth_conn_close(c);
+    }
+}
+
+void
+auth_pool_deinit(struct auth_pool *p)
+{
+    close_all(&p->idle);
+    close_all(&p->draining);
+    auth_url_deinit(&p->url);
+}
+
+/* Takes `c` out of the lists, its watchers stopped. */
+static void
+unwatch(struct auth_conn *c)
+{
+    ev_io_stop(c->pool->loop, &c->io);
+    ev_timer_stop(c->pool->loop, &c->timer);
+    list_remove(&c->link);
+}
+
+struct auth_conn *
+auth_pool_take(struct auth_pool *p)
+{
+    if (list_is_empty(&p->idle))
+        return NULL;
+    struct auth_conn *c = container_of(p->idle.next, struct auth_conn, link);
+    unwatch(c);
+    p->kept--;
+    return c;
+}
+
+static void
+drop_kept(struct auth_conn *c)
+{
+    c->pool->kept--;
+    auth_conn_close(c);
+}
+
+static void
+on_kept_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    drop_kept(container_of(w, struct auth_conn, timer));
+}
+
+static void
+set_timer(struct auth_conn *c, double seconds)
+{
+    c->timer.repeat = seconds;
+    ev_timer_again(c->pool->loop, &c->timer);
+}
+
+/* The next exchange takes the one used last, so that the others can expire. */
+static void
+become_idle(struct auth_conn *c)
+{
+    c->body.framing = HTTP_BODY_NONE;
+    list_remove(&c->link);
+    list_append(c->pool->idle.next, &c->link);
+    set_timer(c, IDLE_SECONDS);
+}
+
+/* Whether the body that is read here goes on; closes `c` if it makes no
+ * sense, is too long, or has something behind it. */
+static void
+drain(struct auth_conn *c, struct slice bytes)
+{
+    size_t used = 0;
+    enum parse p = http_body_skip(&c->body, bytes, &used);
+
+    c->drained += used;
+    if (p == PARSE_BAD || used < bytes.len || c->drained > DRAIN_MAX)
+        drop_kept(c);
+    else if (p == PARSE_DONE)
+        become_idle(c);
+}
+
+/* An idle connection must be silent; whatever it says ends it. */
+static void
+on_kept_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct auth_conn *c = container_of(w, struct auth_conn, io);
+    char block[4096];
+    size_t moved = 0;
+
+    (void)loop;
+    (void)events;
+    switch (stream_read(&c->stream, block, sizeof(block), &moved)) {
+    case IO_AGAIN:
+        return;
+    case IO_DONE:
+        if (c->body.framing == HTTP_BODY_NONE)
+            break;
+        drain(c, (struct slice){block, moved});
+        return;
+    case IO_EOF:
+    case IO_ERROR:
+        break;
+    }
+    drop_kept(c);
+}
+
+struct auth_conn *
+auth_conn_new(struct auth_pool *p, struct stream stream)
+{
+    struct auth_conn *c = xcalloc(1, sizeof(*c));
+
+    c->pool = p;
+    c->stream = stream;
+    list_init(&c->link);
+    ev_init(&c->io, on_kept_readable);
+    ev_init(&c->timer, on_kept_timer);
+    return c;
+}
+
+void
+auth_conn_keep(struct auth_conn *c, const struct http_reply *reply,
+               struct slice rest)
+{
+    struct auth_pool *p = c->pool;
+
+    unwatch(c);
+    if (!reply->keep_alive || p->kept >= p->keep_max) {
+        auth_conn_close(c);
+        return;
+    }
+    p->kept++;
+    c->reused = true;
+    c->drained = 0;
+    http_body_begin(&c->body, reply);
+    ev_set_cb(&c->io, on_kept_readable);
+    ev_io_set(&c->io, c->stream.fd, EV_READ);
+    ev_io_start(p->loop, &c->io);
+    list_append(&p->draining, &c->link);
+    set_timer(c, DRAIN_SECONDS);
+    drain(c, rest);
+}
+
+void
+auth_conn_close(struct auth_conn *c)
+{
+    if (c == NULL)
+        return;
+    unwatch(c);
+    stream_close(&c->stream);
+    free(c);
+}

@@ -1,0 +1,50 @@
+/* auth_pool.h -- connections to one auth server, kept open between questions.
+ *
+ * A connection is taken by one exchange at a time.  While nobody has it, it
+ * is watched: the rest of a body is read and dropped, up to a bound, and a
+ * server that closes is noticed. */
+#pragma once
+
+#include "base/list.h"
+#include "lua/auth_url.h"
+#include "net/stream.h"
+#include "proto/http_reply.h"
+
+#include <ev.h>
+
+struct auth_pool {
+    struct ev_loop *loop;
+    struct auth_url url;  /* owned */
+    struct list idle;     /* ready, the last used first */
+    struct list draining; /* not at the end of a body yet */
+    size_t kept;          /* in both */
+    size_t keep_max;
+    ev_tstamp failed_until; /* other servers are asked first until then */
+};
+
+struct auth_conn {
+    struct list link;
+    struct auth_pool *pool;
+    struct stream stream;
+    ev_io io; /* the taker's while it is taken: set `cb` and `data` */
+    ev_timer timer;
+    struct http_body body;
+    size_t drained;
+    bool reused; /* has carried an answer before */
+};
+
+void auth_pool_init(struct auth_pool *p, struct ev_loop *loop,
+                    struct auth_url url, size_t keep_max);
+void auth_pool_deinit(struct auth_pool *p);
+
+/* A kept connection, or NULL. */
+struct auth_conn *auth_pool_take(struct auth_pool *p);
+
+/* A fresh one over `stream`, taken. */
+struct auth_conn *auth_conn_new(struct auth_pool *p, struct stream stream);
+
+/* Gives it back after an answer whose body is `body`, of which `rest` has
+ * been read; it is closed if it can't be used again. */
+void auth_conn_keep(struct auth_conn *c, const struct http_reply *reply,
+                    struct slice rest);
+void auth_conn_close(struct auth_conn *c); /* NULL is fine */

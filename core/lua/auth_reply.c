@@ -1,0 +1,184 @@
+#include "lua/auth_reply.h"
+
+#include "base/slice.h"
+#include "net/addr.h"
+#include "proto/dialog.h"
+
+#define WAIT_MAX 3600
+
+static bool
+all_digits(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+    }
+    return s.len > 0;
+}
+
+static void
+invalid(struct auth_answer *a, const char *problem)
+{
+    a->verdict = AUTH_INVALID;
+    a->problem = problem;
+}
+
+/* The one field of that name; false if it is there more than once. */
+static bool
+take(const struct http_reply *reply, struct slice name, struct slice *value,
+     bool *there)
+{
+    size_t count;
+
+    *value = http_reply_field(reply, name, &count);
+    *there = count > 0;
+    return count <= 1;
+}
+
+/* Bytes that are no text are dropped: the client's protocol is made of
+ * lines. */
+static void
+copy_text(struct slice from, char out[AUTH_TEXT_MAX + 1])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < from.len && len < AUTH_TEXT_MAX; i++) {
+        unsigned char c = (unsigned char)from.ptr[i];
+        if (c >= 0x20 && c != 0x7f)
+            out[len++] = (char)c;
+    }
+    out[len] = '\0';
+}
+
+static bool
+is_host(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = ascii_lower(s.ptr[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return s.len > 0 && s.len <= 253;
+}
+
+/* A name, an IPv4 or a bare IPv6 address, or one in brackets. */
+static bool
+read_server(struct slice value, struct slice *server)
+{
+    struct addr unused;
+
+    *server = value;
+    if (slice_has_prefix(value, S("[")) && slice_drop_suffix(server, S("]")))
+        *server = slice_drop(*server, 1);
+    if (slice_find(*server, ':') < server->len)
+        return addr_parse_ip(*server, 0, &unused);
+    return is_host(*server);
+}
+
+static bool
+read_port(struct slice value, uint16_t *port)
+{
+    size_t number = slice_to_size(value);
+
+    if (!all_digits(value) || number < 1 || number > UINT16_MAX)
+        return false;
+    *port = (uint16_t)number;
+    return true;
+}
+
+/* "535" or "535 5.7.8", of a refusal. */
+static bool
+is_error_code(struct slice code)
+{
+    struct slice basic = slice_cut(&code, ' ');
+
+    if (basic.len != 3 || !all_digits(basic) ||
+        (basic.ptr[0] != '4' && basic.ptr[0] != '5'))
+        return false;
+    if (code.len == 0)
+        return true;
+    struct slice class = slice_cut(&code, '.');
+    struct slice subject = slice_cut(&code, '.');
+    return slice_equal(class, slice_take(basic, 1)) && all_digits(subject) &&
+           subject.len <= 3 && all_digits(code) && code.len <= 3;
+}
+
+static void
+read_place(const struct http_reply *reply, struct auth_answer *a)
+{
+    struct slice server, port;
+    bool has_server, has_port;
+
+    if (!take(reply, S("Auth-Server"), &server, &has_server) ||
+        !take(reply, S("Auth-Port"), &port, &has_port))
+        invalid(a, "more than one Auth-Server or Auth-Port");
+    else if (!has_server || !has_port)
+        invalid(a, "no Auth-Server or no Auth-Port");
+    else if (!read_server(server, &a->server))
+        invalid(a, "Auth-Server is neither an address nor a name");
+    else if (!read_port(port, &a->port))
+        invalid(a, "Auth-Port is not from 1 to 65535");
+}
+
+static void
+read_login(const struct http_reply *reply, struct auth_answer *a)
+{
+    if (!take(reply, S("Auth-User"), &a->user, &a->has_user) ||
+        !take(reply, S("Auth-Pass"), &a->password.bytes, &a->has_password))
+        invalid(a, "more than one Auth-User or Auth-Pass");
+    else if (a->user.len > CREDENTIAL_MAX ||
+             a->password.bytes.len > CREDENTIAL_MAX)
+        invalid(a, "Auth-User or Auth-Pass is too long");
+    else if (has_control(a->user) || has_control(a->password.bytes))
+        invalid(a, "Auth-User or Auth-Pass holds a control byte");
+    else if (a->has_user && a->user.len == 0)
+        invalid(a, "Auth-User is empty");
+}
+
+/* The two fields that go with a refusal; false if either is doubled. */
+static bool
+read_refusal(const struct http_reply *reply, struct auth_answer *a)
+{
+    struct slice wait, code;
+    bool has_wait, has_code;
+
+    if (!take(reply, S("Auth-Wait"), &wait, &has_wait) ||
+        !take(reply, S("Auth-Error-Code"), &code, &has_code))
+        return false;
+    if (all_digits(wait)) {
+        size_t seconds = slice_to_size(wait);
+        a->wait = seconds > WAIT_MAX ? WAIT_MAX : (double)seconds;
+    }
+    if (is_error_code(code))
+        a->code = code;
+    return true;
+}
+
+void
+auth_reply_read(const struct http_reply *reply, struct auth_answer *a)
+{
+    struct slice status;
+    bool has_status;
+
+    *a = (struct auth_answer){.verdict = AUTH_INVALID};
+    if (reply->status < 200 || reply->status > 299) {
+        invalid(a, "the HTTP status is not 2xx");
+    } else if (!take(reply, S("Auth-Status"), &status, &has_status)) {
+        invalid(a, "more than one Auth-Status");
+    } else if (!has_status || status.len == 0) {
+        invalid(a, "no Auth-Status");
+    } else if (!read_refusal(reply, a)) {
+        invalid(a, "more than one Auth-Wait or Auth-Error-Code");
+    } else if (slice_equal(status, S("OK"))) {
+        a->verdict = AUTH_OK;
+        read_login(reply, a);
+        if (a->verdict == AUTH_OK)
+            read_place(reply, a);
+    } else if (slice_equal(status, S("WAIT"))) {
+        a->verdict = AUTH_WAIT;
+    } else {
+        a->verdict = AUTH_REFUSED;
+        copy_text(status, a->text);
+    }
+}

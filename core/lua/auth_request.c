@@ -1,0 +1,173 @@
+#include "lua/auth_request.h"
+
+#include "base/slice.h"
+
+static bool
+put(struct buf *out, struct slice name, struct slice value)
+{
+    return buf_append(out, name) && buf_append(out, S(": ")) &&
+           buf_append(out, value) && buf_append(out, S("\r\n"));
+}
+
+/* nginx's escaping: 0x00 to 0x20 and '%' as %XX, the rest as it is.  No two
+ * values escape to the same text. */
+static bool
+put_escaped(struct buf *out, struct slice name, struct slice value)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    bool ok = buf_append(out, name) && buf_append(out, S(": "));
+
+    while (ok && value.len > 0) {
+        size_t n = 0;
+        while (n < value.len && (unsigned char)value.ptr[n] > ' ' &&
+               value.ptr[n] != '%')
+            n++;
+        ok = buf_append(out, slice_take(value, n));
+        value = slice_drop(value, n);
+        if (!ok || value.len == 0)
+            break;
+        unsigned char c = (unsigned char)value.ptr[0];
+        char code[3] = {'%', hex[c >> 4], hex[c & 15]};
+        ok = buf_append(out, (struct slice){code, 3});
+        value = slice_drop(value, 1);
+    }
+    return ok && buf_append(out, S("\r\n"));
+}
+
+/* What nginx sends as it came must not end the line. */
+static bool
+is_one_line(struct slice value)
+{
+    return slice_find(value, '\r') == value.len &&
+           slice_find(value, '\n') == value.len &&
+           slice_find(value, '\0') == value.len;
+}
+
+static struct slice
+method_name(enum mechanism m)
+{
+    switch (m) {
+    case MECHANISM_NONE:
+        return S("none");
+    case MECHANISM_PLAIN:
+    case MECHANISM_LOGIN:
+        return S("plain");
+    case MECHANISM_CRAM_MD5:
+        return S("cram-md5");
+    case MECHANISM_APOP:
+        return S("apop");
+    case MECHANISM_EXTERNAL:
+        return S("external");
+    case MECHANISM_OAUTHBEARER:
+        return S("oauthbearer");
+    case MECHANISM_XOAUTH2:
+        return S("xoauth2");
+    case MECHANISM_COUNT:
+        break;
+    }
+    unreachable();
+}
+
+static bool
+is_digest(enum mechanism m)
+{
+    return m == MECHANISM_CRAM_MD5 || m == MECHANISM_APOP;
+}
+
+static bool
+put_credentials(struct buf *out, const struct credentials *c, struct slice salt)
+{
+    struct slice secret = c->password.bytes;
+
+    if (is_digest(c->mechanism))
+        secret = c->response;
+    if (!put(out, S("Auth-Method"), method_name(c->mechanism)) ||
+        !put_escaped(out, S("Auth-User"), c->user) ||
+        !put_escaped(out, S("Auth-Pass"), secret))
+        return false;
+    return !is_digest(c->mechanism) || put(out, S("Auth-Salt"), salt);
+}
+
+/* A reverse name is somebody else's text: letters, digits, '-', '.', '_', or
+ * one of nginx's two words for having none. */
+static struct slice
+checked_host(struct slice host)
+{
+    if (slice_equal(host, S("[TEMPUNAVAIL]")))
+        return host;
+    for (size_t i = 0; i < host.len; i++) {
+        char c = ascii_lower(host.ptr[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+              c == '-' || c == '_'))
+            return S("[UNAVAILABLE]");
+    }
+    return host.len > 0 && host.len <= 255 ? host : S("[UNAVAILABLE]");
+}
+
+static bool
+put_client(struct buf *out, const struct session *s)
+{
+    char ip[ADDR_TEXT_MAX];
+    const char *protocol = s->listener->proto->name;
+
+    if (!put(out, S("Auth-Protocol"), slice_of(protocol)) ||
+        !buf_printf(out, "Auth-Login-Attempt: %u\r\n", s->attempts) ||
+        !buf_printf(out, "Client-IP: %s\r\n",
+                    addr_format_ip(&s->client_addr, ip)))
+        return false;
+    return strcmp(protocol, "smtp") != 0 ||
+           put(out, S("Client-Host"), checked_host(s->login->client_host));
+}
+
+static bool
+put_envelope(struct buf *out, const struct envelope *e)
+{
+    return put(out, S("Auth-SMTP-Helo"), e->helo) &&
+           put(out, S("Auth-SMTP-From"), e->mail) &&
+           put(out, S("Auth-SMTP-To"), e->rcpt);
+}
+
+/* What nginx does not tell. */
+static bool
+put_ports(struct buf *out, struct session *s)
+{
+    const struct addr *server = session_server_addr(s);
+    char ip[ADDR_TEXT_MAX];
+
+    return buf_printf(out, "Client-Port: %u\r\n",
+                      (unsigned)addr_port(&s->client_addr)) &&
+           buf_printf(out, "Server-IP: %s\r\nServer-Port: %u\r\n",
+                      addr_format_ip(server, ip), (unsigned)addr_port(server));
+}
+
+bool
+auth_request_fields(struct buf *out, struct session *s,
+                    const struct credentials *credentials, struct slice extra,
+                    const char **problem)
+{
+    const struct dialog *d = &s->login->dialog;
+    const struct envelope *e = &d->envelope;
+    static const struct credentials nobody = {.mechanism = MECHANISM_NONE};
+    bool recipient = credentials == NULL;
+
+    if (recipient)
+        credentials = &nobody;
+    *problem = "a field holds a line break or NUL";
+    if (!is_one_line(d->salt) ||
+        (recipient && (!is_one_line(e->helo) || !is_one_line(e->mail) ||
+                       !is_one_line(e->rcpt))))
+        return false;
+    *problem = "the request is too long";
+    return put_credentials(out, credentials, d->salt) && put_client(out, s) &&
+           (!recipient || put_envelope(out, e)) && put_ports(out, s) &&
+           buf_append(out, extra) && buf_append(out, S("\r\n"));
+}
+
+bool
+auth_request_begin(struct buf *out, const struct auth_url *url)
+{
+    return buf_append(out, S("GET ")) && buf_append(out, slice_of(url->uri)) &&
+           buf_append(out, S(" HTTP/1.1\r\n")) &&
+           put(out, S("Host"), slice_of(url->header)) &&
+           put(out, S("Connection"), S("keep-alive"));
+}

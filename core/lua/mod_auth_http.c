@@ -1,0 +1,297 @@
+/* mod_auth_http.c -- `moongate.auth_http`: new{...} gives check(session,
+ * credentials), which asks an auth server in nginx's protocol and returns a
+ * decision; check(session, rcpt) asks about a recipient without AUTH. */
+#include "base/slice.h"
+#include "lua/auth_options.h"
+#include "lua/auth_reply.h"
+#include "lua/auth_request.h"
+#include "lua/await.h"
+#include "lua/decision.h"
+#include "lua/module.h"
+#include "lua/objects.h"
+#include "lua/options.h"
+#include "lua/secret.h"
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define METATABLE "moongate.auth_http"
+#define DELAY_MAX 60. /* of a decision */
+
+struct check_op {
+    struct ticket ticket;
+    struct auth_exchange *exchange;
+    lua_State *L; /* the main thread: decisions are made there, protected */
+    bool needs_password; /* the client's own is not known */
+};
+
+/* What a decision is made of, as the argument of `make`. */
+struct making {
+    const struct check_op *op;
+    const struct auth_outcome *outcome;
+    struct auth_answer answer;
+};
+
+static void
+set_text(lua_State *L, const char *name, struct slice text)
+{
+    if (text.len == 0)
+        return;
+    lua_pushlstring(L, text.ptr, text.len);
+    lua_setfield(L, -2, name);
+}
+
+/* Turns the table of options on the top into the decision. */
+static void
+construct(lua_State *L, lua_CFunction constructor)
+{
+    lua_pushcfunction(L, constructor);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+}
+
+static void
+make_tempfail(lua_State *L, const char *server, const char *problem)
+{
+    lua_newtable(L);
+    (void)lua_pushfstring(L, "auth_http %s: %s", server, problem);
+    lua_setfield(L, -2, "log");
+    construct(L, decision_tempfail);
+}
+
+/* How nginx refuses: after Auth-Wait the client may try again; without it the
+ * session is over. */
+static void
+make_reject(lua_State *L, const struct auth_answer *a)
+{
+    lua_newtable(L);
+    lua_pushliteral(L, "bad-credentials");
+    lua_setfield(L, -2, "reason");
+    set_text(L, "text", slice_of(a->text));
+    set_text(L, "code", a->code);
+    lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
+    lua_setfield(L, -2, "delay");
+    lua_pushboolean(L, a->wait <= 0);
+    lua_setfield(L, -2, "close");
+    construct(L, decision_reject);
+}
+
+static void
+make_wait(lua_State *L, const struct auth_answer *a)
+{
+    lua_newtable(L);
+    lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
+    lua_setfield(L, -2, "seconds");
+    construct(L, decision_wait);
+}
+
+static void
+make_accept(lua_State *L, const struct auth_answer *a)
+{
+    lua_newtable(L);
+    if (a->has_user)
+        set_text(L, "user", a->user);
+    if (a->has_password) {
+        lua_newtable(L);
+        if (a->has_user)
+            set_text(L, "user", a->user);
+        secret_push(L, a->password.bytes);
+        lua_setfield(L, -2, "password");
+        construct(L, decision_login);
+        lua_setfield(L, -2, "upstream_auth");
+    }
+    lua_newtable(L);
+    set_text(L, "host", a->server);
+    lua_pushinteger(L, a->port);
+    lua_setfield(L, -2, "port");
+    construct(L, decision_to);
+    lua_setfield(L, -2, "upstream");
+    construct(L, decision_accept);
+}
+
+static void
+make_answer(lua_State *L, struct making *m)
+{
+    struct auth_answer *a = &m->answer;
+
+    auth_reply_read(m->outcome->reply, a);
+    if (a->verdict == AUTH_OK && m->op->needs_password && !a->has_password) {
+        a->verdict = AUTH_INVALID;
+        a->problem = "no Auth-Pass, which this mechanism needs";
+    }
+    switch (a->verdict) {
+    case AUTH_OK:
+        make_accept(L, a);
+        return;
+    case AUTH_REFUSED:
+        make_reject(L, a);
+        return;
+    case AUTH_WAIT:
+        make_wait(L, a);
+        return;
+    case AUTH_INVALID:
+        break;
+    }
+    make_tempfail(L, m->outcome->server, a->problem);
+}
+
+static int
+make(lua_State *L)
+{
+    struct making *m = lua_touserdata(L, 1);
+
+    if (m->outcome->reply != NULL)
+        make_answer(L, m);
+    else
+        make_tempfail(L, m->outcome->server, m->outcome->text);
+    return 1;
+}
+
+/* Pushes the decision on `to`.  It is made on the main thread, as a mistake
+ * in it would raise: then there is none, which is a temporary failure. */
+static void
+push_decision(const struct check_op *op, const struct auth_outcome *outcome,
+              lua_State *to)
+{
+    struct making m = {.op = op, .outcome = outcome};
+    lua_State *L = op->L;
+
+    lua_pushcfunction(L, make);
+    lua_pushlightuserdata(L, &m);
+    if (lua_pcall(L, 1, 1, 0) != 0) {
+        lua_pop(L, 1);
+        lua_pushcfunction(L, decision_tempfail);
+        if (lua_pcall(L, 0, 1, 0) != 0) {
+            lua_pop(L, 1);
+            lua_pushnil(L);
+        }
+    }
+    lua_xmove(L, to, 1);
+}
+
+static void
+on_outcome(void *arg, const struct auth_outcome *outcome)
+{
+    struct check_op *op = arg;
+    struct ticket ticket = op->ticket;
+    lua_State *L = await_done(&ticket);
+
+    if (L != NULL)
+        push_decision(op, outcome, L);
+    free(op);
+    if (L != NULL)
+        await_resume(&ticket, 1);
+}
+
+static void
+check_cancel(void *arg)
+{
+    struct check_op *op = arg;
+
+    auth_exchange_cancel(op->exchange);
+    free(op);
+}
+
+static struct auth_group **
+check_group(lua_State *L)
+{
+    return luaL_checkudata(L, 1, METATABLE);
+}
+
+/* Only IMAP and POP3 must log in upstream; nginx asks for no more. */
+static bool
+needs_password(const struct session *s, const struct credentials *c)
+{
+    if (c == NULL || strcmp(s->listener->proto->name, "smtp") == 0)
+        return false;
+    return c->mechanism == MECHANISM_CRAM_MD5 ||
+           c->mechanism == MECHANISM_APOP || c->mechanism == MECHANISM_EXTERNAL;
+}
+
+static int
+refuse_to_ask(lua_State *L, const char *problem)
+{
+    make_tempfail(L, "request", problem);
+    return 1;
+}
+
+static int
+group_call(lua_State *L)
+{
+    struct auth_group *g = *check_group(L);
+    struct session *s = object_session(L, 2);
+    const struct credentials *c = NULL;
+    const char *problem;
+    struct buf fields;
+
+    if (object_test(L, 3, OBJECT_CREDENTIALS) != NULL)
+        c = object_credentials(L, 3);
+    if (s->login == NULL ||
+        (c == NULL && s->login->dialog.envelope.rcpt.len == 0))
+        return luaL_argerror(L, 3, "credentials or a recipient expected");
+    (void)host_or_raise(L);
+
+    buf_init(&fields, AUTH_REQUEST_MAX);
+    if (!auth_request_fields(&fields, s, c, buf_bytes(&g->extra), &problem)) {
+        buf_deinit(&fields);
+        return refuse_to_ask(L, problem);
+    }
+    struct check_op *op = calloc(1, sizeof(*op));
+    if (op == NULL) {
+        buf_deinit(&fields);
+        return luaL_error(L, "out of memory");
+    }
+    op->L = vm_of(L)->L;
+    op->needs_password = needs_password(s, c);
+    op->exchange =
+        auth_exchange_start(g, &fields, await_time_left(L), on_outcome, op);
+    return await(L, check_cancel, op, &op->ticket);
+}
+
+static int
+group_gc(lua_State *L)
+{
+    struct auth_group **g = check_group(L);
+
+    auth_group_unref(*g);
+    *g = NULL;
+    return 0;
+}
+
+static int
+auth_http_new(lua_State *L)
+{
+    const struct host *host = vm_of(L)->host;
+
+    lua_settop(L, 1);
+    struct auth_group **g = lua_newuserdata(L, sizeof(*g));
+    *g = NULL;
+    luaL_getmetatable(L, METATABLE);
+    lua_setmetatable(L, -2);
+    *g = auth_group_new(host != NULL ? host->loop : NULL,
+                        host != NULL ? host->dns : NULL);
+    auth_options_read(L, 1, *g);
+    lua_settop(L, 2);
+    return 1;
+}
+
+int
+mod_auth_http_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"new", auth_http_new}, {NULL, NULL}};
+
+    if (luaL_newmetatable(L, METATABLE) != 0) {
+        lua_pushcfunction(L, group_call);
+        lua_setfield(L, -2, "__call");
+        lua_pushcfunction(L, group_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

@@ -1,0 +1,165 @@
+/* mod_crypt.c -- `moongate.crypt`: verify(secret, hash), hash(secret, opts). */
+#include "base/slice.h"
+#include "lua/await.h"
+#include "lua/crypt_pool.h"
+#include "lua/failure.h"
+#include "lua/module.h"
+#include "lua/options.h"
+#include "lua/secret.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+/* Costs what `hash` makes by default, and no password gives it. */
+#define DUMMY \
+    "$argon2id$v=19$m=19456,t=2,p=1$bW9vbmdhdGUtZHVtbXktc2FsdA$" \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+struct crypt_op {
+    struct ticket ticket;
+    struct crypt_job *job;
+};
+
+static void
+crypt_cancel(void *op)
+{
+    struct crypt_op *o = op;
+
+    crypt_pool_cancel(o->job);
+    free(o);
+}
+
+static int
+push_result(lua_State *L, enum crypt_result result, const char *made)
+{
+    switch (result) {
+    case CRYPT_MATCH:
+    case CRYPT_MISMATCH:
+        if (made != NULL)
+            lua_pushstring(L, made);
+        else
+            lua_pushboolean(L, result == CRYPT_MATCH);
+        return 1;
+    case CRYPT_UNKNOWN:
+        return failure_push(L, FAILURE_PROTOCOL,
+                            "crypt: not a hash that can be checked");
+    case CRYPT_FAILED:
+        break;
+    }
+    return failure_push(L, FAILURE_OVERLOAD, "crypt: no memory for the hash");
+}
+
+static void
+on_done(void *arg, enum crypt_result result, const char *made)
+{
+    struct crypt_op *o = arg;
+    struct ticket ticket = o->ticket;
+    lua_State *L = await_done(&ticket);
+
+    free(o);
+    if (L != NULL)
+        await_resume(&ticket, push_result(L, result, made));
+}
+
+/* Waits for the job just submitted. */
+static int
+wait_for(lua_State *L, struct crypt_op *o)
+{
+    if (o->job == NULL) {
+        free(o);
+        return failure_push(L, FAILURE_OVERLOAD,
+                            "crypt: %d checks are waiting already",
+                            CRYPT_WAITING_MAX);
+    }
+    return await(L, crypt_cancel, o, &o->ticket);
+}
+
+static struct secret
+check_password(lua_State *L, int index)
+{
+    struct secret password;
+
+    if (!secret_or_string(L, index, &password.bytes))
+        (void)luaL_argerror(L, index, "a Secret or a string is expected");
+    return password;
+}
+
+static int
+crypt_verify(lua_State *L)
+{
+    struct secret password = check_password(L, 1);
+    struct slice hash;
+
+    if (!secret_or_string(L, 2, &hash))
+        return luaL_argerror(L, 2, "a hash is expected");
+    struct ev_loop *loop = host_or_raise(L)->loop;
+    struct crypt_op *o = calloc(1, sizeof(*o));
+    if (o == NULL)
+        return luaL_error(L, "out of memory");
+    o->job = crypt_pool_verify(loop, password, hash, on_done, o);
+    return wait_for(L, o);
+}
+
+static unsigned long
+number_option(lua_State *L, const char *name, double min, double max)
+{
+    double value = 0;
+
+    if (!lua_istable(L, 2))
+        return 0;
+    lua_getfield(L, 2, name);
+    if (!lua_isnil(L, -1)) {
+        value = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1;
+        if (value < min || value > max)
+            (void)luaL_error(L, "crypt.hash: %s must be from %f to %f", name,
+                             min, max);
+    }
+    lua_pop(L, 1);
+    return (unsigned long)value;
+}
+
+static enum crypt_kind
+kind_option(lua_State *L)
+{
+    static const char *const names[] = {"argon2id", "bcrypt", "sha512",
+                                        "yescrypt", NULL};
+    int kind = 0;
+
+    if (lua_istable(L, 2)) {
+        lua_getfield(L, 2, "scheme");
+        kind = luaL_checkoption(L, -1, "argon2id", names);
+        lua_pop(L, 1);
+    }
+    return (enum crypt_kind)kind;
+}
+
+static int
+crypt_hash(lua_State *L)
+{
+    struct secret password = check_password(L, 1);
+    struct crypt_cost cost = {
+        .kind = kind_option(L),
+        .rounds = number_option(L, "rounds", 1, 1e6),
+        .memory = (unsigned)number_option(L, "memory", 8, 1 << 20),
+    };
+    struct ev_loop *loop = host_or_raise(L)->loop;
+    struct crypt_op *o = calloc(1, sizeof(*o));
+
+    if (o == NULL)
+        return luaL_error(L, "out of memory");
+    o->job = crypt_pool_make(loop, password, &cost, on_done, o);
+    return wait_for(L, o);
+}
+
+int
+mod_crypt_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"verify", crypt_verify}, {"hash", crypt_hash}, {NULL, NULL}};
+
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    lua_pushliteral(L, DUMMY);
+    lua_setfield(L, -2, "DUMMY");
+    return 1;
+}
