@@ -160,6 +160,16 @@ login_is_possible(const struct dialog *d)
             login->mechanism == MECHANISM_LOGIN);
 }
 
+/* Whether CAPA tells anything that clients will be told. */
+static bool
+wants_list(const struct dialog *d)
+{
+    if (d->probing)
+        return true;
+    return d->learnt != NULL && !d->learnt->known &&
+           d->settings->capabilities.ptr == NULL;
+}
+
 static enum ask
 on_greeting(struct dialog *d, struct slice line)
 {
@@ -173,7 +183,7 @@ on_greeting(struct dialog *d, struct slice line)
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("-ERR control character"));
-    if (!d->probing && (d->learnt == NULL || d->learnt->known))
+    if (!wants_list(d))
         return send_login(d);
     dialog_put_upstream(d, S("CAPA\r\n"));
     d->upstream_state = WAITING_CAPA;

@@ -91,6 +91,13 @@ on_greeting(struct dialog *d, unsigned code, struct slice reply)
 }
 
 static enum ask
+take_leave(struct dialog *d)
+{
+    put_line(d, S("QUIT"), S(""));
+    return close_for(d, FAULT_QUIT);
+}
+
+static enum ask
 send_auth_plain(struct dialog *d)
 {
     struct slice response = sasl_encode_plain(d);
@@ -161,10 +168,8 @@ on_hello(struct dialog *d, unsigned code, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (ehlo)
         smtp_learn(d, reply);
-    if (d->probing) {
-        put_line(d, S("QUIT"), S(""));
-        return close_for(d, FAULT_QUIT);
-    }
+    if (d->probing)
+        return take_leave(d);
     if (d->login.xclient && (d->upstream_offers & XCLIENT_DONE) == 0 &&
         smtp_xclient_send(d))
         return wait_for(d, WAITING_XCLIENT);

@@ -135,6 +135,8 @@ function Dialog:show(half, bytes)
   return outcome, len, ask
 end
 
+function Dialog:is_out_of_memory() return self.d.fault == core.FAULT_RESOURCES end
+
 function Dialog:say(what) self.proto.say(self.d, core["SAY_" .. what]) end
 
 --- All that a session could read off the dialog now.
@@ -142,7 +144,7 @@ function Dialog:facts()
   local d = self.d
   local credentials, envelope = d.credentials, d.envelope
   return {
-    mechanism = names.mechanism[tonumber(credentials.mechanism)]:sub(11),
+    mechanism = names.mechanism[tonumber(credentials.mechanism)]:sub(11):gsub("_", "-"),
     user = text_of(credentials.user), authzid = text_of(credentials.authzid),
     password = text_of(credentials.password.bytes), response = text_of(credentials.response),
     helo = text_of(envelope.helo), ehlo = envelope.ehlo and "yes" or "no",
@@ -181,6 +183,12 @@ function Dialog:accept(options)
   login.xclient = self.settings.xclient
   login.client_ip = self:slice(options.ip or "192.0.2.7")
   login.client_name = self:slice(options.name or "client.example.net")
+end
+
+--- What upstreams offer is asked for before any user logs in.
+function Dialog:probe()
+  self.d.probing = true
+  core.dialog_restart_upstream(self.d)
 end
 
 function Dialog:retry() core.dialog_restart_upstream(self.d) end

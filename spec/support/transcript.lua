@@ -28,18 +28,25 @@ end
 local ESCAPES = { r = "\r", n = "\n", t = "\t", ["0"] = "\0", ["\\"] = "\\" }
 
 local function unescape(text)
-  return (text:gsub("\\(.?)(%x?%x?)", function(what, digits)
-    if what == "x" and #digits == 2 then return string.char(tonumber(digits, 16)) end
-    return (ESCAPES[what] or error("unknown escape \\" .. what)) .. digits
-  end))
+  local out, at = {}, 1
+  while true do
+    local start = text:find("\\", at, true)
+    out[#out + 1] = text:sub(at, (start or 0) - 1)
+    if not start then return table.concat(out) end
+    local digits = text:match("^x(%x%x)", start + 1)
+    local known = digits and string.char(tonumber(digits, 16)) or ESCAPES[text:sub(start + 1, start + 1)]
+    if not known then error("unknown escape in " .. text) end
+    out[#out + 1] = known
+    at = start + (digits and 4 or 2)
+  end
 end
 
 --- "\0" and friends, $b64(...) and $repeat(text,times).
 local function expand(text)
-  text = text:gsub("%$b64(%b())", function(inner) return base64(unescape(inner:sub(2, -2))) end)
   text = text:gsub("%$repeat%((.-),(%d+)%)", function(what, times)
     return (what:rep(tonumber(times)))
   end)
+  text = text:gsub("%$b64(%b())", function(inner) return base64(unescape(inner:sub(2, -2))) end)
   return unescape(text)
 end
 
@@ -76,7 +83,7 @@ local function parse_line(line)
     options = options }
 end
 
-local CONNECTS = { accept = true, retry = true }
+local CONNECTS = { accept = true, retry = true, probe = true }
 
 --- Sorts the items of a case into what is fed, what is expected and what the script does.
 local function compile(case)
@@ -141,9 +148,10 @@ end
 local Player = {}
 Player.__index = Player
 
---- A play of `case`; `arrive(player, connection)` says how much an upstream sends at once.
-local function play(case)
-  local self = setmetatable({ case = case, phase = "client", events = {}, connection = 0 }, Player)
+--- A play of `case`.  `on_connect(player)` says what an upstream sends at once.
+local function play(case, on_connect)
+  local self = setmetatable({ case = case, phase = "client", events = {}, connection = 0,
+    on_connect = on_connect }, Player)
   self.dialog = dialog.new(case.settings)
   self.client, self.upstream, self.said, self.sent = "", "", "", ""
   if #case.first == 0 then
@@ -162,16 +170,24 @@ end
 
 local ACTIONS = {}
 
-function ACTIONS.accept(self, item)
-  self.dialog:accept(item.options)
+function Player:connect()
   self.phase, self.connection, self.upstream = "upstream", self.connection + 1, ""
   if self.on_connect then self:on_connect() end
 end
 
+function ACTIONS.accept(self, item)
+  self.dialog:accept(item.options)
+  self:connect()
+end
+
 function ACTIONS.retry(self)
   self.dialog:retry()
-  self.phase, self.connection, self.upstream = "upstream", self.connection + 1, ""
-  if self.on_connect then self:on_connect() end
+  self:connect()
+end
+
+function ACTIONS.probe(self)
+  self.dialog:probe()
+  self:connect()
 end
 
 function ACTIONS.refuse(self, item)
@@ -227,7 +243,7 @@ function Player:step_half(half)
     self:ask(half == "client" and "MALFORMED" or "GARBAGE")
   else
     self[half] = self[half]:sub(len + 1)
-    if self.dialog:facts().fault == "RESOURCES" then
+    if self.dialog:is_out_of_memory() then
       self:ask "RESOURCES"
     elseif ask ~= "ASK_INPUT" then
       self:ask(ask)
@@ -322,21 +338,21 @@ end
 --- Plays with the client's bytes in the pieces that end at `cuts`, and of all upstreams together
 --- what is past `upstream_cut` only when nothing else is left to do.
 local function play_cut(case, cuts, upstream_cut)
-  local player = play(case)
   local before, late = 0, ""
-
-  function player.on_connect(self)
+  local player = play(case, function(self)
     local bytes = self.case.upstreams[self.connection]
     local now = math.max(0, math.min(#bytes, upstream_cut - before))
     before = before + #bytes
     self.upstream, late = bytes:sub(1, now), bytes:sub(now + 1)
-  end
+  end)
   local function give_late()
     while late ~= "" and (player.phase == "upstream" or player.phase == "splice") do
       player.upstream, late = player.upstream .. late, ""
       player:pump()
     end
   end
+  player:pump()
+  give_late()
   local from = 1
   for _, upto in ipairs(cuts) do
     player.client = player.client .. case.client:sub(from, upto)
@@ -349,10 +365,8 @@ end
 
 --- Plays with each side's bytes coming one by one, the upstream's first.
 local function play_bytewise(case)
-  local player = play(case)
   local waiting = ""
-
-  function player.on_connect(self) waiting = self.case.upstreams[self.connection] end
+  local player = play(case, function(self) waiting = self.case.upstreams[self.connection] end)
   local function feed(half, byte)
     player[half] = player[half] .. byte
     player:pump()
@@ -364,6 +378,7 @@ local function play_bytewise(case)
       feed("upstream", byte)
     end
   end
+  feed_upstream()
   for i = 1, #case.client do
     feed("client", case.client:sub(i, i))
     feed_upstream()
