@@ -97,9 +97,7 @@ acceptors_release(struct acceptors *a, unsigned slot)
 void
 acceptors_deinit(struct acceptors *a)
 {
-    struct list *next;
-
-    for (struct list *l = a->all.next; l != &a->all; l = next) {
+    for (struct list *l = a->all.next, *next; l != &a->all; l = next) {
         struct acceptor *one = acceptor_of(l);
         next = l->next;
         if (one->socket != NULL)

@@ -125,11 +125,12 @@ write_lines(int fd, struct slice bytes, bool *torn)
         if (written > 0) {
             *torn = (size_t)written < bytes.len;
             bytes = slice_drop(bytes, (size_t)written);
-        } else if (written == 0 || (errno == EAGAIN && !wait_for_room(fd))) {
-            return false;
-        } else if (errno != EAGAIN && errno != EINTR) {
-            return false;
+            continue;
         }
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written == 0 || errno != EAGAIN || !wait_for_room(fd))
+            return false;
     }
     return true;
 }

@@ -95,13 +95,25 @@ attach_fds(struct msghdr *packet, union control *control, const int *fds,
     memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
 }
 
+/* sendmsg only reads, but its iovec is also recvmsg's. */
+static void *
+unconst(const void *bytes)
+{
+    union {
+        const void *in;
+        void *out;
+    } pointer = {.in = bytes};
+
+    return pointer.out;
+}
+
 static bool
 send_packet(int fd, const struct message *m, int flags, struct error *err)
 {
     struct header header = {(uint32_t)m->type, (uint32_t)m->len};
     struct iovec parts[] = {
         {&header, sizeof header},
-        {(void *)(uintptr_t)m->body, m->len},
+        {unconst(m->body), m->len},
     };
     struct msghdr packet = {.msg_iov = parts, .msg_iovlen = 2};
     union control control = {0};

@@ -366,20 +366,23 @@ give_up(struct supervisor *s)
 }
 
 static void
+watch(struct ev_loop *loop, ev_signal *w, int number,
+      void (*callback)(struct ev_loop *loop, ev_signal *w, int events))
+{
+    ev_signal_init(w, callback, number);
+    ev_signal_start(loop, w);
+}
+
+static void
 watch_signals(struct supervisor *s)
 {
     struct ev_loop *loop = s->host.loop;
 
-    ev_signal_init(&s->term, on_term, SIGTERM);
-    ev_signal_init(&s->quit, on_quit, SIGQUIT);
-    ev_signal_init(&s->interrupt, on_interrupt, SIGINT);
-    ev_signal_init(&s->hangup, on_hangup, SIGHUP);
-    ev_signal_init(&s->reopen, on_reopen, SIGUSR1);
-    ev_signal_start(loop, &s->term);
-    ev_signal_start(loop, &s->quit);
-    ev_signal_start(loop, &s->interrupt);
-    ev_signal_start(loop, &s->hangup);
-    ev_signal_start(loop, &s->reopen);
+    watch(loop, &s->term, SIGTERM, on_term);
+    watch(loop, &s->quit, SIGQUIT, on_quit);
+    watch(loop, &s->interrupt, SIGINT, on_interrupt);
+    watch(loop, &s->hangup, SIGHUP, on_hangup);
+    watch(loop, &s->reopen, SIGUSR1, on_reopen);
 }
 
 static bool
