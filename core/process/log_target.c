@@ -9,30 +9,29 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #define SYSLOG_SOCKET "/dev/log"
 #define PACKET_MAX    8192
 #define WAIT_MS       1000
 
+/* RFC 3164 4.1.1.  <syslog.h> has them too, but also a LOG_INFO of its own. */
 static const struct {
     const char *name;
-    int code;
+    int number;
 } facilities[] = {
-    {"auth", LOG_AUTH},     {"authpriv", LOG_AUTHPRIV}, {"daemon", LOG_DAEMON},
-    {"mail", LOG_MAIL},     {"user", LOG_USER},         {"local0", LOG_LOCAL0},
-    {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2},     {"local3", LOG_LOCAL3},
-    {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5},     {"local6", LOG_LOCAL6},
-    {"local7", LOG_LOCAL7},
+    {"user", 1},      {"mail", 2},    {"daemon", 3},  {"auth", 4},
+    {"authpriv", 10}, {"local0", 16}, {"local1", 17}, {"local2", 18},
+    {"local3", 19},   {"local4", 20}, {"local5", 21}, {"local6", 22},
+    {"local7", 23},
 };
 
 static bool
-find_facility(const char *name, int *code, struct error *err)
+find_facility(const char *name, int *facility, struct error *err)
 {
     for (size_t i = 0; i < sizeof facilities / sizeof *facilities; i++) {
         if (strcmp(facilities[i].name, name) == 0) {
-            *code = facilities[i].code;
+            *facility = facilities[i].number;
             return true;
         }
     }
@@ -139,11 +138,11 @@ static bool
 write_packet(const struct log_target *target, enum log_level level,
              struct slice line)
 {
-    static const int priorities[] = {
+    static const int severities[] = {
         [LOG_ERROR] = 3, [LOG_WARN] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7};
     char packet[PACKET_MAX];
     int len = snprintf(packet, sizeof packet, "<%d>moongate[%d]: %.*s",
-                       target->facility | priorities[level], (int)getpid(),
+                       target->facility * 8 + severities[level], (int)getpid(),
                        (int)line.len, line.ptr);
     size_t size = (size_t)len < sizeof packet ? (size_t)len : sizeof packet - 1;
 

@@ -29,10 +29,19 @@ function gateway:write(name, text)
   file:close()
 end
 
+--- The command line that runs what the folder holds; `prefix` is put in front of it.
+local function command(self)
+  local words = { unpack(self.prefix) }
+  for _, word in ipairs { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua" } do
+    words[#words + 1] = word
+  end
+  words.log = ("%s/log.%d"):format(self.folder, self.runs)
+  return words
+end
+
 --- Starts (again) what the folder holds and waits until every listener accepts.
 function gateway:run()
-  self.process = child.start { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua",
-    log = ("%s/log.%d"):format(self.folder, self.runs) }
+  self.process = child.start(command(self))
   self.runs = self.runs + 1
   self.told = 0 -- session lines that were handed out
   local line = self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20)
@@ -41,10 +50,12 @@ function gateway:run()
   return self
 end
 
+--- `files` by name; `prefix`, a program and its arguments that runs the gateway.
 function gateway.start(options)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-gateway-XXXXXX")
   stat.chmod(folder, 493)
-  local self = setmetatable({ folder = folder, runs = 0 }, gateway)
+  local self = setmetatable({ folder = folder, runs = 0,
+    prefix = options.prefix or {} }, gateway)
   for name, text in pairs(options.files) do self:write(name, text) end
   local fine, message = pcall(self.run, self)
   self.silence = loop.witness(function() return "-- gateway\n" .. self:log() end)

@@ -1,0 +1,38 @@
+-- What a worker opens once it is ready: nothing.
+local child = require "spec.support.child"
+local gateway = require "spec.support.gateway"
+local pop3 = require "spec.support.pop3"
+local processes = require "spec.support.processes"
+
+local OPENING = "open,openat,openat2,creat,execve,execveat"
+
+describe("a worker that is ready", function()
+  it("opens no file and starts no program during logins", function()
+    local server, port = pop3.upstream()
+    local g = gateway.start { files = pop3.files({ pop3 = "127.0.0.1:0" }, "  workers = 1,",
+      "127.0.0.1:" .. port) }
+    local worker = processes.children(g.process.pid)[1]
+    local trace = child.start { "strace", "-f", "-e", "trace=" .. OPENING .. ",accept4",
+      "-p", tostring(worker), log = g.folder .. "/trace" }
+    trace:expect "attached"
+
+    for _ = 1, 3 do
+      local client, upstream = pop3.login(g.ports.pop3, server)
+      client:send "STAT\r\n"
+      assert.equal("STAT", upstream:receive "*l")
+      upstream:close()
+      assert.is_nil(client:receive "*l")
+    end
+    -- A refused one, and one that is cut off.
+    local client = pop3.connect(g.ports.pop3)
+    pop3.ask(client, "AUTH NONSENSE")
+    client:close()
+    g.process:expect "end=client_closed"
+    trace:stop()
+
+    local seen = trace:output()
+    assert.matches("accept4%(", seen)
+    for name in OPENING:gmatch "[^,]+" do assert.not_matches("%f[%w]" .. name .. "%(", seen) end
+    g:stop()
+  end)
+end)
