@@ -67,9 +67,8 @@ static void
 make_reject(lua_State *L, const struct auth_answer *a)
 {
     lua_newtable(L);
-    lua_pushliteral(L, "bad-credentials");
-    lua_setfield(L, -2, "reason");
     set_text(L, "text", slice_of(a->text));
+    set_text(L, "log", slice_of(a->text));
     set_text(L, "code", a->code);
     lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
     lua_setfield(L, -2, "delay");

@@ -1,4 +1,5 @@
-/* mod_file.c -- `moongate.file`: map(path, opts), a table in a text file.
+/* mod_file.c -- `moongate.file`: map(path, opts), a table in a text file, and
+ * read(path), a whole file.
  *
  * The file is read when the configuration is, and is part of it: workers find
  * it in their bundle and open nothing.  A bad file is an error of the
@@ -178,12 +179,27 @@ file_map(lua_State *L)
     return 1;
 }
 
+static int
+file_read(lua_State *L)
+{
+    struct source_file file;
+    struct error err;
+    struct slice path;
+
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    if (!source_data(vm_of(L)->source, path, &file, &err))
+        return luaL_error(L, "file.read: %s", err.text);
+    lua_pushlstring(L, file.bytes.ptr, file.bytes.len);
+    return 1;
+}
+
 int
 mod_file_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"get", map_get}, {"first", map_first}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"map", file_map}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"map", file_map}, {"read", file_read}, {NULL, NULL}};
 
     if (luaL_newmetatable(L, METATABLE) != 0) {
         lua_pushcfunction(L, map_gc);

@@ -1,0 +1,50 @@
+--- Asks an auth server in the protocol of nginx's mail proxy: a drop-in for `auth_http`.
+--
+--     policy = { "auth_http" },
+--     settings = { auth_http = { url = "http://127.0.0.1:9000/auth" } },
+--
+-- Settings:
+--
+--     url               http://host[:port][/uri] or http://unix:/path[:/uri]
+--     urls              several of them: the next is asked when one gives no answer
+--     timeout           seconds for one server (5)                   nginx: auth_http_timeout
+--     headers           { ["X-Auth-Key"] = "..." }, or { { name, value }, ... } to keep an order;
+--                       a value may be a secret                      nginx: auth_http_header
+--     retries           further tries after the first (the number of urls less one)
+--     keepalive         connections to each server that are kept open (32)
+--     pass_client_cert  send the client's certificate                nginx: auth_http_pass_client_cert
+--
+-- The server decides: `Auth-Status: OK` with `Auth-Server` and `Auth-Port` lets the user in; any
+-- other status is told to the client. After `Auth-Wait` the client may try again; without it the
+-- session ends. An answer that is not 2xx, not whole, or says a thing twice is a temporary
+-- failure. On an SMTP listener without AUTH it is asked about each recipient.
+local auth_http = require "moongate.auth_http"
+local moongate = require "moongate"
+
+local check = auth_http.new(moongate.settings("auth_http", {
+  url = "string",
+  urls = { "list", of = "string" },
+  timeout = { "duration", default = 5, min = 0.05 },
+  headers = "data",
+  retries = { "integer", min = 0, max = 100 },
+  keepalive = { "integer", min = 0, max = 10000 },
+  pass_client_cert = "boolean",
+}))
+
+local policy = {}
+
+--- @param session moongate.Session
+--- @param credentials moongate.Credentials
+--- @return moongate.Decision
+function policy.auth(session, credentials)
+  return check(session, credentials)
+end
+
+--- @param session moongate.Session
+--- @param rcpt moongate.Recipient
+--- @return moongate.Decision
+function policy.rcpt(session, rcpt)
+  return check(session, rcpt)
+end
+
+return policy
