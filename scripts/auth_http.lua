@@ -12,7 +12,7 @@
 --                       a value may be a secret                      nginx: auth_http_header
 --     retries           further tries after the first (the number of urls less one)
 --     keepalive         connections to each server that are kept open (32)
---     pass_client_cert  send the client's certificate                nginx: auth_http_pass_client_cert
+--     pass_client_cert  send the client's certificate      nginx: auth_http_pass_client_cert
 --
 -- The server decides: `Auth-Status: OK` with `Auth-Server` and `Auth-Port` lets the user in; any
 -- other status is told to the client. After `Auth-Wait` the client may try again; without it the

@@ -335,7 +335,7 @@ auth_exchange_start(struct auth_group *g, struct buf *fields, double seconds,
     e->group = auth_group_ref(g);
     e->fields = *fields;
     buf_init(fields, 0);
-    buf_init(&e->request, 2 * AUTH_REQUEST_MAX);
+    buf_init(&e->request, (size_t)2 * AUTH_REQUEST_MAX);
     buf_init(&e->reply, HTTP_HEAD_MAX + READ_SIZE);
     ev_init(&e->timer, on_timeout);
     e->ends = ev_now(g->loop) + (seconds > 0.001 ? seconds : 0.001);

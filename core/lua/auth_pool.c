@@ -20,9 +20,11 @@ auth_pool_init(struct auth_pool *p, struct ev_loop *loop, struct auth_url url,
 static void
 close_all(struct list *connections)
 {
-    while (!list_is_empty(connections)) {
-        struct auth_conn *c =
-            container_of(connections->next, struct auth_conn, link);
+    struct list *next;
+
+    for (struct list *l = connections->next; l != connections; l = next) {
+        struct auth_conn *c = container_of(l, struct auth_conn, link);
+        next = l->next;
         c->pool->kept--;
         auth_conn_close(c);
     }

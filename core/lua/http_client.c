@@ -269,7 +269,7 @@ http_client_free(struct http_client *c)
 /* --- one exchange --- */
 
 static size_t
-keep(struct http_exchange *x, struct buf *into, char *bytes, size_t len)
+keep(struct http_exchange *x, struct buf *into, const char *bytes, size_t len)
 {
     if (buf_append(into, (struct slice){bytes, len}))
         return len;
@@ -278,7 +278,7 @@ keep(struct http_exchange *x, struct buf *into, char *bytes, size_t len)
 }
 
 static size_t
-on_body(char *bytes, size_t size, size_t count, void *arg)
+on_body(const char *bytes, size_t size, size_t count, void *arg)
 {
     struct http_exchange *x = arg;
 
@@ -287,7 +287,7 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 
 /* Also called for the heads of 1xx answers: the last head counts. */
 static size_t
-on_head(char *bytes, size_t size, size_t count, void *arg)
+on_head(const char *bytes, size_t size, size_t count, void *arg)
 {
     struct http_exchange *x = arg;
 

@@ -110,7 +110,7 @@ read_headers(const struct options *o, struct http_query *q)
         options_thaw(L, table);
         lua_pushnil(L);
         while (lua_next(L, table) != 0) {
-            struct slice name = {"", 0}, value;
+            struct slice name = {"", 0}, value = {"", 0};
             if (lua_type(L, -2) == LUA_TSTRING)
                 name.ptr = lua_tolstring(L, -2, &name.len);
             if (lua_type(L, -1) == LUA_TNUMBER)
@@ -157,7 +157,7 @@ put_body(lua_State *L, struct http_query *q, bool ok)
 static void
 put_pair(lua_State *L, struct http_query *q)
 {
-    struct slice name, value;
+    struct slice name, value = {"", 0};
 
     if (lua_type(L, -1) == LUA_TNUMBER || lua_type(L, -1) == LUA_TBOOLEAN) {
         lua_pushstring(L, lua_isboolean(L, -1)

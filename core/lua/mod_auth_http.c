@@ -20,6 +20,11 @@
 #define METATABLE "moongate.auth_http"
 #define DELAY_MAX 60. /* of a decision */
 
+/* The userdata. */
+struct auth_check {
+    struct auth_group *group;
+};
+
 struct check_op {
     struct ticket ticket;
     struct auth_exchange *exchange;
@@ -193,8 +198,8 @@ check_cancel(void *arg)
     free(op);
 }
 
-static struct auth_group **
-check_group(lua_State *L)
+static struct auth_check *
+check_self(lua_State *L)
 {
     return luaL_checkudata(L, 1, METATABLE);
 }
@@ -219,7 +224,7 @@ refuse_to_ask(lua_State *L, const char *problem)
 static int
 group_call(lua_State *L)
 {
-    struct auth_group *g = *check_group(L);
+    struct auth_group *g = check_self(L)->group;
     struct session *s = object_session(L, 2);
     const struct credentials *c = NULL;
     const char *problem;
@@ -252,10 +257,10 @@ group_call(lua_State *L)
 static int
 group_gc(lua_State *L)
 {
-    struct auth_group **g = check_group(L);
+    struct auth_check *self = check_self(L);
 
-    auth_group_unref(*g);
-    *g = NULL;
+    auth_group_unref(self->group);
+    self->group = NULL;
     return 0;
 }
 
@@ -265,13 +270,13 @@ auth_http_new(lua_State *L)
     const struct host *host = vm_of(L)->host;
 
     lua_settop(L, 1);
-    struct auth_group **g = lua_newuserdata(L, sizeof(*g));
-    *g = NULL;
+    struct auth_check *self = lua_newuserdata(L, sizeof(*self));
+    self->group = NULL;
     luaL_getmetatable(L, METATABLE);
     lua_setmetatable(L, -2);
-    *g = auth_group_new(host != NULL ? host->loop : NULL,
-                        host != NULL ? host->dns : NULL);
-    auth_options_read(L, 1, *g);
+    self->group = auth_group_new(host != NULL ? host->loop : NULL,
+                                 host != NULL ? host->dns : NULL);
+    auth_options_read(L, 1, self->group);
     lua_settop(L, 2);
     return 1;
 }

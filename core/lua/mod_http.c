@@ -16,6 +16,11 @@
 #define QUERY    "moongate.http.query"
 #define RESPONSE "moongate.http.response"
 
+/* The userdata that the state's connections belong to. */
+struct http_holder {
+    struct http_client *client; /* NULL until the first question */
+};
+
 struct http_op {
     struct ticket ticket;
     struct http_exchange *exchange;
@@ -133,21 +138,21 @@ client_of(lua_State *L)
     const struct host *host = host_or_raise(L);
 
     lua_getfield(L, LUA_REGISTRYINDEX, HELD);
-    struct http_client **held = lua_touserdata(L, -1);
+    struct http_holder *held = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    if (*held == NULL)
-        *held = http_client_new(host->loop, host->dns);
-    return *held;
+    if (held->client == NULL)
+        held->client = http_client_new(host->loop, host->dns);
+    return held->client;
 }
 
 static int
 client_gc(lua_State *L)
 {
-    struct http_client **held = lua_touserdata(L, 1);
+    struct http_holder *held = lua_touserdata(L, 1);
 
-    if (*held != NULL)
-        http_client_free(*held);
-    *held = NULL;
+    if (held->client != NULL)
+        http_client_free(held->client);
+    held->client = NULL;
     return 0;
 }
 
@@ -253,9 +258,8 @@ mod_http_open(lua_State *L)
     }
     lua_pop(L, 1);
 
-    struct http_client **held =
-        lua_newuserdata(L, sizeof(struct http_client *));
-    *held = NULL;
+    struct http_holder *held = lua_newuserdata(L, sizeof(*held));
+    held->client = NULL;
     luaL_getmetatable(L, CLIENT);
     lua_setmetatable(L, -2);
     lua_setfield(L, LUA_REGISTRYINDEX, HELD);

@@ -279,6 +279,19 @@ chunk_size_byte(struct http_body *b, char c)
     return PARSE_MORE;
 }
 
+/* Lines that nobody needs, up to an empty one. */
+static enum parse
+trailer_byte(struct http_body *b, char c)
+{
+    if (c == '\r')
+        return PARSE_MORE;
+    if (c != '\n')
+        return ++b->line > CHUNK_LINE_MAX ? PARSE_BAD : PARSE_MORE;
+    bool empty = b->line == 0;
+    b->line = 0;
+    return empty ? PARSE_DONE : PARSE_MORE;
+}
+
 /* Anything but data: one byte at a time. */
 static enum parse
 chunk_byte(struct http_body *b, char c)
@@ -296,13 +309,7 @@ chunk_byte(struct http_body *b, char c)
             b->step = CHUNK_SIZE;
         return c == '\n' || c == '\r' ? PARSE_MORE : PARSE_BAD;
     default:
-        if (c == '\n' && b->line == 0)
-            return PARSE_DONE;
-        if (c == '\n')
-            b->line = 0;
-        else if (c != '\r')
-            b->line++;
-        return b->line > CHUNK_LINE_MAX ? PARSE_BAD : PARSE_MORE;
+        return trailer_byte(b, c);
     }
 }
 

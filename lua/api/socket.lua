@@ -5,7 +5,10 @@ return {
   module = "moongate.socket",
   doc = "connections for protocols that have no module",
   functions = {
-    { "tcp", doc = "a connection that is not made yet", returns = { { "sock", "moongate.Socket" } } },
+    {
+      "tcp", doc = "a connection that is not made yet",
+      returns = { { "sock", "moongate.Socket" } },
+    },
   },
   objects = {
     {
