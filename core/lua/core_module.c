@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "lua/call.h"
+#include "lua/checks.h"
 #include "lua/clock.h"
 #include "lua/counters.h"
 #include "lua/decision.h"
@@ -18,9 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define SUBJECT_MAX     ((size_t)64 << 10) /* bytes that a pattern may see */
-#define QUANTIFIERS_MAX 8
-#define LABELS_MAX      8
+#define LABELS_MAX 8
 
 struct c_module {
     const char *name;
@@ -97,48 +96,6 @@ is_token(lua_State *L)
 {
     lua_pushboolean(L, call_is_token(L, 1));
     return 1;
-}
-
-/* Repetitions in a pattern; those in sets and after % don't count. */
-static size_t
-quantifiers(struct slice pattern)
-{
-    size_t count = 0;
-    bool set = false;
-
-    for (size_t i = 0; i < pattern.len; i++) {
-        char c = pattern.ptr[i];
-        if (c == '%')
-            i++;
-        else if (c == '[' || c == ']')
-            set = c == '[';
-        else if (!set && c != '\0' && strchr("*+-?", c) != NULL)
-            count++;
-    }
-    return count;
-}
-
-/* (subject, pattern): raises in the place of the caller's caller. */
-static int
-check_pattern(lua_State *L)
-{
-    struct slice subject, pattern;
-    const char *what = NULL;
-
-    subject.ptr = lua_tolstring(L, 1, &subject.len);
-    pattern.ptr = lua_tolstring(L, 2, &pattern.len);
-    if (subject.ptr == NULL || pattern.ptr == NULL)
-        return 0; /* the real function says what is wrong */
-    if (subject.len > SUBJECT_MAX)
-        what = "pattern matching is limited to subjects of 64 KiB";
-    else if (quantifiers(pattern) > QUANTIFIERS_MAX)
-        what = "a pattern may hold at most 8 of * + - ?";
-    if (what == NULL)
-        return 0;
-    luaL_where(L, 2);
-    lua_pushstring(L, what);
-    lua_concat(L, 2);
-    return lua_error(L);
 }
 
 static int
@@ -254,29 +211,6 @@ is_secret(lua_State *L)
     return 1;
 }
 
-#define NAMES_MAX 128
-
-/* (wanted, names) -> the name that was probably meant, or nil. */
-static int
-nearest(lua_State *L)
-{
-    const char *names[NAMES_MAX + 1];
-    const char *wanted = luaL_checkstring(L, 1);
-    size_t n = 0;
-
-    luaL_checktype(L, 2, LUA_TTABLE);
-    for (int i = 1; n < NAMES_MAX; i++) {
-        lua_rawgeti(L, 2, i);
-        if (lua_type(L, -1) != LUA_TSTRING)
-            break;
-        names[n++] = lua_tostring(L, -1); /* anchored by the table */
-        lua_pop(L, 1);
-    }
-    names[n] = NULL;
-    lua_pushstring(L, nearest_name(wanted, names));
-    return 1;
-}
-
 static const luaL_Reg functions[] = {
     {"load", load},
     {"run", run},
@@ -292,7 +226,10 @@ static const luaL_Reg functions[] = {
     {"secret_file", secret_file},
     {"secret", secret_of},
     {"is_secret", is_secret},
-    {"nearest", nearest},
+    {"nearest", check_nearest},
+    {"target_error", check_target},
+    {"address_error", check_address},
+    {"resolver_error", check_resolver},
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},

@@ -230,7 +230,7 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
         if (errno != ENOENT && errno != ENOTDIR)
             return error_set(err, "%s: %s", path, strerror(errno));
         size_t used = strlen(tried);
-        (void)snprintf(tried + used, sizeof tried - used, "%s%s",
+        (void)snprintf(tried + used, sizeof tried - used, "%s%.400s",
                        i > 0 ? ", " : "", path);
     }
     return error_set(err, "\"%.*s\" not found (looked for %s)", (int)name.len,
@@ -295,7 +295,8 @@ folder_of(const char *config)
     char *both = xcalloc(2, len + sizeof "/scripts");
 
     memcpy(both, config, len);
-    (void)snprintf(both + len + 1, len + sizeof "/scripts", "%s/scripts", both);
+    memcpy(both + len + 1, config, len);
+    memcpy(both + 2 * len + 1, "/scripts", sizeof "/scripts");
     return both;
 }
 

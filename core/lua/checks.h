@@ -1,0 +1,16 @@
+/* checks.h -- checks that the Lua library leaves to C, as lua_CFunctions. */
+#pragma once
+
+#include <lua.h>
+
+/* (subject, pattern): raises, in the place of the caller's caller, if matching
+ * could take so long that nothing can stop it. */
+int check_pattern(lua_State *L);
+
+/* (wanted, names) -> the name that was probably meant, or nil. */
+int check_nearest(lua_State *L);
+
+/* (text) -> what is wrong with it, or nil. */
+int check_target(lua_State *L);
+int check_address(lua_State *L);
+int check_resolver(lua_State *L);

@@ -1,0 +1,246 @@
+#include "lua/config.h"
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/slice.h"
+#include "lua/target.h"
+#include "lua/values.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_MAX ((size_t)64 << 20) /* bytes of all texts */
+
+/* The configuration and the memory that everything in it is in. */
+struct whole {
+    struct config config;
+    struct arena arena;
+};
+
+static void
+free_whole(struct config *c)
+{
+    struct whole *w = c->owner;
+
+    arena_wipe(&w->arena);
+    free(w);
+}
+
+static unsigned
+count_of(lua_State *L, int table, const char *name)
+{
+    return (unsigned)value_number(L, table, name);
+}
+
+/* Pushes a section of `listen`; its index. */
+static int
+open_section(lua_State *L, int listen, const char *name)
+{
+    lua_getfield(L, listen, name);
+    return lua_gettop(L);
+}
+
+static void
+read_limits(lua_State *L, int listen, struct listener_config *l)
+{
+    int t = open_section(L, listen, "limits");
+
+    l->limits = (struct limits){
+        .login_timeout = value_number(L, t, "login_timeout"),
+        .hook_timeout = value_number(L, t, "hook_timeout"),
+        .connect_timeout = value_number(L, t, "connect_timeout"),
+        .upstream_timeout = value_number(L, t, "upstream_timeout"),
+        .idle_timeout = value_number(L, t, "idle_timeout"),
+        .close_timeout = value_number(L, t, "close_timeout"),
+        .attempts = count_of(L, t, "attempts"),
+        .errors = count_of(L, t, "errors"),
+        .upstream_attempts = count_of(L, t, "upstream_attempts"),
+    };
+    l->settings.command_max = count_of(L, t, "command_max");
+    l->settings.literal_max = count_of(L, t, "literal_max");
+    l->settings.reply_max = count_of(L, t, "reply_max");
+    lua_pop(L, 1);
+}
+
+static void
+read_username(lua_State *L, int listen, struct listener_config *l,
+              struct arena *a)
+{
+    int t = open_section(L, listen, "username");
+    bool lower = slice_equal(value_text(L, t, "case"), S("lower"));
+
+    l->username = (struct username_settings){
+        .letter_case = lower ? USERNAME_LOWER : USERNAME_KEEP,
+        .default_domain = value_copy(L, t, "default_domain", a),
+        .allowed = value_copy(L, t, "allowed", a),
+        .utf8 = value_flag(L, t, "utf8"),
+        .max = count_of(L, t, "max"),
+    };
+    lua_pop(L, 1);
+}
+
+static void
+read_socket(lua_State *L, int listen, struct listen_options *o)
+{
+    int t = open_section(L, listen, "socket");
+    struct slice mode = value_text(L, t, "mode");
+
+    *o = (struct listen_options){
+        .backlog = (int)value_number(L, t, "backlog"),
+        .ipv6_only = value_flag(L, t, "ipv6_only"),
+        .keepalive_idle = (int)value_number(L, t, "keepalive_idle"),
+        .keepalive_interval = (int)value_number(L, t, "keepalive_interval"),
+        .keepalive_count = (int)value_number(L, t, "keepalive_count"),
+        .receive_buffer = (int)value_number(L, t, "receive_buffer"),
+        .send_buffer = (int)value_number(L, t, "send_buffer"),
+        .mode = mode.ptr != NULL ? (int)strtol(mode.ptr, NULL, 8) : 0,
+    };
+    if (!value_flag(L, t, "keepalive"))
+        o->keepalive_idle = -1;
+    lua_pop(L, 1);
+}
+
+static unsigned
+read_mechanisms(lua_State *L, int listen)
+{
+    unsigned set = 0;
+    int t = open_section(L, listen, "mechanisms");
+
+    for (int i = 1; i <= (int)lua_objlen(L, t); i++) {
+        struct slice name;
+        enum mechanism m;
+        lua_rawgeti(L, t, i);
+        name.ptr = luaL_checklstring(L, -1, &name.len);
+        if (slice_equal(name, S("APOP")))
+            set |= MECHANISM_BIT(MECHANISM_APOP);
+        else if (mechanism_find(name, &m))
+            set |= MECHANISM_BIT(m);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return set;
+}
+
+static void
+read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
+{
+    struct proto_settings *s = &l->settings;
+    bool smtp = strcmp(l->proto->name, "smtp") == 0;
+
+    s->server_name = value_copy(L, t, "server_name", a);
+    s->greeting = value_copy(L, t, "greeting", a);
+    s->capabilities =
+        value_join(L, t, "capabilities",
+                   strcmp(l->proto->name, "imap") == 0 ? " " : "\n", a);
+    s->mechanisms = read_mechanisms(L, t);
+    s->no_auth = slice_equal(value_text(L, t, "auth"), S("none"));
+    s->xclient = smtp && value_flag(L, t, "xclient");
+    s->pass_error_message = value_flag(L, t, "pass_error_message");
+    s->pass_capabilities = value_flag(L, t, "pass_capabilities");
+}
+
+static bool
+read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
+{
+    struct slice protocol = value_text(L, t, "protocol");
+    struct slice upstream = value_copy(L, t, "upstream", a);
+    struct error err;
+
+    l->name = value_copy(L, t, "name", a);
+    l->proto = proto_find(protocol);
+    if (l->proto == NULL)
+        return false;
+    l->greeting_delay = value_number(L, t, "greeting_delay");
+    l->resolve_client = value_flag(L, t, "resolve_client");
+    l->refusal_closes = value_flag(L, t, "refusal_closes");
+    l->probe_interval = value_number(L, t, "probe");
+    read_settings(L, t, l, a);
+    read_limits(L, t, l);
+    read_username(L, t, l, a);
+    read_socket(L, t, &l->socket);
+    return upstream.ptr == NULL || target_parse(upstream, &l->upstream, &err);
+}
+
+/* Calls `each` for every address of every listener, with the listener's table
+ * and the address on the top of the stack. */
+static void
+each_address(lua_State *L, int index,
+             void (*each)(lua_State *L, int listen, void *arg), void *arg)
+{
+    int all = open_section(L, index, "listen");
+
+    for (int i = 1; i <= (int)lua_objlen(L, all); i++) {
+        lua_rawgeti(L, all, i);
+        int listen = lua_gettop(L);
+        int addresses = open_section(L, listen, "address");
+        for (int j = 1; j <= (int)lua_objlen(L, addresses); j++) {
+            lua_rawgeti(L, addresses, j);
+            each(L, listen, arg);
+            lua_settop(L, addresses);
+        }
+        lua_settop(L, all);
+    }
+    lua_settop(L, all - 1);
+}
+
+static void
+count_one(lua_State *L, int listen, void *arg)
+{
+    (void)L;
+    (void)listen;
+    ++*(size_t *)arg;
+}
+
+struct building {
+    struct whole *whole;
+    struct error *err;
+    bool failed;
+};
+
+static void
+build_one(lua_State *L, int listen, void *arg)
+{
+    struct building *b = arg;
+    struct config *c = &b->whole->config;
+    struct listener_config *l = &c->listeners[c->listener_count];
+    struct slice address;
+
+    address.ptr = luaL_checklstring(L, -1, &address.len);
+    l->address = value_keep(&b->whole->arena, address);
+    l->index = (unsigned)c->listener_count++;
+    if (!read_listener(L, listen, l, &b->whole->arena)) {
+        error_set(b->err, "listen \"%.*s\": protocol or upstream is unknown",
+                  (int)l->name.len, l->name.ptr);
+        b->failed = true;
+    }
+}
+
+struct config *
+config_build(lua_State *L, int index, unsigned generation, struct error *err)
+{
+    struct whole *w = xcalloc(1, sizeof *w);
+    struct building b = {w, err, false};
+    size_t count = 0;
+
+    arena_init(&w->arena, CONFIG_MAX);
+    w->config = (struct config){
+        .references = 1,
+        .generation = generation,
+        .resolver = value_join(L, index, "resolver", ",", &w->arena).ptr,
+        .shutdown_timeout = value_number(L, index, "shutdown_timeout"),
+        .max_sessions = count_of(L, index, "max_sessions"),
+        .owner = w,
+        .free = free_whole,
+    };
+    each_address(L, index, count_one, &count);
+    w->config.listeners =
+        arena_alloc(&w->arena, (count + 1) * sizeof *w->config.listeners);
+    require(w->config.listeners != NULL);
+    each_address(L, index, build_one, &b);
+    if (b.failed) {
+        free_whole(&w->config);
+        return NULL;
+    }
+    return &w->config;
+}

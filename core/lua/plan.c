@@ -1,0 +1,81 @@
+/* plan.c -- what the supervisor needs of a configuration. */
+#include "base/check.h"
+#include "base/slice.h"
+#include "lua/config.h"
+#include "lua/values.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char *
+text_of(lua_State *L, int table, const char *name)
+{
+    struct slice text = value_text(L, table, name);
+
+    return text.ptr == NULL ? NULL : xstrndup(text.ptr, text.len);
+}
+
+static unsigned
+online_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (unsigned)cores : 1;
+}
+
+static enum log_level
+level_of(struct slice name)
+{
+    return slice_equal(name, S("error"))   ? LOG_ERROR
+           : slice_equal(name, S("warn"))  ? LOG_WARN
+           : slice_equal(name, S("debug")) ? LOG_DEBUG
+                                           : LOG_INFO;
+}
+
+void
+plan_build(lua_State *L, int index, const struct config *config,
+           struct plan *plan)
+{
+    *plan = (struct plan){
+        .workers = (unsigned)value_number(L, index, "workers"),
+        .user = text_of(L, index, "user"),
+        .group = text_of(L, index, "group"),
+        .shutdown_timeout = config->shutdown_timeout,
+        .listener_count = config->listener_count,
+    };
+    if (plan->workers == 0)
+        plan->workers = online_cores();
+
+    lua_getfield(L, index, "log");
+    int log = lua_gettop(L);
+    plan->log_level = level_of(value_text(L, log, "level"));
+    plan->log_format = slice_equal(value_text(L, log, "format"), S("json"))
+                           ? LOG_JSON
+                           : LOG_TEXT;
+    plan->log_target = text_of(L, log, "target");
+    lua_pop(L, 1);
+
+    plan->listeners = xcalloc(plan->listener_count, sizeof *plan->listeners);
+    for (size_t i = 0; i < plan->listener_count; i++) {
+        const struct listener_config *from = &config->listeners[i];
+        plan->listeners[i] = (struct plan_listener){
+            .name = xstrndup(from->name.ptr, from->name.len),
+            .address = xstrndup(from->address.ptr, from->address.len),
+            .socket = from->socket,
+        };
+    }
+}
+
+void
+plan_deinit(struct plan *p)
+{
+    for (size_t i = 0; i < p->listener_count; i++) {
+        free(p->listeners[i].name);
+        free(p->listeners[i].address);
+    }
+    free(p->listeners);
+    free(p->user);
+    free(p->group);
+    free(p->log_target);
+    *p = (struct plan){0};
+}

@@ -1,0 +1,140 @@
+--- The constructors of moongate.lua, and their checker.
+--
+--     local c = require "moongate.config"
+--     return c.gateway {
+--       c.listen "imap" { address = "[::]:143", policy = "auth_http" },
+--     }
+local core = require "moongate.core"
+local schema = require "moongate.schema"
+local sections = require "api.config"
+
+local config = { secret = {} }
+
+local blocks = setmetatable({}, { __mode = "k" }) -- block -> what it is
+local errors = {} -- found while the file ran
+
+local function block(kind, name, path, line, options)
+  if type(options) ~= "table" then
+    error(("%s:%d: %s: a table expected"):format(path, line, kind), 0)
+  end
+  local made = {}
+  blocks[made] = { kind = kind, name = name, path = path, line = line, options = options }
+  return made
+end
+
+--- The whole configuration; its unnamed members are `listen` blocks.
+function config.gateway(options)
+  local path, line = core.caller(2)
+  return block("gateway", nil, path, line, options)
+end
+
+--- One listener: `c.listen "name" { ... }`.
+function config.listen(name)
+  local path, line = core.caller(2)
+  if type(name) ~= "string" or not name:match "^[%w_][%w_-]*$" then
+    error(("%s:%d: listen: a name of letters, digits, _ and - expected"):format(path, line), 0)
+  end
+  return function(options) return block("listen", name, path, line, options) end
+end
+
+--- The first line of a file, as a Secret.
+function config.secret.file(name)
+  local path, line = core.caller(2)
+  local secret, message = core.secret_file(name)
+  if not secret then
+    errors[#errors + 1] = { path = path, line = line,
+      text = ("%s:%d: secret.file: %s"):format(path, line, message) }
+    return core.secret ""
+  end
+  return secret
+end
+
+local PORTS = { ["143"] = "imap", ["993"] = "imap", ["110"] = "pop3", ["995"] = "pop3",
+  ["25"] = "smtp", ["465"] = "smtp", ["587"] = "smtp" }
+
+local function protocol_of(addresses)
+  local protocol
+  for _, address in ipairs(addresses) do
+    local found = PORTS[address:match ":(%d+)$" or ""]
+    if not found or protocol and found ~= protocol then return nil end
+    protocol = found
+  end
+  return protocol
+end
+
+--- What depends on more than one key.
+local function check_listener(listener, report)
+  listener.protocol = listener.protocol or protocol_of(listener.address)
+  if not listener.protocol then
+    report:add({}, "\"protocol\" is missing: the port does not tell it")
+    return
+  end
+  if listener.auth == "none" and listener.protocol ~= "smtp" then
+    report:add({ "auth" }, "\"none\" is for SMTP only")
+  end
+  if #listener.policy == 0 then
+    report:add({}, "\"policy\" is missing: nobody could log in")
+  end
+  for _, mechanism in ipairs(listener.mechanisms) do
+    if mechanism == "APOP" and listener.protocol ~= "pop3" then
+      report:add({ "mechanisms" }, "APOP is for POP3 only")
+    end
+  end
+  if listener.probe > 0 and not listener.upstream then
+    report:add({ "probe" }, "there is no \"upstream\" to look at")
+  end
+  if not listener.socket.mode:match "^0?[0-7][0-7][0-7]$" then
+    report:add({ "socket", "mode" }, "three octal digits expected")
+  end
+end
+
+local function read_listener(made, names)
+  local from = blocks[made]
+  local report = schema.report(from.path, from.line, ("listen \"%s\""):format(from.name), errors)
+  if names[from.name] then
+    report:add({}, ("the name is used twice (line %d)"):format(names[from.name]))
+  end
+  names[from.name] = from.line
+  local before = #errors
+  local listener = schema.check(from.options, sections.listen, report, sections)
+  listener.name = from.name
+  if not listener.server_name then listener.server_name = core.hostname() end
+  if #errors == before then check_listener(listener, report) end
+  return listener
+end
+
+--- The listeners among the unnamed members, and all that has a name.
+local function split(from, report)
+  local listeners, named, names = {}, {}, {}
+  for key, value in pairs(from.options) do
+    if type(key) ~= "number" then named[key] = value end
+  end
+  for i = 1, #from.options do
+    local made = from.options[i]
+    if blocks[made] and blocks[made].kind == "listen" then
+      listeners[#listeners + 1] = read_listener(made, names)
+    else
+      report:add({}, ("member %d is not a c.listen block"):format(i))
+    end
+  end
+  if #listeners == 0 and #errors == 0 then report:add({}, "there is no listener") end
+  return listeners, named
+end
+
+--- For the host: the checked configuration, or raises all errors as one text.
+function config.finish(made, path)
+  local from = blocks[made]
+  if not from or from.kind ~= "gateway" then
+    error(path .. ":1: the file must return c.gateway { ... }", 0)
+  end
+  local report = schema.report(from.path, from.line, "", errors)
+  local listeners, named = split(from, report)
+  local gateway = schema.check(named, sections.gateway, report, sections)
+  if #errors > 0 then error(schema.text(errors), 0) end
+  gateway.listen = listeners
+  core.config = core.freeze(gateway)
+  core.gateway_path, core.gateway_line = from.path, from.line
+  return gateway
+end
+
+return config
