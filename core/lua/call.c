@@ -48,23 +48,27 @@ call_time_left(const struct call *c)
     return left > 0 ? left : 0;
 }
 
-static void
-on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+void
+call_expire(struct call *c)
 {
-    struct call *c = container_of(timer, struct call, deadline);
-
-    (void)loop;
-    (void)events;
     cancel_op(c);
     call_release(c, false);
     c->finished(c, CALL_TIMEOUT);
+}
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    call_expire(container_of(timer, struct call, deadline));
 }
 
 struct call *
 call_new(struct vm *vm, double budget,
          void (*finished)(struct call *c, enum call_end end), void *arg)
 {
-    if (vm->call_count >= CALLS_MAX)
+    if (vm->call_count >= CALLS_MAX || vm->closing)
         return NULL;
     struct call *c = take_call();
     c->vm = vm;

@@ -39,13 +39,16 @@ struct call {
     void *arg;
 };
 
-/* NULL when CALLS_MAX run already. */
+/* NULL when CALLS_MAX run already, or the state is being closed. */
 struct call *call_new(struct vm *vm, double budget,
                       void (*finished)(struct call *c, enum call_end end),
                       void *arg);
 
 /* Cancels what it waits for. The coroutine is never resumed. */
 void call_free(struct call *c);
+
+/* Ends it as if its time were over: `finished` is told CALL_TIMEOUT. */
+void call_expire(struct call *c);
 
 /* A thread to push a function and its arguments on. */
 lua_State *call_thread(struct call *c);

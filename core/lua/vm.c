@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "lua/call.h"
 #include "lua/core_module.h"
 #include "lua/counters.h"
 #include "lua/policy_lua.h"
@@ -296,13 +297,21 @@ vm_new(const struct host *host, struct source *source, bool open,
 }
 
 void
+vm_end_calls(struct vm *vm)
+{
+    vm->closing = true;
+    while (!list_is_empty(&vm->calls))
+        call_expire(container_of(vm->calls.next, struct call, link));
+}
+
+void
 vm_free(struct vm *vm)
 {
     if (vm == NULL)
         return;
+    vm_end_calls(vm);
     vm->memory.capped = false;
     lua_close(vm->L);
-    require(list_is_empty(&vm->calls));
     counters_free(vm);
     free(vm);
 }

@@ -39,7 +39,8 @@ struct vm {
     size_t call_count;
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
-    bool open; /* the interpreter: whole library, no budget, no cap */
+    bool closing; /* no more calls */
+    bool open;    /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
     struct counter *counters;
@@ -50,6 +51,9 @@ struct vm {
  * and `err` if the library can't be loaded. */
 struct vm *vm_new(const struct host *host, struct source *source, bool open,
                   struct error *err);
+
+/* Ends every call that still runs, and lets no new one begin. */
+void vm_end_calls(struct vm *vm);
 void vm_free(struct vm *vm);
 
 struct vm *vm_of(lua_State *L);

@@ -122,7 +122,7 @@ local function split(from, report)
 end
 
 --- For the host: the checked configuration, or raises all errors as one text.
-function config.finish(made, path)
+function core.finish_config(made, path)
   local from = blocks[made]
   if not from or from.kind ~= "gateway" then
     error(path .. ":1: the file must return c.gateway { ... }", 0)

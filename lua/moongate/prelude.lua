@@ -163,6 +163,11 @@ function core.label_text(labels)
   return "{" .. table.concat(words, ",") .. "}", #names
 end
 
+--- Replaced by moongate.config when a configuration requires it.
+function core.finish_config(_, path)
+  error(path .. ":1: the file must return c.gateway { ... }", 0)
+end
+
 -- Environments --------------------------------------------------------------
 
 local function undefined(_, name)

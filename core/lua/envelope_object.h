@@ -1,0 +1,35 @@
+/* envelope_object.h -- the other arguments of hooks: credentials, addresses of
+ * an SMTP envelope, upstreams, replies, summaries. */
+#pragma once
+
+#include "session/session.h"
+
+#include <lua.h>
+
+struct envelope_address {
+    struct slice address; /* without angle brackets; "" for <> */
+    struct slice params;  /* "SIZE=100 BODY=8BITMIME" */
+};
+
+/* Reads a whole MAIL or RCPT command. */
+struct envelope_address envelope_parse(struct slice command);
+
+/* Pushes { address =, local_part =, domain =, params = {} }. */
+void envelope_push(lua_State *L, struct slice command);
+
+/* Pushes the credentials object; it reads `s` until it is expired. */
+void credentials_object_push(lua_State *L, struct session *s);
+void credentials_object_expire(lua_State *L, int index);
+
+/* Pushes "host:port", "[::1]:143" or "unix:/path". */
+void target_push_address(lua_State *L, const struct target *t,
+                         const struct proto *proto);
+
+/* Pushes { address =, host =, port =, tls = } of the upstream being tried. */
+void upstream_push(lua_State *L, const struct session *s);
+
+/* Pushes { text =, reason = } of the upstream's refusal. */
+void reply_push(lua_State *L, const struct session *s);
+
+/* Pushes what `closed` is told. */
+void summary_push(lua_State *L, const struct session *s);

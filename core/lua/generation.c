@@ -1,0 +1,177 @@
+#include "lua/generation.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "lua/call.h"
+#include "lua/config.h"
+#include "lua/hook_ops.h"
+#include "lua/objects.h"
+#include "lua/policy_load.h"
+#include "session/session.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+set_errors(char **errors, const char *text)
+{
+    free(*errors);
+    *errors = xstrndup(text, strlen(text));
+}
+
+/* The message on the top of the stack. */
+static bool
+take_message(lua_State *L, char **errors)
+{
+    const char *text = lua_tostring(L, -1);
+
+    set_errors(errors, text != NULL ? text : "out of memory");
+    return false;
+}
+
+/* Calls the function below its arguments as the body of a file. */
+static bool
+call_body(struct vm *vm, int nargs, char **errors)
+{
+    return vm_call(vm, nargs, 1) || take_message(vm->L, errors);
+}
+
+/* Leaves the checked configuration at index 1. */
+static bool
+run_config(struct generation *g, char **errors)
+{
+    lua_State *L = g->vm->L;
+    struct source_file file;
+    struct error err;
+
+    if (!g->source->find(g->source, BUNDLE_CONFIG, S(""), &file, &err)) {
+        set_errors(errors, err.text);
+        return false;
+    }
+    if (vm_compile(L, BUNDLE_CONFIG, &file) != 1)
+        return take_message(L, errors);
+    if (!call_body(g->vm, 0, errors))
+        return false;
+    vm_core(L, "finish_config");
+    lua_insert(L, 1);
+    lua_pushlstring(L, file.path.ptr, file.path.len);
+    return call_body(g->vm, 2, errors);
+}
+
+static bool
+build(struct generation *g, char **errors)
+{
+    struct error err;
+
+    if (!run_config(g, errors))
+        return false;
+    g->config = config_build(g->vm->L, 1, g->number, &err);
+    if (g->config == NULL) {
+        set_errors(errors, err.text);
+        return false;
+    }
+    return policies_load(g, errors);
+}
+
+struct generation *
+generation_load(const struct host *host, struct source *source, unsigned number,
+                char **errors)
+{
+    struct generation *g = xcalloc(1, sizeof *g);
+    struct error err;
+
+    *errors = NULL;
+    g->policy.ops = &hook_ops;
+    g->host = *host;
+    g->source = source;
+    g->number = number;
+    g->deliver = session_run;
+    g->vm = vm_new(&g->host, source, false, &err);
+    if (g->vm == NULL) {
+        set_errors(errors, err.text);
+        generation_free(g);
+        return NULL;
+    }
+    g->vm->generation = g;
+    if (!build(g, errors)) {
+        generation_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+struct generation *
+generation_new(const struct host *host, const struct bundle *bundle,
+               unsigned number, struct error *err)
+{
+    char *errors;
+    struct generation *g =
+        generation_load(host, source_of_bundle(bundle), number, &errors);
+
+    if (g == NULL)
+        error_set(err, "%s", errors);
+    else
+        lua_settop(g->vm->L, 0);
+    free(errors);
+    return g;
+}
+
+void
+generation_free(struct generation *g)
+{
+    if (g == NULL)
+        return;
+    vm_free(g->vm);
+    policies_free(g);
+    if (g->config != NULL)
+        config_unref(g->config);
+    source_free(g->source);
+    free(g);
+}
+
+struct config *
+generation_config(struct generation *g)
+{
+    return g->config;
+}
+
+struct policy *
+generation_policy(struct generation *g)
+{
+    return &g->policy;
+}
+
+const struct chain *
+generation_chain(const struct generation *g, const struct listener_config *l)
+{
+    const struct config *c = g->config;
+
+    /* A session of an older configuration finds its listener by name. */
+    if (l->index < c->listener_count && l == &c->listeners[l->index])
+        return &g->chains[l->index];
+    for (size_t i = 0; i < c->listener_count; i++) {
+        if (slice_equal(c->listeners[i].name, l->name))
+            return &g->chains[i];
+    }
+    return NULL;
+}
+
+const struct loaded_policy *
+chain_next(const struct chain *c, int hook, size_t *next)
+{
+    while (c != NULL && *next < c->count) {
+        const struct loaded_policy *p = c->policies[(*next)++];
+        if (p->hooks[hook] != LUA_NOREF)
+            return p;
+    }
+    return NULL;
+}
+
+const char *
+hook_label(int hook)
+{
+    return hook == HOOK_MECHANISMS ? "mechanisms"
+           : hook == HOOK_INIT     ? "init"
+                                   : hook_name((enum hook)hook);
+}

@@ -1,0 +1,50 @@
+#include "lua/hook_ops.h"
+
+#include "base/check.h"
+#include "lua/hook_run.h"
+#include "lua/vars.h"
+
+static struct generation *
+generation_of_policy(struct policy *p)
+{
+    return container_of(p, struct generation, policy);
+}
+
+static bool
+has(struct policy *p, const struct listener_config *l, enum hook hook)
+{
+    size_t next = 0;
+
+    return chain_next(generation_chain(generation_of_policy(p), l), (int)hook,
+                      &next) != NULL;
+}
+
+static void
+ask(struct policy *p, struct session *s, enum hook hook)
+{
+    hook_ask(generation_of_policy(p), s, hook);
+}
+
+static void
+cancel(struct policy *p, struct session *s)
+{
+    (void)p;
+    if (s->call != NULL)
+        hook_cancel(s->call);
+}
+
+static void
+forget(struct policy *p, struct session *s)
+{
+    cancel(p, s);
+    vars_unref(s->record.vars);
+    s->record.vars = NULL;
+}
+
+static unsigned
+mechanisms(struct policy *p, struct session *s, unsigned otherwise)
+{
+    return hook_mechanisms(generation_of_policy(p), s, otherwise);
+}
+
+const struct policy_ops hook_ops = {has, ask, cancel, forget, mechanisms};

@@ -1,0 +1,364 @@
+#include "lua/hook_run.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "lua/decision.h"
+#include "lua/envelope_object.h"
+#include "lua/session_object.h"
+#include "lua/vars.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CLOSED_TIMEOUT 5.
+
+#define MAY(kind) (1u << (VERDICT_##kind))
+
+/* What each hook may decide. */
+static const unsigned allowed[HOOK_COUNT] = {
+    [HOOK_CONNECT] = MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_SECURED] = MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_HELO] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_MAIL] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_RCPT] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL) | MAY(WAIT),
+    [HOOK_AUTH] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL) | MAY(WAIT),
+    [HOOK_ROUTE] = MAY(TO) | MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_CONNECT_FAILED] = MAY(RETRY) | MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_UPSTREAM_AUTH] = MAY(LOGIN) | MAY(REJECT) | MAY(TEMPFAIL),
+    [HOOK_UPSTREAM_REFUSED] = MAY(RETRY) | MAY(REJECT) | MAY(TEMPFAIL),
+};
+
+/* The policy that was asked last. */
+static const struct loaded_policy *
+asked(const struct hook_run *run)
+{
+    return run->chain->policies[run->next - 1];
+}
+
+/* The hook is over: its objects are useless from now on, its secrets wiped. */
+static void
+run_free(struct hook_run *run)
+{
+    lua_State *L = run->generation->vm->L;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, run->objects);
+    if (lua_istable(L, -1))
+        hook_expire_objects(L);
+    lua_pop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, run->objects);
+    call_free(run->call);
+    if (run->is_notification)
+        session_snapshot_free(run->session);
+    else
+        run->session->call = NULL;
+    free(run);
+}
+
+static void
+deliver(struct hook_run *run)
+{
+    struct session *s = run->session;
+    void (*tell)(struct session *) = run->generation->deliver;
+    bool later = !run->is_asking && !run->is_notification;
+
+    if (!run->is_notification)
+        s->generation = run->generation->number;
+    run_free(run);
+    if (later)
+        tell(s);
+}
+
+static struct verdict
+bug_verdict(void)
+{
+    return (struct verdict){
+        .kind = VERDICT_TEMPFAIL,
+        .refusal.reason = REASON_UNAVAILABLE,
+        .bug = true,
+        .log = S("the policy failed; see the log"),
+    };
+}
+
+/* The policy is broken: says where, and fails for the moment. */
+static void
+fail(struct hook_run *run, const char *what)
+{
+    const struct loaded_policy *p = asked(run);
+
+    log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": %s",
+              run->session->id, p->path, p->lines[run->hook], p->name,
+              hook_name(run->hook), what);
+    if (!run->is_notification)
+        run->session->login->verdict = bug_verdict();
+}
+
+static void
+time_out(struct hook_run *run)
+{
+    const struct loaded_policy *p = asked(run);
+
+    log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": no answer in "
+              "time, cancelled",
+              run->session->id, p->path, p->lines[run->hook], p->name,
+              hook_name(run->hook));
+    if (run->is_notification)
+        return;
+    run->session->login->verdict = (struct verdict){
+        .kind = VERDICT_TEMPFAIL,
+        .refusal.reason = REASON_UNAVAILABLE,
+        .log = S("timeout"),
+    };
+}
+
+/* --- taking results: protected, on the main thread --- */
+
+static void
+set_vars(lua_State *L, struct session *s)
+{
+    int table = lua_gettop(L);
+
+    if (s->record.vars == NULL)
+        s->record.vars = vars_new();
+    lua_pushnil(L);
+    while (lua_next(L, table) != 0) {
+        vars_set(s->record.vars, L, lua_gettop(L) - 1, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+}
+
+static int
+take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
+{
+    struct session *s = run->session;
+    struct verdict v = {.kind = VERDICT_NONE};
+
+    if ((allowed[run->hook] & (1u << (unsigned)d->kind)) == 0)
+        return luaL_error(L, "%s is no answer of this hook",
+                          decision_name(d->kind));
+    if (!decision_fill(L, 1, s, &v) ||
+        !arena_copy(&s->login->arena, slice_of(asked(run)->name), &v.policy))
+        return luaL_error(L, "the decision is too long");
+    if (lua_istable(L, -1))
+        set_vars(L, s);
+    s->login->verdict = v;
+    return 0;
+}
+
+/* The results of a hook: nothing or nil (the next policy decides), or exactly
+ * one decision.  Anything else is a mistake, above all a value that is true
+ * although nobody was admitted. */
+static int
+take_results(lua_State *L)
+{
+    struct hook_run *run = lua_touserdata(L, 1);
+    lua_State *thread = run->call->thread;
+    int count = lua_gettop(thread);
+
+    luaL_checkstack(L, count, "results");
+    lua_settop(L, 0);
+    lua_xmove(thread, L, count);
+    for (int i = 2; i <= count; i++) {
+        if (!lua_isnil(L, i))
+            return luaL_error(L,
+                              "one decision expected, but more was returned");
+    }
+    lua_settop(L, 1);
+    if (lua_isnil(L, 1))
+        return 0;
+    const struct decision *d = decision_test(L, 1);
+    if (d == NULL)
+        return luaL_error(L, "a decision or nil expected, not a %s",
+                          luaL_typename(L, 1));
+    return take_decision(L, run, d);
+}
+
+/* True when the chain goes on: no opinion. */
+static bool
+settle_returned(struct hook_run *run)
+{
+    lua_State *L = run->generation->vm->L;
+
+    if (run->is_notification) {
+        call_release(run->call, true);
+        return true;
+    }
+    int status = lua_cpcall(L, take_results, run);
+    call_release(run->call, true);
+    if (status == 0)
+        return run->session->login->verdict.kind == VERDICT_PENDING;
+    fail(run, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return false;
+}
+
+/* --- the chain --- */
+
+/* True when the next policy is to be asked. */
+static bool
+settle(struct hook_run *run, enum call_end end)
+{
+    switch (end) {
+    case CALL_RETURNED:
+        return settle_returned(run);
+    case CALL_FAILED:
+        fail(run, run->call->error);
+        return run->is_notification;
+    case CALL_TIMEOUT:
+        time_out(run);
+        return false;
+    case CALL_WAITS:
+        break;
+    }
+    unreachable();
+}
+
+static enum call_end
+start(struct hook_run *run, const struct loaded_policy *p)
+{
+    lua_State *thread = call_thread(run->call);
+    int count = run->object_count;
+
+    lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
+    lua_rawgeti(thread, LUA_REGISTRYINDEX, run->objects);
+    int table = lua_gettop(thread);
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(thread, table, i);
+    lua_remove(thread, table);
+    return call_start(run->call, count);
+}
+
+/* Nobody had an opinion. */
+static void
+end_of_chain(struct hook_run *run)
+{
+    struct session *s = run->session;
+
+    if (run->is_notification)
+        return;
+    s->login->verdict = (struct verdict){.kind = VERDICT_NONE};
+    if (run->hook != HOOK_AUTH || run->next == 0)
+        return;
+    const struct loaded_policy *p = asked(run);
+    log_error("session %s: %s:%d: policy \"%s\" is the end of the chain of "
+              "listener \"%.*s\" and did not decide",
+              s->id, p->path, p->lines[HOOK_AUTH], p->name,
+              (int)s->listener->name.len, s->listener->name.ptr);
+    s->login->verdict = bug_verdict();
+}
+
+/* Asks one policy after the other until one waits or decides. */
+static void
+advance(struct hook_run *run)
+{
+    const struct loaded_policy *p;
+
+    while ((p = chain_next(run->chain, (int)run->hook, &run->next)) != NULL) {
+        enum call_end end = start(run, p);
+        if (end == CALL_WAITS)
+            return;
+        if (!settle(run, end)) {
+            deliver(run);
+            return;
+        }
+    }
+    /* `asked` means the last that has the hook. */
+    while (run->next > 1 && asked(run)->hooks[run->hook] == LUA_NOREF)
+        run->next--;
+    end_of_chain(run);
+    deliver(run);
+}
+
+static void
+finished(struct call *c, enum call_end end)
+{
+    struct hook_run *run = c->arg;
+
+    if (settle(run, end))
+        advance(run);
+    else
+        deliver(run);
+}
+
+static bool
+is_notification(enum hook hook)
+{
+    return hook == HOOK_SPLICED || hook == HOOK_CLOSED;
+}
+
+/* Passwords that must not show up in an error or a log line. */
+static void
+hide_credentials(struct hook_run *run)
+{
+    const struct dialog *d = &run->session->login->dialog;
+
+    run->call->redact[0] = d->credentials.password.bytes;
+    run->call->redact[1] = d->login.password.bytes;
+}
+
+static void
+begin(struct hook_run *run, const struct session *s)
+{
+    lua_State *L = run->generation->vm->L;
+
+    hook_push_objects(L, run, &run->object_count);
+    if (run->hook == HOOK_CLOSED) {
+        summary_push(L, s);
+        lua_rawseti(L, -2, ++run->object_count);
+    }
+    run->objects = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void
+refuse_overload(struct generation *g, struct session *s, enum hook hook)
+{
+    log_warn("session %s: hook \"%s\": %zu hooks run already", s->id,
+             hook_name(hook), g->vm->call_count);
+    if (is_notification(hook))
+        return;
+    s->login->verdict = (struct verdict){
+        .kind = VERDICT_TEMPFAIL,
+        .refusal.reason = REASON_UNAVAILABLE,
+        .log = S("too many hooks run already"),
+    };
+}
+
+void
+hook_ask(struct generation *g, struct session *s, enum hook hook)
+{
+    double budget =
+        hook == HOOK_CLOSED ? CLOSED_TIMEOUT : s->listener->limits.hook_timeout;
+    struct call *call = call_new(g->vm, budget, finished, NULL);
+
+    if (call == NULL) {
+        refuse_overload(g, s, hook);
+        return;
+    }
+    struct hook_run *run = xcalloc(1, sizeof *run);
+    run->generation = g;
+    run->hook = hook;
+    run->chain = generation_chain(g, s->listener);
+    run->call = call;
+    call->arg = run;
+    run->is_notification = is_notification(hook);
+    if (run->is_notification && s->record.vars == NULL)
+        s->record.vars = vars_new();
+    run->session = run->is_notification ? session_snapshot(s) : s;
+    begin(run, s);
+    if (!run->is_notification) {
+        hide_credentials(run);
+        s->call = run;
+        s->login->verdict.kind = VERDICT_PENDING;
+    }
+    run->is_asking = true;
+    advance(run);
+    if (s->call == run) /* it waits, and is still there */
+        run->is_asking = false;
+}
+
+void
+hook_cancel(struct hook_run *run)
+{
+    run_free(run);
+}

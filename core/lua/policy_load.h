@@ -1,0 +1,10 @@
+/* policy_load.h -- the policies that listeners name, compiled and checked. */
+#pragma once
+
+#include "lua/generation.h"
+
+/* Loads every policy of the configuration at index 1 of the state's stack, and
+ * builds the chains.  All errors, one a line, in `errors`. */
+bool policies_load(struct generation *g, char **errors);
+
+void policies_free(struct generation *g);
