@@ -250,4 +250,6 @@ core_module_push(lua_State *L)
     luaL_register(L, NULL, functions);
     lua_pushboolean(L, vm_of(L)->open);
     lua_setfield(L, -2, "open");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "itself");
 }

@@ -98,23 +98,20 @@ take_hooks(lua_State *L, struct loaded_policy *p)
     lua_pop(L, 1);
 }
 
+/* Says where the listener names its policies. */
 static void
-add_missing(lua_State *L, struct generation *g, const char *why)
+add_missing(lua_State *L, size_t block, const char *why)
 {
-    struct source_file config;
-    struct error ignored;
-
-    if (g->source->find(g->source, BUNDLE_CONFIG, S(""), &config, &ignored))
-        lua_pushlstring(L, config.path.ptr, config.path.len);
-    else
-        lua_pushliteral(L, "moongate.lua");
-    (void)lua_pushfstring(L, "%s:1: policy %s", lua_tostring(L, -1), why);
-    lua_remove(L, -2);
+    lua_getfield(L, 1, "listen");
+    lua_rawgeti(L, -1, (int)block + 1);
+    lua_getfield(L, -1, "policy_place");
+    (void)lua_pushfstring(L, "%s: policy %s", lua_tostring(L, -1), why);
     add_error(L);
+    lua_pop(L, 3);
 }
 
 static void
-load_one(struct generation *g, struct slice name)
+load_one(struct generation *g, size_t block, struct slice name)
 {
     lua_State *L = g->vm->L;
     struct loaded_policy *p = &g->policies[g->policy_count++];
@@ -126,7 +123,7 @@ load_one(struct generation *g, struct slice name)
         p->hooks[i] = LUA_NOREF;
     if (!g->source->find(g->source, BUNDLE_POLICY, name, &file, &err)) {
         p->path = xstrndup("", 0);
-        add_missing(L, g, err.text);
+        add_missing(L, block, err.text);
         return;
     }
     p->path = xstrndup(file.path.ptr, file.path.len);
@@ -187,9 +184,8 @@ count_name(struct generation *g, size_t block, struct slice name)
 static void
 load_name(struct generation *g, size_t block, struct slice name)
 {
-    (void)block;
     if (find_policy(g, name) == NULL)
-        load_one(g, name);
+        load_one(g, block, name);
 }
 
 /* A listener with several addresses has several entries of one name. */

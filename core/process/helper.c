@@ -6,7 +6,7 @@
 #include "net/addr.h"
 #include "net/dns.h"
 #include "process/message.h"
-#include "process/share.h"
+#include "lua/share.h"
 #include "process/spawn.h"
 
 #include <errno.h>

@@ -24,8 +24,8 @@ end
 
 --- The whole configuration; its unnamed members are `listen` blocks.
 function config.gateway(options)
-  local path, line = core.caller(2)
-  return block("gateway", nil, path, line, options)
+  -- `return c.gateway { ... }` is a tail call: its line is found later.
+  return block("gateway", nil, "moongate.lua", 1, options)
 end
 
 --- One listener: `c.listen "name" { ... }`.
@@ -98,6 +98,7 @@ local function read_listener(made, names)
   local before = #errors
   local listener = schema.check(from.options, sections.listen, report, sections)
   listener.name = from.name
+  listener.policy_place = ("%s:%d"):format(from.path, report:line_of { "policy" })
   if not listener.server_name then listener.server_name = core.hostname() end
   if #errors == before then check_listener(listener, report) end
   return listener
@@ -121,12 +122,24 @@ local function split(from, report)
   return listeners, named
 end
 
+--- The line on which `gateway` is called.
+local function gateway_line(path)
+  local line = 0
+  for text in (core.text(path) .. "\n"):gmatch "([^\n]*)\n" do
+    line = line + 1
+    local code = text:match "^(.-)%-%-" or text
+    if code:find("gateway", 1, true) and not code:find("require", 1, true) then return line end
+  end
+  return 1
+end
+
 --- For the host: the checked configuration, or raises all errors as one text.
 function core.finish_config(made, path)
   local from = blocks[made]
   if not from or from.kind ~= "gateway" then
     error(path .. ":1: the file must return c.gateway { ... }", 0)
   end
+  from.path, from.line = path, gateway_line(path)
   local report = schema.report(from.path, from.line, "", errors)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)

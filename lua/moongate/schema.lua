@@ -23,10 +23,15 @@ local function path_text(keys)
   return table.concat(words)
 end
 
+--- The line on which the key at the end of the path stands.
+function Report:line_of(keys)
+  local text = core.text(self.path)
+  return text and lines.key_line(text, self.line, keys) or self.line
+end
+
 --- Adds "file:line: title: key: message".
 function Report:add(keys, message)
-  local text = core.text(self.path)
-  local line = text and lines.key_line(text, self.line, keys) or self.line
+  local line = self:line_of(keys)
   local title = self.title ~= "" and self.title .. ": " or ""
   local name = #keys > 0 and path_text(keys) .. ": " or ""
   self.errors[#self.errors + 1] = {
@@ -122,26 +127,25 @@ function types.enum(value, field)
 end
 
 --- An upstream: "host:port", "[::1]:143", "unix:/path", or a host alone.
-function types.target(value)
-  if type(value) ~= "string" then return nil, "an upstream such as \"10.0.0.5:143\"" end
-  local message = core.target_error(value)
-  if message then return nil, "an upstream such as \"10.0.0.5:143\": " .. message end
+local function checked(value, expected, error_of)
+  local message = type(value) == "string" and error_of(value)
+  if type(value) ~= "string" or message then
+    return nil, expected .. (message and " (" .. message .. ")" or "")
+  end
   return value
+end
+
+function types.target(value)
+  return checked(value, "an upstream such as \"10.0.0.5:143\"", core.target_error)
 end
 types.address = types.target
 
 function types.listen_address(value)
-  if type(value) ~= "string" then return nil, "an address such as \"[::]:143\"" end
-  local message = core.address_error(value)
-  if message then return nil, "an address such as \"[::]:143\": " .. message end
-  return value
+  return checked(value, "an address such as \"[::]:143\"", core.address_error)
 end
 
 function types.resolver(value)
-  if type(value) ~= "string" then return nil, "an address such as \"127.0.0.53\"" end
-  local message = core.resolver_error(value)
-  if message then return nil, "an address such as \"127.0.0.53\": " .. message end
-  return value
+  return checked(value, "an address such as \"127.0.0.53\"", core.resolver_error)
 end
 
 function types.mechanism(value)
@@ -197,7 +201,7 @@ function Check:list(keys, value, field)
   for i, item in ipairs(value) do
     list[#list + 1] = self:value(with(keys, i), item, field_of(field.of))
   end
-  if field.required and #list == 0 then self.report:add(keys, "at least one is needed") end
+  if field.required and next(value) == nil then self.report:add(keys, "at least one is needed") end
   return list
 end
 

@@ -1,7 +1,8 @@
-#include "process/share.h"
+#include "lua/share.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,8 +23,11 @@ try(struct share *s, const char *base, const char *relative)
 
     if (len < 0 || (size_t)len >= sizeof root)
         return false;
-    (void)snprintf(s->scripts, sizeof s->scripts, "%s/scripts", root);
-    (void)snprintf(s->library, sizeof s->library, "%s/lua", root);
+    char whole[PATH_MAX];
+    if (realpath(root, whole) == NULL || strlen(whole) > sizeof root)
+        return false;
+    (void)snprintf(s->scripts, sizeof s->scripts, "%.2048s/scripts", whole);
+    (void)snprintf(s->library, sizeof s->library, "%.2048s/lua", whole);
     return is_folder(s->scripts) && is_folder(s->library);
 }
 

@@ -1,0 +1,131 @@
+#include "lua/interpreter.h"
+
+#include "base/log.h"
+#include "lua/module.h"
+#include "lua/policy_lua.h"
+#include "lua/share.h"
+#include "lua/source.h"
+#include "lua/spec_host.h"
+#include "lua/vm.h"
+#include "net/dns.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const luaL_Reg preloaded[] = {
+#define MODULE(name, open) {name, open},
+#include "lua/modules.def"
+#undef MODULE
+    {"moongate.spec.host", spec_host_open},
+    {NULL, NULL},
+};
+
+struct start {
+    int argc;
+    char **argv;
+    const struct share *share;
+};
+
+/* `arg`, as every Lua interpreter sets it. */
+static void
+set_arguments(lua_State *L, const struct start *s)
+{
+    lua_newtable(L);
+    for (int i = 0; i < s->argc; i++) {
+        lua_pushstring(L, s->argv[i]);
+        lua_rawseti(L, -2, i - 1);
+    }
+    lua_setglobal(L, "arg");
+}
+
+static void
+set_modules(lua_State *L, const struct share *share)
+{
+    lua_getglobal(L, "package");
+    (void)lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;", share->library,
+                          share->library);
+    lua_getfield(L, -2, "path");
+    lua_concat(L, 2);
+    lua_setfield(L, -2, "path");
+
+    lua_getfield(L, -1, "preload");
+    for (const luaL_Reg *m = preloaded; m->name != NULL; m++) {
+        lua_pushcfunction(L, m->func);
+        lua_setfield(L, -2, m->name);
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "loaded");
+    vm_core(L, "itself");
+    lua_setfield(L, -2, "moongate.core");
+    lua_pop(L, 2);
+}
+
+static int
+add_traceback(lua_State *L)
+{
+    const char *text = vm_error_text(L, 1);
+
+    luaL_traceback(L, L, text, 1);
+    return 1;
+}
+
+/* Protected. */
+static int
+run_file(lua_State *L)
+{
+    const struct start *s = lua_touserdata(L, 1);
+
+    set_arguments(L, s);
+    set_modules(L, s->share);
+    lua_pushcfunction(L, add_traceback);
+    if (luaL_loadfile(L, s->argv[1]) != 0)
+        return lua_error(L);
+    for (int i = 2; i < s->argc; i++)
+        lua_pushstring(L, s->argv[i]);
+    if (lua_pcall(L, s->argc - 2, 0, 2) != 0)
+        return lua_error(L);
+    return 0;
+}
+
+static int
+run(const struct host *host, struct start *start)
+{
+    struct error err;
+    struct source *source = source_of_disk(NULL, start->share->scripts,
+                                           start->share->library, NULL);
+    struct vm *vm = vm_new(host, source, true, &err);
+    int status = EXIT_FAILURE;
+
+    if (vm == NULL)
+        (void)fprintf(stderr, "moongate: %s\n", err.text);
+    else if (lua_cpcall(vm->L, run_file, start) == 0)
+        status = EXIT_SUCCESS;
+    else
+        (void)fprintf(stderr, "moongate: %s\n", lua_tostring(vm->L, -1));
+    vm_free(vm);
+    source_free(source);
+    return status;
+}
+
+int
+interpreter_run(int argc, char **argv)
+{
+    struct host host = {.loop = ev_default_loop(EVBACKEND_EPOLL), .worker = 1};
+    struct share share;
+    struct start start = {argc, argv, &share};
+    struct error err;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    share_find(&share);
+    host.dns = dns_new(host.loop, NULL, &err);
+    if (host.dns == NULL) {
+        (void)fprintf(stderr, "moongate: %s\n", err.text);
+        return EXIT_FAILURE;
+    }
+    int status = run(&host, &start);
+    dns_free(host.dns);
+    ev_loop_destroy(host.loop);
+    return status;
+}
