@@ -11,6 +11,8 @@
 #define CPU_BURST 0.1 /* seconds without a wait */
 #define CPU_TOTAL 0.5 /* of a whole call */
 
+#define REDACT_MIN 6 /* bytes of a password */
+
 /* Calls are never given back to malloc, so that a stale ticket may still be
  * compared with the call that it names. */
 static struct list free_calls = {&free_calls, &free_calls};
@@ -134,24 +136,28 @@ call_release(struct call *c, bool clean)
     c->thread_ref = LUA_NOREF;
 }
 
-/* Overwrites every copy of `hidden` in `text`. */
+/* Cuts every copy of `hidden` out of the text.  Short ones stay: the holes that
+ * they leave in known words would tell what they are. */
 static void
-redact(char *text, size_t len, struct slice hidden)
+redact(char *text, struct slice hidden)
 {
     char *at = text;
 
-    if (hidden.len == 0)
+    if (hidden.len < REDACT_MIN)
         return;
-    while ((at = memmem(at, len - (size_t)(at - text), hidden.ptr,
-                        hidden.len)) != NULL)
-        memset(at, '*', hidden.len);
+    while ((at = memmem(at, strlen(at), hidden.ptr, hidden.len)) != NULL) {
+        char *rest = at + hidden.len;
+        memset(at, '*', 3);
+        memmove(at + 3, rest, strlen(rest) + 1);
+        at += 3;
+    }
 }
 
 void
-call_redact(const struct call *c, char *text, size_t len)
+call_redact(const struct call *c, char *text)
 {
-    redact(text, len, c->redact[0]);
-    redact(text, len, c->redact[1]);
+    redact(text, c->redact[0]);
+    redact(text, c->redact[1]);
 }
 
 static void
@@ -159,7 +165,7 @@ keep_error(struct call *c, struct slice text)
 {
     char *copy = xstrndup(text.ptr, text.len);
 
-    call_redact(c, copy, text.len);
+    call_redact(c, copy);
     free(c->error);
     c->error = copy;
 }

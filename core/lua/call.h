@@ -59,8 +59,8 @@ enum call_end call_start(struct call *c, int nargs);
 /* Gives the finished thread back, to be used again if `clean`. */
 void call_release(struct call *c, bool clean);
 
-/* Overwrites the call's password and token wherever they stand in `text`. */
-void call_redact(const struct call *c, char *text, size_t len);
+/* Cuts the call's password and token out of `text`. */
+void call_redact(const struct call *c, char *text);
 
 /* Whether the value is what await yields. */
 bool call_is_token(lua_State *L, int index);

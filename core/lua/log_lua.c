@@ -80,6 +80,6 @@ log_from_lua(lua_State *L, int index, const char *prefix)
     append(text, log_escape(bytes, message, sizeof message));
     append_fields(L, index + 2, text);
     if (c != NULL)
-        call_redact(c, text, strlen(text));
+        call_redact(c, text);
     log_write(level, "%s", text);
 }
