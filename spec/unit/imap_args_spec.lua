@@ -38,10 +38,9 @@ describe("imap_astring", function()
 
   for _, text in ipairs {
     "", " ", "a", "  a", ' "a', ' "a\\', ' "a\\"', ' "a"b', ' "a\r\nb"', ' "a\0"', " a\0b",
-    " a\tb",
-    " {3}", " {3}\r\nab", " {3}\r\nabcd", " {3}\r\na\0c", " {3}\r\na\nc", " {1}\r\n\r", " {-1}\r\na",
-    " {+}\r\na", " {}\r\na", 
-    " {1}a", " {1} \r\na", " {{1}\r\na", " {x{1}\r\na", ' "a\\\r"',
+    " a\tb", " {3}", " {3}\r\nab", " {3}\r\nabcd", " {3}\r\na\0c", " {3}\r\na\nc", " {1}\r\n\r",
+    " {-1}\r\na",
+    " {+}\r\na", " {}\r\na", " {1}a", " {1} \r\na", " {{1}\r\na", " {x{1}\r\na", ' "a\\\r"',
     " {99999999999999999999}\r\na", " {18446744073709551617}\r\na",
   } do
     it(("takes no %q"):format(text), function() assert.is_nil(astring(text)) end)
