@@ -22,6 +22,7 @@ describe("a worker that is ready", function()
       assert.equal("STAT", upstream:receive "*l")
       upstream:close()
       assert.is_nil(client:receive "*l")
+      client:close()
     end
     -- A refused one, and one that is cut off.
     local client = pop3.connect(g.ports.pop3)

@@ -93,8 +93,9 @@ describe("a gateway that another user started", function()
   it("works on high ports and stays that user", function()
     local g = gateway.start { files = pop3.files { pop3 = "127.0.0.1:0" },
       prefix = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" } }
-    local _, greeting = pop3.connect(g.ports.pop3)
+    local client, greeting = pop3.connect(g.ports.pop3)
     assert.matches("^%+OK", greeting)
+    client:close()
     for _, pid in ipairs(workers_of(g)) do
       local status = processes.status(pid)
       assert.matches("^65534", status.Uid)

@@ -32,12 +32,17 @@ local function queue_all(port, count)
   return clients
 end
 
---- How many of them are greeted.
+local function close_all(clients)
+  for _, client in ipairs(clients) do client:close() end
+end
+
+--- How many of them are greeted; closes them all.
 local function greeted(clients)
   local count = 0
   for _, client in ipairs(clients) do
     if (client:receive "*l" or ""):match "^%+OK" then count = count + 1 end
   end
+  close_all(clients)
   return count
 end
 
@@ -68,8 +73,10 @@ describe("a worker that is killed", function()
     wait_back(g, 2)
     local left = split(alive)
     assert.equal(0, #left)
-    local _, greeting = pop3.connect(g.ports.pop3)
+    local client, greeting = pop3.connect(g.ports.pop3)
     assert.matches("^%+OK", greeting)
+    client:close()
+    close_all(clients)
     g:stop()
   end)
 
@@ -92,7 +99,6 @@ describe("a worker that is killed", function()
       signal.kill(pids[1], signal.SIGKILL)
       for other = 2, 3 do signal.kill(pids[other], signal.SIGCONT) end
       assert.equal(30, greeted(clients))
-      for _, client in ipairs(clients) do client:close() end
       wait_back(g, i)
     end
     g:stop()
@@ -112,6 +118,7 @@ describe("a worker that is killed", function()
     assert.matches("^%+OK", client:receive "*l")
     assert.is_true(socket.gettime() - began < 5)
     assert.matches("starts again in 0%.[124] s", g:log())
+    client:close()
     g:stop()
   end)
 end)
@@ -152,6 +159,7 @@ describe("the supervisor", function()
     end
     assert.matches("^%+OK", pop3.ask(client, "NOOP"))
     assert.same({ pid }, workers_of(g))
+    client:close()
     g:stop()
   end)
 
@@ -159,8 +167,9 @@ describe("the supervisor", function()
     local g = start(1)
     signal.kill(g.process.pid, signal.SIGHUP)
     g.process:expect "SIGHUP is ignored"
-    local _, greeting = pop3.connect(g.ports.pop3)
+    local client, greeting = pop3.connect(g.ports.pop3)
     assert.matches("^%+OK", greeting)
+    client:close()
     g:stop()
   end)
 end)
