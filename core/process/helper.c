@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TIME_LIMIT 60 /* seconds for one evaluation */
-#define ERRORS_MAX ((size_t)1024 * 1024)
+#define TIME_LIMIT    60 /* seconds for one evaluation */
+#define EXIT_LIMIT_MS 5000
+#define ERRORS_MAX    ((size_t)1024 * 1024)
 
 /* --- in the helper, or in `moongate check` --- */
 
@@ -218,12 +220,26 @@ take_all(int fd, struct evaluation *e, struct buf *errors, struct error *err)
     return true;
 }
 
+/* A helper has nothing left to do; one that hangs in its clean-up is killed. */
+static void
+wait_gone(pid_t pid)
+{
+    struct pollfd gone = {.fd = (int)syscall(SYS_pidfd_open, pid, 0),
+                          .events = POLLIN};
+
+    if (gone.fd < 0 || poll(&gone, 1, EXIT_LIMIT_MS) <= 0)
+        (void)kill(pid, SIGKILL);
+    if (gone.fd >= 0)
+        (void)close(gone.fd);
+}
+
 /* Adds how the helper ended, if that was not of its own will. */
 static void
 reap(pid_t pid, struct error *err)
 {
     int status = 0;
 
+    wait_gone(pid);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
