@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static char *
@@ -43,6 +44,8 @@ plan_build(lua_State *L, int index, const struct config *config,
         .shutdown_timeout = config->shutdown_timeout,
         .listener_count = config->listener_count,
     };
+    if (config->resolver != NULL)
+        plan->resolver = xstrndup(config->resolver, strlen(config->resolver));
     if (plan->workers == 0)
         plan->workers = online_cores();
 
@@ -77,5 +80,6 @@ plan_deinit(struct plan *p)
     free(p->user);
     free(p->group);
     free(p->log_target);
+    free(p->resolver);
     *p = (struct plan){0};
 }
