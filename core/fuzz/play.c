@@ -17,6 +17,8 @@ struct play {
     bool bytewise;
     bool over;
     struct buf trace;
+    bool is_client;
+    bool (*may_send)(struct slice line); /* NULL: any bytes */
 };
 
 char *
@@ -38,8 +40,8 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
             {
                 .server_name = S("gate.example"),
                 .mechanisms = ALL_MECHANISMS,
-                .command_max = 1024,
-                .literal_max = 512,
+                .command_max = (options & 64) != 0 ? 64 : 1024,
+                .literal_max = (options & 64) != 0 ? 32 : 512,
                 .reply_max = 1024,
                 .no_auth = (options & 1) != 0,
                 .starttls = (options & 2) != 0,
@@ -50,7 +52,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
                 .xclient = (options & 32) != 0,
             },
     };
-    arena_init(&s->arena, (size_t)64 * 1024);
+    arena_init(&s->arena, (options & 128) != 0 ? 2048 : (size_t)64 * 1024);
     buf_init(&s->to_client, (size_t)64 * 1024);
     buf_init(&s->to_upstream, (size_t)64 * 1024);
     s->dialog = (struct dialog){
@@ -81,9 +83,42 @@ note(struct play *p, struct slice bytes)
     require(buf_append(&p->trace, S("|")));
 }
 
+/* Lines that end in CRLF and hold no other control character: nothing that a
+ * peer put into a value has become a line of its own. */
+static void
+check_lines(struct slice bytes, bool (*may_send)(struct slice line))
+{
+    while (bytes.len > 0) {
+        require(slice_find(bytes, '\n') < bytes.len);
+        struct slice line = slice_cut(&bytes, '\n');
+        require(slice_drop_suffix(&line, S("\r")));
+        require(!has_control(line));
+        require(may_send == NULL || may_send(line));
+    }
+}
+
+bool
+is_base64(struct slice line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        char c = ascii_lower(line.ptr[i]);
+        bool is_digit = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!is_digit && c != '+' && c != '/' && c != '=')
+            return false;
+    }
+    return true;
+}
+
 static void
 note_output(struct play *p)
 {
+    /* What was said before memory ran out may be half a line. */
+    bool is_whole = p->set.dialog.fault != FAULT_RESOURCES;
+
+    if (is_whole && p->is_client)
+        check_lines(buf_bytes(&p->set.to_client), NULL);
+    if (is_whole && p->may_send != NULL)
+        check_lines(buf_bytes(&p->set.to_upstream), p->may_send);
     note(p, buf_bytes(&p->set.to_client));
     note(p, buf_bytes(&p->set.to_upstream));
     buf_consume(&p->set.to_client, buf_len(&p->set.to_client));
@@ -243,21 +278,33 @@ squeeze(struct buf *trace)
     trace->end = out;
 }
 
+/* How a play begins and goes on. */
+struct piece {
+    const struct proto *proto;
+    void (*begin)(struct play *p, unsigned options);
+    size_t (*show)(struct play *p, size_t len);
+    bool (*may_send)(struct slice line);
+};
+
 static void
-play_twice(void (*begin)(struct play *p, unsigned options),
-           size_t (*show)(struct play *p, size_t len),
-           const struct proto *proto, struct slice input)
+play_twice(const struct piece *piece, const uint8_t *data, size_t size)
 {
     struct play plays[2];
-    unsigned options = (unsigned char)input.ptr[0];
+    struct slice input = {(const char *)data, size};
+
+    if (size == 0 || size > INPUT_MAX)
+        return;
+    unsigned options = data[0];
 
     for (size_t i = 0; i < 2; i++) {
         struct play *p = &plays[i];
-        *p = (struct play){.input = slice_drop(input, 1), .bytewise = i == 1};
+        *p = (struct play){.input = slice_drop(input, 1),
+                           .bytewise = i == 1,
+                           .may_send = piece->may_send};
         buf_init(&p->trace, (size_t)1024 * 1024 * 16);
-        stage_set_init(&p->set, proto, options);
-        begin(p, options);
-        run(p, show);
+        stage_set_init(&p->set, piece->proto, options);
+        piece->begin(p, options);
+        run(p, piece->show);
         squeeze(&p->trace);
     }
     require(
@@ -272,6 +319,7 @@ static void
 begin_client(struct play *p, unsigned options)
 {
     (void)options;
+    p->is_client = true;
     p->set.dialog.proto->say(&p->set.dialog, SAY_GREETING);
 }
 
@@ -298,18 +346,58 @@ begin_upstream(struct play *p, unsigned options)
     };
 }
 
+/* Cuts a value off the front, whose length the first byte says. */
+static struct slice
+take_value(struct slice *in)
+{
+    if (in->len == 0)
+        return S("");
+    size_t len = (unsigned char)in->ptr[0];
+    *in = slice_drop(*in, 1);
+    struct slice value = slice_take(*in, len);
+    *in = slice_drop(*in, len);
+    return value;
+}
+
+static void
+begin_login(struct play *p, unsigned options)
+{
+    struct dialog *d = &p->set.dialog;
+    unsigned more = p->input.len > 0 ? (unsigned char)p->input.ptr[0] : 0;
+
+    p->input = slice_drop(p->input, 1);
+    begin_upstream(p, options);
+    d->login.user = take_value(&p->input);
+    d->login.password.bytes = take_value(&p->input);
+    d->login.authzid = take_value(&p->input);
+    d->login.none = (more & 1) != 0;
+    d->envelope.rcpt = (more & 2) != 0 ? S("RCPT TO:<b@example>") : S("");
+    p->set.learnt.known = (more & 4) != 0;
+    d->login.client_ip = (more & 8) != 0 ? S("2001:db8::7") : S("192.0.2.7");
+    d->credentials.mechanism = MECHANISM_PLAIN;
+}
+
 void
 play_client(const struct proto *proto, const uint8_t *data, size_t size)
 {
-    if (size > 0 && size <= INPUT_MAX)
-        play_twice(begin_client, show_client, proto,
-                   (struct slice){(const char *)data, size});
+    const struct piece piece = {proto, begin_client, show_client, NULL};
+
+    play_twice(&piece, data, size);
 }
 
 void
 play_upstream(const struct proto *proto, const uint8_t *data, size_t size)
 {
-    if (size > 0 && size <= INPUT_MAX)
-        play_twice(begin_upstream, show_upstream, proto,
-                   (struct slice){(const char *)data, size});
+    const struct piece piece = {proto, begin_upstream, show_upstream, NULL};
+
+    play_twice(&piece, data, size);
+}
+
+void
+play_login(const struct proto *proto, bool (*may_send)(struct slice line),
+           const uint8_t *data, size_t size)
+{
+    const struct piece piece = {proto, begin_login, show_upstream, may_send};
+
+    play_twice(&piece, data, size);
 }

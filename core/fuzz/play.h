@@ -17,6 +17,16 @@ void play_client(const struct proto *proto, const uint8_t *data, size_t size);
 /* The first byte chooses what is known; the rest is what an upstream says. */
 void play_upstream(const struct proto *proto, const uint8_t *data, size_t size);
 
+/* A login of any bytes, at an upstream that says anything.  Two bytes of
+ * settings, then user, password and authorization identity, each behind a byte
+ * with its length, then what the upstream says.  What goes to the upstream must
+ * be clean lines, each of which `may_send` knows. */
+void play_login(const struct proto *proto, bool (*may_send)(struct slice line),
+                const uint8_t *data, size_t size);
+
+/* Whether `line` is one response in base64. */
+bool is_base64(struct slice line);
+
 /* A dialog of `proto` to be used alone. */
 struct stage_set {
     struct proto_settings settings;
