@@ -3,10 +3,10 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "lua/policy_lua.h"
+#include "lua/share.h"
 #include "net/addr.h"
 #include "net/dns.h"
 #include "process/message.h"
-#include "lua/share.h"
 #include "process/spawn.h"
 
 #include <errno.h>

@@ -337,7 +337,8 @@ deinit(struct worker *w)
         dns_free(w->dns);
     if (w->bundle != NULL)
         bundle_close(w->bundle);
-    ev_loop_destroy(w->loop);
+    if (w->loop != NULL)
+        ev_loop_destroy(w->loop);
     free(w->setup.resolver);
     log_writer_stop(FLUSH_LIMIT);
 }
@@ -347,10 +348,13 @@ worker_run(void)
 {
     struct worker w = {.setup.bundle = -1};
 
-    if (!start(&w))
-        return EXIT_FAILURE;
-    generation_init(w.generation, on_generation, &w);
-    ev_run(w.loop, 0);
+    list_init(&w.acceptors.all);
+    if (start(&w)) {
+        generation_init(w.generation, on_generation, &w);
+        ev_run(w.loop, 0);
+    } else {
+        w.status = EXIT_FAILURE;
+    }
     deinit(&w);
     return w.status;
 }

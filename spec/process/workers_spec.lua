@@ -173,3 +173,43 @@ describe("the supervisor", function()
     g:stop()
   end)
 end)
+
+describe("a worker that is stuck in one call", function()
+  -- A pattern that backtracks for hours, in C, where no budget of Lua reaches.
+  local STUCK = [[
+return {
+  auth = function(session, credentials)
+    if credentials.user == "stuck" then
+      string.find(("a"):rep(5000), ("a-"):rep(7) .. "b")
+    end
+  end,
+}
+]]
+
+  it("is ended and started again, and a neighbour serves meanwhile", function()
+    local files = pop3.files({ pop3 = "127.0.0.1:0" }, "  workers = 2,")
+    files["scripts/open.lua"] = STUCK
+    local g = gateway.start { files = files }
+    local client = pop3.connect(g.ports.pop3)
+    assert.matches("^%+OK", pop3.ask(client, "USER stuck"))
+    client:send "PASS x\r\n"
+    assert.equal(20, greeted(queue_all(g.ports.pop3, 20)))
+    g.process:expect("worker %d+ %(%d+%): killed: its loop did not turn for %d", 20)
+    wait_back(g)
+    client:close()
+    g:stop()
+  end)
+
+  it("is left alone when it is merely not given the processor", function()
+    local g = start(1)
+    local pid = workers_of(g)[1]
+    local client = pop3.connect(g.ports.pop3)
+    signal.kill(pid, signal.SIGSTOP)
+    socket.select(nil, nil, 3)
+    signal.kill(pid, signal.SIGCONT)
+    assert.matches("^%+OK", pop3.ask(client, "NOOP"))
+    assert.same({ pid }, workers_of(g))
+    client:close()
+    g:stop()
+  end)
+end)
