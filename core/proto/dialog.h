@@ -143,6 +143,7 @@ struct dialog {
     bool has_base_mark;
 
     /* For the upstream half. */
+    bool upstream_starttls; /* nothing is told before ASK_STARTTLS was done */
     bool probing; /* no login: learn what is offered, take leave, and return
                      ASK_CLOSE with FAULT_QUIT */
     struct login login;

@@ -353,5 +353,6 @@ const struct proto proto_imap = {
     .frame_reply = imap_upstream_frame,
     .on_command = on_command,
     .on_reply = imap_upstream_on_reply,
+    .on_upstream_secured = imap_upstream_on_secured,
     .say = say,
 };

@@ -8,6 +8,7 @@
 /* dialog->upstream_state. */
 enum imap_state {
     STATE_GREETING,
+    STATE_STARTTLS,   /* STARTTLS was sent */
     STATE_CAPABILITY, /* ours was sent, before the login */
     STATE_USER,       /* waits for "+" to send the user */
     STATE_PASSWORD,   /* waits for "+" to send the password */

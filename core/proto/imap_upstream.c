@@ -133,6 +133,38 @@ login(struct dialog *d)
 }
 
 static enum ask
+ask_starttls(struct dialog *d, const struct imap_reply *r)
+{
+    if (note_code(d, r->code, 0) &&
+        !imap_has_capability(d->upstream_capabilities, S("STARTTLS")))
+        return close_for(d, FAULT_NO_STARTTLS);
+    dialog_put_upstream(d, own_tag(d));
+    dialog_put_upstream(d, S(" STARTTLS\r\n"));
+    d->upstream_state = STATE_STARTTLS;
+    return ASK_INPUT;
+}
+
+static enum ask
+on_starttls(struct dialog *d, const struct imap_reply *r)
+{
+    if (r->kind == IMAP_UNTAGGED && !slice_equal_nocase(r->word, S("BYE")))
+        return ASK_INPUT;
+    if (r->kind == IMAP_TAGGED && slice_equal(r->tag, own_tag(d)) &&
+        slice_equal_nocase(r->word, S("OK")))
+        return ASK_STARTTLS;
+    return close_for(d, FAULT_NO_STARTTLS);
+}
+
+enum ask
+imap_upstream_on_secured(struct dialog *d)
+{
+    d->upstream_offers = 0;
+    d->upstream_capabilities = S("");
+    ask_capability(d, STATE_CAPABILITY);
+    return ASK_INPUT;
+}
+
+static enum ask
 on_greeting(struct dialog *d, const struct imap_reply *r, struct slice line)
 {
     const struct login *given = &d->login;
@@ -150,6 +182,8 @@ on_greeting(struct dialog *d, const struct imap_reply *r, struct slice line)
         d->reply.reason = REASON_BAD_CREDENTIALS;
         return ASK_REFUSE;
     }
+    if (d->upstream_starttls)
+        return ask_starttls(d, r);
     if (note_code(d, r->code, OFFERS_KNOWN) || !d->settings->pass_capabilities)
         return login(d);
     ask_capability(d, STATE_CAPABILITY);
@@ -324,6 +358,8 @@ imap_upstream_on_reply(struct dialog *d, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (d->upstream_state == STATE_GREETING)
         return on_greeting(d, &r, line);
+    if (d->upstream_state == STATE_STARTTLS)
+        return on_starttls(d, &r);
     if (d->upstream_state == STATE_CAPABILITY)
         return on_capability(d, &r, line);
     if (d->upstream_state == STATE_AFTERWARDS)

@@ -10,3 +10,4 @@
 enum parse imap_upstream_frame(struct dialog *d, struct slice in,
                                struct slice *reply);
 enum ask imap_upstream_on_reply(struct dialog *d, struct slice reply);
+enum ask imap_upstream_on_secured(struct dialog *d);

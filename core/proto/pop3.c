@@ -346,5 +346,6 @@ const struct proto proto_pop3 = {
     .frame_reply = pop3_frame_reply,
     .on_command = on_command,
     .on_reply = pop3_on_reply,
+    .on_upstream_secured = pop3_on_upstream_secured,
     .say = say,
 };

@@ -13,3 +13,4 @@
 enum parse pop3_frame_reply(struct dialog *d, struct slice in,
                             struct slice *reply);
 enum ask pop3_on_reply(struct dialog *d, struct slice reply);
+enum ask pop3_on_upstream_secured(struct dialog *d);

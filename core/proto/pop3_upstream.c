@@ -10,6 +10,7 @@
 /* dialog->upstream_state: what the next reply answers. */
 enum pop3_waiting {
     WAITING_GREETING,
+    WAITING_STLS,
     WAITING_CAPA,
     WAITING_USER,
     WAITING_PASS,
@@ -170,6 +171,23 @@ wants_list(const struct dialog *d)
            d->settings->capabilities.ptr == NULL;
 }
 
+enum ask
+pop3_on_upstream_secured(struct dialog *d)
+{
+    if (!wants_list(d))
+        return send_login(d);
+    dialog_put_upstream(d, S("CAPA\r\n"));
+    d->upstream_state = WAITING_CAPA;
+    return ASK_INPUT;
+}
+
+static enum ask
+on_stls(struct dialog *d, struct slice line)
+{
+    return is_status(line, S("+OK")) ? ASK_STARTTLS
+                                     : close_for(d, FAULT_NO_STARTTLS);
+}
+
 static enum ask
 on_greeting(struct dialog *d, struct slice line)
 {
@@ -183,10 +201,10 @@ on_greeting(struct dialog *d, struct slice line)
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("-ERR control character"));
-    if (!wants_list(d))
-        return send_login(d);
-    dialog_put_upstream(d, S("CAPA\r\n"));
-    d->upstream_state = WAITING_CAPA;
+    if (!d->upstream_starttls)
+        return pop3_on_upstream_secured(d);
+    dialog_put_upstream(d, S("STLS\r\n"));
+    d->upstream_state = WAITING_STLS;
     return ASK_INPUT;
 }
 
@@ -249,6 +267,8 @@ pop3_on_reply(struct dialog *d, struct slice reply)
     switch ((enum pop3_waiting)d->upstream_state) {
     case WAITING_GREETING:
         return on_greeting(d, line_text(reply));
+    case WAITING_STLS:
+        return on_stls(d, line_text(reply));
     case WAITING_CAPA:
         return on_capabilities(d, reply);
     case WAITING_USER:

@@ -55,6 +55,10 @@ struct proto {
     enum ask (*on_command)(struct dialog *d, struct slice command);
     enum ask (*on_reply)(struct dialog *d, struct slice reply);
 
+    /* The upstream is on TLS now, as ASK_STARTTLS wanted: goes on from there.
+     * Nothing that it said in clear counts any more. */
+    enum ask (*on_upstream_secured)(struct dialog *d);
+
     /* Appends to dialog->to_client what the gateway wants said. */
     void (*say)(struct dialog *d, enum say what);
 };

@@ -379,5 +379,6 @@ const struct proto proto_smtp = {
     .frame_reply = smtp_frame_reply,
     .on_command = on_command,
     .on_reply = smtp_on_reply,
+    .on_upstream_secured = smtp_on_upstream_secured,
     .say = say,
 };

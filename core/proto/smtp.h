@@ -31,6 +31,7 @@ enum reason smtp_reply_reason(unsigned code);
 
 /* The upstream half: smtp_upstream.c. */
 enum ask smtp_on_reply(struct dialog *d, struct slice reply);
+enum ask smtp_on_upstream_secured(struct dialog *d);
 
 /* XCLIENT: smtp_xclient.c.  smtp_xclient_learn notes the attributes that an
  * upstream takes; smtp_xclient_send writes the next command and returns whether
@@ -39,8 +40,10 @@ void smtp_xclient_learn(struct dialog *d, struct slice names);
 bool smtp_xclient_send(struct dialog *d);
 
 /* dialog->upstream_offers */
-#define OFFER_PLAIN  (1U << 0)
-#define OFFER_LOGIN  (1U << 1)
-#define XCLIENT_DONE (1U << 2) /* at least one was accepted */
+#define OFFER_PLAIN    (1U << 0)
+#define OFFER_LOGIN    (1U << 1)
+#define XCLIENT_DONE   (1U << 2) /* at least one was accepted */
+#define OFFER_STARTTLS (1U << 3)
+#define ON_TLS         (1U << 4) /* STARTTLS was done */
 /* The attributes still to be told, as the table in smtp_xclient.c has them. */
-#define XCLIENT_ATTRIBUTE(i) (1U << (3 + (i)))
+#define XCLIENT_ATTRIBUTE(i) (1U << (5 + (i)))

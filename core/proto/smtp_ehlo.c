@@ -107,7 +107,7 @@ smtp_learn(struct dialog *d, struct slice reply)
 {
     struct slice line;
 
-    d->upstream_offers &= XCLIENT_DONE;
+    d->upstream_offers &= XCLIENT_DONE | ON_TLS;
     (void)smtp_reply_next(&reply, &line); /* the upstream's name */
     learn_extensions(d, reply);
     while (smtp_reply_next(&reply, &line)) {
@@ -115,6 +115,8 @@ smtp_learn(struct dialog *d, struct slice reply)
         struct slice keyword = slice_cut(&rest, ' ');
         if (slice_equal_nocase(keyword, S("AUTH")))
             learn_mechanisms(d, rest);
+        if (slice_equal_nocase(keyword, S("STARTTLS")))
+            d->upstream_offers |= OFFER_STARTTLS;
         if (slice_equal_nocase(keyword, S("XCLIENT")))
             smtp_xclient_learn(d, rest);
     }

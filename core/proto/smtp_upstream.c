@@ -11,6 +11,7 @@ enum smtp_waiting {
     WAITING_GREETING,
     WAITING_EHLO,
     WAITING_HELO,
+    WAITING_STARTTLS,
     WAITING_XCLIENT,
     WAITING_PLAIN_PROMPT,    /* 334, then the response goes out */
     WAITING_USER_PROMPT,     /* AUTH LOGIN */
@@ -87,7 +88,8 @@ on_greeting(struct dialog *d, unsigned code, struct slice reply)
     if (code != 220)
         return close_for(d, FAULT_GARBAGE);
     return send_hello(d, d->envelope.ehlo || needs_auth(d) || d->probing ||
-                             d->login.xclient || !d->envelope.greeted);
+                             d->upstream_starttls || d->login.xclient ||
+                             !d->envelope.greeted);
 }
 
 static enum ask
@@ -156,11 +158,30 @@ authenticate(struct dialog *d)
 }
 
 static enum ask
+send_starttls(struct dialog *d)
+{
+    if ((d->upstream_offers & OFFER_STARTTLS) == 0)
+        return close_for(d, FAULT_NO_STARTTLS);
+    put_line(d, S("STARTTLS"), S(""));
+    return wait_for(d, WAITING_STARTTLS);
+}
+
+enum ask
+smtp_on_upstream_secured(struct dialog *d)
+{
+    d->upstream_offers = ON_TLS;
+    return send_hello(d, true);
+}
+
+static enum ask
 on_hello(struct dialog *d, unsigned code, struct slice reply)
 {
     bool ehlo = d->upstream_state == WAITING_EHLO;
 
-    if (code >= 500 && ehlo)
+    bool must_secure =
+        d->upstream_starttls && (d->upstream_offers & ON_TLS) == 0;
+
+    if (code >= 500 && ehlo && !must_secure)
         return send_hello(d, false);
     if (code >= 400)
         return refuse(d, REASON_UNAVAILABLE, reply);
@@ -168,6 +189,8 @@ on_hello(struct dialog *d, unsigned code, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (ehlo)
         smtp_learn(d, reply);
+    if (must_secure)
+        return send_starttls(d);
     if (d->probing)
         return take_leave(d);
     if (d->login.xclient && (d->upstream_offers & XCLIENT_DONE) == 0 &&
@@ -186,7 +209,7 @@ on_xclient(struct dialog *d, unsigned code, struct slice reply)
         return close_for(d, FAULT_GARBAGE);
     if (smtp_xclient_send(d))
         return ASK_INPUT;
-    d->upstream_offers = XCLIENT_DONE;
+    d->upstream_offers = XCLIENT_DONE | (d->upstream_offers & ON_TLS);
     return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
                              !d->envelope.greeted);
 }
@@ -245,6 +268,8 @@ smtp_on_reply(struct dialog *d, struct slice reply)
     case WAITING_EHLO:
     case WAITING_HELO:
         return on_hello(d, code, reply);
+    case WAITING_STARTTLS:
+        return code == 220 ? ASK_STARTTLS : close_for(d, FAULT_NO_STARTTLS);
     case WAITING_XCLIENT:
         return on_xclient(d, code, reply);
     case WAITING_PLAIN_PROMPT:
