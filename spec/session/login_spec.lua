@@ -92,7 +92,7 @@ for name, protocol in pairs(PROTOCOLS) do
       assert.equal("secret", up:peer(1).password)
       c:close()
 
-      local line = gw:next_session()
+      local line = gw:session_of(c)
       assert.equal("upstream_closed", line["end"])
       assert.equal("splice", line.phase)
       assert.equal("alice", line.user)
@@ -110,7 +110,7 @@ for name, protocol in pairs(PROTOCOLS) do
       protocol.welcome(c)
       assert.equal(1, #up.peers)
       c:close()
-      assert.equal("client_closed", gw:next_session()["end"])
+      assert.equal("client_closed", gw:session_of(c)["end"])
     end)
 
     it("ends when the budget of attempts is used up", function()
@@ -122,7 +122,7 @@ for name, protocol in pairs(PROTOCOLS) do
       c:expect(protocol.bye)
       c:expect_end "eof"
       c:close()
-      local line = gw:next_session()
+      local line = gw:session_of(c)
       assert.equal("too_many_attempts", line["end"])
       assert.equal("2", line.attempts)
       assert.equal(0, #up.peers)
@@ -136,7 +136,7 @@ for name, protocol in pairs(PROTOCOLS) do
       c:expect(protocol.bye)
       c:expect_end "eof"
       c:close()
-      assert.equal("too_many_errors", gw:next_session()["end"])
+      assert.equal("too_many_errors", gw:session_of(c)["end"])
     end)
 
     it("is told goodbye when the client says it", function()
@@ -144,7 +144,7 @@ for name, protocol in pairs(PROTOCOLS) do
       c:send_line(protocol.quit):expect_until(protocol.quit_answer)
       c:expect_end "eof"
       c:close()
-      assert.equal("client_quit", gw:next_session()["end"])
+      assert.equal("client_quit", gw:session_of(c)["end"])
     end)
 
     it("has logged one line a session, and no password", function()

@@ -93,7 +93,7 @@ describe("a policy", function()
       c:expect "^a NO %[UNAVAILABLE%]"
       c:send_line("n NOOP"):expect "^n OK" -- the session stays open
       c:discard()
-      gw:next_session()
+      gw:session_of(c)
       gw:expect_log "(policy%.lua:%d+)"
       assert.equal(0, #up.peers)
     end)
@@ -103,7 +103,7 @@ describe("a policy", function()
     local c = login "says-nothing"
     c:expect "^a NO %[UNAVAILABLE%]"
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("that never returns is stopped, and other sessions go on", function()
@@ -113,8 +113,8 @@ describe("a policy", function()
     c:expect("^a NO %[UNAVAILABLE%]", 5)
     c:discard()
     other:discard()
-    gw:next_session()
-    gw:next_session()
+    gw:session_of(c)
+    gw:session_of(other)
   end)
 
   it("that waits for an answer too long is cancelled at the hook timeout", function()
@@ -127,7 +127,7 @@ describe("a policy", function()
     loop.wait("the request to be given up", function() return peer.ended end)
     c:send_line("n NOOP"):expect "^n OK"
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("is cancelled when its client resets the connection", function()
@@ -136,7 +136,7 @@ describe("a policy", function()
     loop.wait("the request", function() return peer.input ~= "" or #auth.requests > 0 end)
     c:reset()
     loop.wait("the request to be given up", function() return peer.ended end, 8)
-    assert.equal("client_gone", gw:next_session(8)["end"])
+    assert.equal("client_gone", gw:session_of(c, 8)["end"])
     assert.equal(0, #up.peers)
   end)
 
@@ -152,7 +152,7 @@ describe("a policy", function()
     auth.release = true
     c:expect_end "eof"
     c:discard()
-    assert.equal("client_closed", gw:next_session()["end"])
+    assert.equal("client_closed", gw:session_of(c)["end"])
     assert.equal(0, #up.peers)
   end)
 
@@ -162,14 +162,14 @@ describe("a policy", function()
     c:expect_until "^a OK"
     assert.is_true(loop.now() - began >= 0.19)
     c:discard()
-    assert.equal("1", gw:next_session().attempts)
+    assert.equal("1", gw:session_of(c).attempts)
   end)
 
   it("may not have it wait for ever", function()
     local c = login "waits-for-ever"
     c:expect "^a NO %[UNAVAILABLE%]"
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("may delay a refusal", function()
@@ -178,7 +178,7 @@ describe("a policy", function()
     c:expect "^a NO %[AUTHENTICATIONFAILED%]"
     assert.is_true(loop.now() - began >= 0.29)
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("may end the session with its refusal", function()
@@ -186,7 +186,7 @@ describe("a policy", function()
     c:expect "^a NO %[AUTHENTICATIONFAILED%]"
     c:expect_end "eof"
     c:discard()
-    assert.equal("refused", gw:next_session()["end"])
+    assert.equal("refused", gw:session_of(c)["end"])
   end)
 
   it("may log in another user than the client named", function()
@@ -194,7 +194,7 @@ describe("a policy", function()
     c:expect_until "^a OK"
     assert.equal("somebody", up:peer(1).user)
     c:discard()
-    assert.equal("somebody", gw:next_session().user)
+    assert.equal("somebody", gw:session_of(c).user)
   end)
 
   it("may refuse a connection before the greeting", function()
@@ -202,7 +202,7 @@ describe("a policy", function()
     c:expect "^%* BYE"
     c:expect_end "eof"
     c:discard()
-    assert.equal("refused", gw:next_session()["end"])
+    assert.equal("refused", gw:session_of(c)["end"])
   end)
 
   it("is told of every session's end", function()

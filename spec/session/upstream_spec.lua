@@ -30,7 +30,7 @@ describe("an upstream", function()
   local function expect_unavailable(c, seconds)
     c:expect("^a NO %[UNAVAILABLE%]", seconds)
     c:discard()
-    return gw:next_session()["end"]
+    return gw:session_of(c)["end"]
   end
 
   setup(function()
@@ -69,7 +69,7 @@ describe("an upstream", function()
     c:expect_until "^a OK"
     c:send_line("b NOOP"):expect_until "^b OK"
     c:discard()
-    assert.equal("client_closed", gw:next_session()["end"])
+    assert.equal("client_closed", gw:session_of(c)["end"])
   end)
 
   it("may answer one byte at a time, with untagged lines around its yes", function()
@@ -82,7 +82,7 @@ describe("an upstream", function()
     for _, line in ipairs(before) do assert.is_truthy(line:find "^%* ") end
     c:expect_until "^%* 1 EXISTS"
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("that greets with garbage is not spoken to", function()
@@ -142,14 +142,14 @@ describe("an upstream", function()
     up.script = upstream.imap()
     c:send_line("b LOGIN alice secret"):expect_until "^b OK"
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("that refuses the connection is passed over for the next address", function()
     local c = login(upstream.imap(), "second.test")
     c:expect_until "^a OK"
     c:discard()
-    assert.equal(up.address, gw:next_session().upstream)
+    assert.equal(up.address, gw:session_of(c).upstream)
   end)
 
   it("whose every address refuses can't be reached", function()
@@ -176,7 +176,7 @@ describe("an upstream", function()
     c:expect_until "^a OK"
     assert.is_true(loop.now() - began < 0.5)
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("whose first address is a black hole is logged in to in time, by one connection", function()
@@ -191,7 +191,7 @@ describe("an upstream", function()
     assert.equal(1, #up.peers)
     assert.equal(1, up:open_count())
     c:discard()
-    gw:next_session()
+    gw:session_of(c)
   end)
 
   it("that is a black hole altogether is given up at the connect timeout", function()
@@ -208,7 +208,7 @@ describe("an upstream", function()
     local c = login(upstream.mute())
     local peer = up:peer(1)
     c:reset()
-    assert.equal("client_gone", gw:next_session()["end"])
+    assert.equal("client_gone", gw:session_of(c)["end"])
     loop.wait("the upstream connection to be closed", function() return peer.ended end)
     assert.equal("", peer:all())
   end)

@@ -43,7 +43,6 @@ end
 function gateway:run()
   self.process = child.start(command(self))
   self.runs = self.runs + 1
-  self.told = 0 -- session lines that were handed out
   local line = self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20)
   self.ports = {}
   for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
@@ -107,15 +106,17 @@ end
 --- How many sessions have ended.
 function gateway:ended_count() return #session_lines(self) end
 
---- Waits for the next session that ends, and returns the fields of its line.
-function gateway:next_session(seconds)
-  local lines
-  await_log(self, "a session's line", function()
-    lines = session_lines(self)
-    return #lines > self.told
+--- Waits until the session of `client` has ended, and returns the fields of its line.
+function gateway:session_of(client, seconds)
+  local found
+  local sign = (" client=127.0.0.1:%d "):format(client.port)
+  await_log(self, "the session's line of " .. client.name, function()
+    for _, line in ipairs(session_lines(self)) do
+      if line:find(sign, 1, true) then found = line end
+    end
+    return found
   end, seconds)
-  self.told = self.told + 1
-  return parse_session(lines[self.told])
+  return parse_session(found)
 end
 
 --- What no run may ever log.

@@ -153,7 +153,17 @@ end
 --- Lets `seconds` pass while everything goes on: for what must not happen in that time.
 function loop.pass(seconds)
   local at = socket.gettime() + seconds
-  loop.wait("time", function() return socket.gettime() >= at end, seconds + SECONDS)
+  local waiting = scripts[coroutine.running() or false]
+  if waiting then
+    waiting.what, waiting.at = "time", at
+    waiting.done = function() return socket.gettime() >= at end
+    coroutine.yield()
+    return
+  end
+  while socket.gettime() < at do
+    raise_failures()
+    turn(at)
+  end
 end
 
 loop.now = socket.gettime

@@ -8,6 +8,7 @@ ffi.cdef [[
 intptr_t recv(int fd, void *into, size_t size, int flags);
 intptr_t send(int fd, const void *bytes, size_t size, int flags);
 int accept4(int fd, void *addr, void *len, int flags);
+int getsockname(int fd, void *addr, unsigned *len);
 ]]
 
 local SOCK_FLAGS = 0x80800 -- SOCK_CLOEXEC | SOCK_NONBLOCK
@@ -25,10 +26,17 @@ local function open(ip, kind)
   return assert(posix.socket(family_of(ip), bit.bor(kind or posix.SOCK_STREAM, SOCK_FLAGS), 0))
 end
 
+--- Small writes go out at once, as those of real peers do.
+local function hurry(fd) posix.setsockopt(fd, posix.IPPROTO_TCP, posix.TCP_NODELAY, 1) end
+
 local function address(ip, port) return { family = family_of(ip), addr = ip, port = port } end
 
---- The port a socket is bound to.
-function tcp.port(fd) return posix.getsockname(fd).port end
+--- The port a socket is bound to. (luaposix's getsockname leaves the length to chance.)
+function tcp.port(fd)
+  local name, size = ffi.new "unsigned char[128]", ffi.new("unsigned[1]", 128)
+  assert(ffi.C.getsockname(fd, name, size) == 0)
+  return name[2] * 256 + name[3]
+end
 
 --- A bound datagram socket.
 function tcp.datagrams(ip)
@@ -52,6 +60,7 @@ function tcp.connect(ip, port, receive_buffer)
   if receive_buffer then
     assert(posix.setsockopt(fd, posix.SOL_SOCKET, posix.SO_RCVBUF, receive_buffer))
   end
+  hurry(fd)
   local fine, message, number = posix.connect(fd, address(ip, port))
   if not fine and number ~= EINPROGRESS then
     unistd.close(fd)
@@ -63,7 +72,9 @@ end
 --- The next connection that waits, or nil.
 function tcp.accept(fd)
   local accepted = ffi.C.accept4(fd, nil, nil, SOCK_FLAGS)
-  return accepted >= 0 and accepted or nil
+  if accepted < 0 then return nil end
+  hurry(accepted)
+  return accepted
 end
 
 --- Bytes; or nil and "again", "eof", "reset" or "error".

@@ -76,11 +76,15 @@ end
 
 local function nothing() end
 
---- Serves lines by a table of functions until the connection ends or one returns false.
+--- Serves lines by a table of functions until one returns something, and returns that; false, and
+-- a closed connection, when the other side has ended it.
 local function serve(peer, split, answers, otherwise)
   while true do
     local line = peer:read_line(false)
-    if not line then return false end
+    if not line then
+      peer:close()
+      return false
+    end
     local tag, word, rest = split(line)
     local answer = answers[word:upper()] or otherwise
     local outcome = answer(tag, rest, line)
@@ -99,7 +103,7 @@ function upstream.imap(options)
     local function log_in(tag, user, password)
       peer.user, peer.password = user, password
       if options.login then return options.login(peer, tag, user, password) end
-      peer:send_line(tag .. " OK logged in")
+      peer:send_line(("%s OK [CAPABILITY %s] logged in"):format(tag, capabilities))
       return true
     end
     local function plain(tag, encoded)
