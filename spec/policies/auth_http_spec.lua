@@ -140,14 +140,14 @@ describe("auth_http", function()
     answer = { ["Auth-Status"] = "no such user", ["Auth-Wait"] = "1",
       ["Auth-Error-Code"] = "550 5.1.1" }
     local c = connect "mx"
-    c:send_line("EHLO me example"):expect_until "^250 "
+    c:send_line("EHLO me.example"):expect_until "^250 "
     c:send_line("mail from:<a@b> SIZE=1"):expect "^250 "
     c:send_line "RCPT TO:<%41 b@c>"
     c:expect "^550 5%.1%.1 no such user"
     assert.equal(head(c, "mx", {
       "Auth-Method: none", "Auth-User: ", "Auth-Pass: ", "Auth-Protocol: smtp",
       "Auth-Login-Attempt: 1", "Client-IP: 127.0.0.1", "Client-Host: [UNAVAILABLE]",
-      "Auth-SMTP-Helo: me example", "Auth-SMTP-From: mail from:<a@b> SIZE=1",
+      "Auth-SMTP-Helo: me.example", "Auth-SMTP-From: mail from:<a@b> SIZE=1",
       "Auth-SMTP-To: RCPT TO:<%41 b@c>",
     }), auth.requests[1].head)
   end)
@@ -156,7 +156,7 @@ describe("auth_http", function()
     local FORMS = {
       "a b", "a%20b", "%", "%%", "%0d%0a", "a%0D%0AAuth-User: root", "a%00b", "%2520", "a+b",
       "a=b", "a:b", "a;b", "a,b", "a\"b", "a\\b", "a'b", "<a>", "a@b@c", "../../x", "a#b", "a?b&c",
-      "\127", "caf\195\169", "\226\128\174rtl", "Auth-Status: OK", ": x", "  lead", "trail  ",
+      "caf\195\169", "\226\128\174rtl", "Auth-Status: OK", ": x", "  lead", "trail  ",
       "a\\r\\nb", "%E2%80%AE", ("x"):rep(200), ("%"):rep(200),
     }
 
@@ -171,7 +171,7 @@ describe("auth_http", function()
         auth.requests = {}
         local c = connect "imap"
         c:send_line(("a LOGIN {%d+}\r\n%s {%d+}\r\n%s"):format(#form, form, #form, form))
-        c:expect "^a NO no"
+        c:expect "^a NO .*no$"
         local request = auth.requests[1]
         local user = request.head:match "\r\nAuth%-User: ([^\r\n]*)\r\nAuth%-Pass: "
         local password = request.head:match "\r\nAuth%-Pass: ([^\r\n]*)\r\nAuth%-Protocol: "
@@ -188,7 +188,7 @@ describe("auth_http", function()
       end
     end)
 
-    for title, form in pairs { NUL = "a\0b", CR = "a\rb", LF = "a\nb", tab = "a\tb" } do
+    for title, form in pairs { NUL = "a\0b", CR = "a\rb", LF = "a\nb", DEL = "a\127b" } do
       it("never asks about one with a " .. title, function()
         local c = connect "smtp"
         c:send_line("EHLO me.example"):expect_until "^250 "
@@ -206,8 +206,7 @@ describe("auth_http", function()
       local c = connect "imap"
       c:send_line "a LOGIN ann bad"
       c:expect "^a NO .*Invalid login or password$"
-      c:expect_until "^%* BYE"
-      c:expect_end()
+      c:expect_end "eof"
     end)
 
     it("waits as long as Auth-Wait says, then lets the client try again", function()
@@ -285,11 +284,12 @@ describe("auth_http", function()
 
   it("takes an IPv6 address in brackets and a name as Auth-Server", function()
     local six = upstream.start { ip = "::1", script = upstream.imap() }
-    for _, server in ipairs { "::1", "[::1]", "localhost" } do
-      answer = ok { ["Auth-Server"] = server, ["Auth-Port"] = tostring(six.port) }
+    for server, up in pairs { ["::1"] = six, ["[::1]"] = six, localhost = imap } do
+      answer = ok { ["Auth-Server"] = server, ["Auth-Port"] = tostring(up.port) }
       local c = connect "imap"
       c:send_line("a LOGIN ann pw"):expect("^a OK", 5)
     end
+    client.discard_all()
     six:stop()
   end)
 end)

@@ -61,11 +61,12 @@ local function serve(server, peer)
   peer:close()
 end
 
---- Options: `answer`, `ip`, `port`, `name`; the result is a spec.support.upstream besides.
+--- Options: `answer`, `ip`, `port`, `path`, `name`; the result is a spec.support.upstream besides.
 function http_server.start(options)
   local server = upstream.start {
     ip = options.ip,
     port = options.port,
+    path = options.path,
     name = options.name or "http server",
     script = function() end,
   }

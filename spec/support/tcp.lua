@@ -2,6 +2,7 @@
 local bit = require "bit"
 local ffi = require "ffi"
 local posix = require "posix.sys.socket"
+local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 
 ffi.cdef [[
@@ -51,6 +52,15 @@ function tcp.listen(ip, port, backlog)
   assert(posix.setsockopt(fd, posix.SOL_SOCKET, posix.SO_REUSEADDR, 1))
   assert(posix.bind(fd, address(ip, port or 0)))
   assert(posix.listen(fd, backlog or 128))
+  return fd
+end
+
+--- A listening unix socket that everybody may connect to.
+function tcp.listen_local(path)
+  local fd = assert(posix.socket(posix.AF_UNIX, bit.bor(posix.SOCK_STREAM, SOCK_FLAGS), 0))
+  assert(posix.bind(fd, { family = posix.AF_UNIX, path = path }))
+  assert(stat.chmod(path, 511))
+  assert(posix.listen(fd, 128))
   return fd
 end
 

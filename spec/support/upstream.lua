@@ -24,10 +24,10 @@ function upstream:on_readable()
   table.insert(self.scripts, script)
 end
 
---- Options: `script`, `ip` ("127.0.0.1"), `port` (0), `name`.
+--- Options: `script`, `ip` ("127.0.0.1"), `port` (0), or `path` of a unix socket, `name`.
 function upstream.start(options)
   local ip = options.ip or "127.0.0.1"
-  local fd = tcp.listen(ip, options.port)
+  local fd = options.path and tcp.listen_local(options.path) or tcp.listen(ip, options.port)
   local self = setmetatable({
     fd = fd,
     name = options.name or "upstream",
@@ -36,8 +36,12 @@ function upstream.start(options)
     scripts = {},
     reading = true,
   }, upstream)
-  self.port = tcp.port(fd)
-  self.address = (ip:find ":" and "[%s]:%d" or "%s:%d"):format(ip, self.port)
+  if options.path then
+    self.address = "unix:" .. options.path
+  else
+    self.port = tcp.port(fd)
+    self.address = (ip:find ":" and "[%s]:%d" or "%s:%d"):format(ip, self.port)
+  end
   loop.watch(fd, self)
   return self
 end
