@@ -100,55 +100,39 @@ crypt_verify(lua_State *L)
     return wait_for(L, o);
 }
 
-static unsigned long
-number_option(lua_State *L, const char *name, double min, double max)
-{
-    double value = 0;
-
-    if (!lua_istable(L, 2))
-        return 0;
-    lua_getfield(L, 2, name);
-    if (!lua_isnil(L, -1)) {
-        value = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1;
-        if (value < min || value > max)
-            (void)luaL_error(L, "crypt.hash: %s must be from %f to %f", name,
-                             min, max);
-    }
-    lua_pop(L, 1);
-    return (unsigned long)value;
-}
-
 static enum crypt_kind
-kind_option(lua_State *L)
+kind_option(const struct options *o)
 {
     static const char *const names[] = {"argon2id", "bcrypt", "sha512",
                                         "yescrypt", NULL};
     int kind = 0;
 
-    if (lua_istable(L, 2)) {
-        lua_getfield(L, 2, "scheme");
-        kind = luaL_checkoption(L, -1, "argon2id", names);
-        lua_pop(L, 1);
-    }
+    if (option_push(o, "scheme"))
+        kind = luaL_checkoption(o->L, -1, NULL, names);
+    lua_pop(o->L, 1);
     return (enum crypt_kind)kind;
 }
 
 static int
 crypt_hash(lua_State *L)
 {
+    static const char *const names[] = {"scheme", "rounds", "memory", NULL};
     struct secret password = check_password(L, 1);
+    struct options o = options_check(L, 2, "crypt.hash", names);
     struct crypt_cost cost = {
-        .kind = kind_option(L),
-        .rounds = number_option(L, "rounds", 1, 1e6),
-        .memory = (unsigned)number_option(L, "memory", 8, 1 << 20),
+        .kind = kind_option(&o),
+        .rounds = (unsigned long)option_number(
+            &o, "rounds", (struct option_range){0, 1, 1e6}),
+        .memory = (unsigned)option_number(&o, "memory",
+                                          (struct option_range){0, 8, 1 << 20}),
     };
     struct ev_loop *loop = host_or_raise(L)->loop;
-    struct crypt_op *o = calloc(1, sizeof(*o));
+    struct crypt_op *op = calloc(1, sizeof(*op));
 
-    if (o == NULL)
+    if (op == NULL)
         return luaL_error(L, "out of memory");
-    o->job = crypt_pool_make(loop, password, &cost, on_done, o);
-    return wait_for(L, o);
+    op->job = crypt_pool_make(loop, password, &cost, on_done, op);
+    return wait_for(L, op);
 }
 
 int
