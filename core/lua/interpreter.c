@@ -62,9 +62,12 @@ set_modules(lua_State *L, const struct share *share)
     lua_pop(L, 2);
 }
 
+/* `error()` asks for a silent end, as with other interpreters. */
 static int
 add_traceback(lua_State *L)
 {
+    if (lua_isnil(L, 1))
+        return 1;
     const char *text = vm_error_text(L, 1);
 
     luaL_traceback(L, L, text, 1);
@@ -102,7 +105,7 @@ run(const struct host *host, struct start *start)
         (void)fprintf(stderr, "moongate: %s\n", err.text);
     else if (lua_cpcall(vm->L, run_file, start) == 0)
         status = EXIT_SUCCESS;
-    else
+    else if (!lua_isnil(vm->L, -1))
         (void)fprintf(stderr, "moongate: %s\n", lua_tostring(vm->L, -1));
     vm_free(vm);
     source_free(source);

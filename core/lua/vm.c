@@ -121,35 +121,48 @@ vm_text(lua_State *L, const char *path)
     lua_remove(L, -2);
 }
 
+/* Gives the function on the top the environment of its kind.  The prelude has
+ * none yet. */
+static void
+set_environment(lua_State *L, enum bundle_kind kind)
+{
+    vm_core(L, kind == BUNDLE_CONFIG ? "config_environment" : "environment");
+    if (lua_istable(L, -1))
+        (void)lua_setfenv(L, -2);
+    else
+        lua_pop(L, 1);
+}
+
 int
 vm_compile(lua_State *L, enum bundle_kind kind, const struct source_file *file)
 {
-    struct vm *vm = vm_of(L);
+    bool is_text =
+        file->bytes.len == 0 || file->bytes.ptr[0] != LUA_SIGNATURE[0];
 
     remember_chunk(L, file->path);
     if (kind == BUNDLE_CONFIG)
         remember_text(L, file);
+    lua_pushnil(L);
     lua_pushliteral(L, "@");
     lua_pushlstring(L, file->path.ptr, file->path.len);
     lua_concat(L, 2);
+    if (!is_text) {
+        (void)lua_pushfstring(L, "%s:1: bytecode is not allowed",
+                              lua_tostring(L, -1) + 1);
+        lua_remove(L, -2);
+        return 2;
+    }
     int status = luaL_loadbufferx(L, file->bytes.ptr, file->bytes.len,
                                   lua_tostring(L, -1), "t");
     lua_remove(L, -2);
     if (status != 0) {
         (void)vm_error_text(L, -1);
         lua_remove(L, -2);
-        lua_pushnil(L);
-        lua_insert(L, -2);
         return 2;
     }
-    if (!vm->open) {
-        vm_core(L,
-                kind == BUNDLE_CONFIG ? "config_environment" : "environment");
-        if (lua_istable(L, -1))
-            (void)lua_setfenv(L, -2);
-        else
-            lua_pop(L, 1);
-    }
+    lua_remove(L, -2);
+    if (!vm_of(L)->open)
+        set_environment(L, kind);
     return 1;
 }
 

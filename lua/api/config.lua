@@ -16,7 +16,7 @@ return {
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
       doc = "sessions of one worker; 0: as many as its descriptors allow" },
-    { "settings", "data", default = {},
+    { "settings", "map", of = "data", default = {},
       doc = "what policies read with moongate.settings, by their name" },
   },
   log = {

@@ -90,7 +90,8 @@ end
 
 local function read_listener(made, names)
   local from = blocks[made]
-  local report = schema.report(from.path, from.line, ("listen \"%s\""):format(from.name), errors)
+  local report = schema.report(from.path, from.line, ("listen \"%s\""):format(from.name),
+    from.name, errors)
   if names[from.name] then
     report:add({}, ("the name is used twice (line %d)"):format(names[from.name]))
   end
@@ -140,7 +141,7 @@ function core.finish_config(made, path)
     error(path .. ":1: the file must return c.gateway { ... }", 0)
   end
   from.path, from.line = path, gateway_line(path)
-  local report = schema.report(from.path, from.line, "", errors)
+  local report = schema.report(from.path, from.line, "", "gateway", errors)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
   if #errors > 0 then error(schema.text(errors), 0) end

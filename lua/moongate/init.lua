@@ -20,7 +20,8 @@ function moongate.settings(name, description)
   if not core.config then error("settings: there is no configuration here", 2) end
   local value = core.thaw(core.thaw(core.config).settings)[name]
   local errors = {}
-  local report = schema.report(core.gateway_path, core.gateway_line, "", errors)
+  local report = schema.report(core.gateway_path, core.gateway_line, "", "gateway",
+    errors)
   local result = schema.settings(core.thaw(value) or {}, description, report,
     { "settings", name })
   if #errors > 0 then error(schema.text(errors), 0) end

@@ -7,12 +7,15 @@ local lines = require "moongate.lines"
 
 local schema = {}
 
---- Where errors are gathered: { path =, line =, title =, errors = {} }.
+--- Where errors are gathered: { path =, line =, title =, anchor =, errors = {} }.
 local Report = {}
 Report.__index = Report
 
-function schema.report(path, line, title, errors)
-  return setmetatable({ path = path, line = line, title = title, errors = errors }, Report)
+--- For a block that begins on a line of a file; `title` stands before its keys,
+-- `name` is what its table follows on that line.
+function schema.report(path, line, title, name, errors)
+  return setmetatable({ path = path, line = line, title = title, anchor = name,
+    errors = errors }, Report)
 end
 
 local function path_text(keys)
@@ -26,7 +29,7 @@ end
 --- The line on which the key at the end of the path stands.
 function Report:line_of(keys)
   local text = core.text(self.path)
-  return text and lines.key_line(text, self.line, keys) or self.line
+  return text and lines.key_line(text, self.line, self.anchor, keys) or self.line
 end
 
 --- Adds "file:line: title: key: message".

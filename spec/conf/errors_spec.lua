@@ -1,0 +1,177 @@
+local spec = require "moongate.spec"
+
+--- All errors of a configuration, as one text.
+local function errors(config, files)
+  local _, text = spec.open { config = config, files = files }
+  return text or ""
+end
+
+local LISTEN = "c.listen \"a\" { address = \"127.0.0.1:143\", policy = \"by_domain\" }"
+
+--- A configuration of one gateway block that begins on line 2.
+local function gateway(members)
+  return "local c = require \"moongate.config\"\nreturn c.gateway {\n" .. members .. "\n}\n"
+end
+
+local function listen(keys)
+  return gateway("c.listen \"a\" {\naddress = \"127.0.0.1:143\", policy = \"by_domain\",\n" .. keys .. "\n}")
+end
+
+describe("errors of a configuration", function()
+  it("name file, line and key, all of them in one run", function()
+    assert.equal(table.concat({
+      "moongate.lua:3: wrokers: unknown key (did you mean \"workers\"?)",
+      "moongate.lua:4: log.level: one of error, warn, info, debug (did you mean \"info\"?) expected, not \"inf\"",
+      "moongate.lua:7: listen \"imap\": polcy: unknown key (did you mean \"policy\"?)",
+      "moongate.lua:10: listen \"imap\": limits.hook_timeot: unknown key (did you mean \"hook_timeout\"?)",
+      "moongate.lua:11: listen \"imap\": limits.errors: a whole number expected, not \"x\"",
+      "moongate.lua:14: listen \"pop\": \"address\" is missing",
+    }, "\n"), errors [[
+local c = require "moongate.config"
+return c.gateway {
+  wrokers = 2,
+  log = { level = "inf" },
+  c.listen "imap" {
+    address = "127.0.0.1:0", protocol = "imap",
+    polcy = "x", -- policy =
+    -- limits = { errors = 1 }
+    limits = {
+      hook_timeot = 5,
+      errors = "x",
+    },
+  },
+  c.listen "pop" { policy = "x" },
+}]])
+  end)
+
+  it("are told for every kind of value", function()
+    for _, case in ipairs {
+      { "workers = 0", "workers: at least 1 expected, not 0" },
+      { "workers = \"many\"", "workers: a whole number expected, not \"many\"" },
+      { "workers = 1.5", "workers: a whole number expected, not 1.5" },
+      { "user = 5", "user: a text expected, not 5" },
+      { "log = \"debug\"", "log: a table expected, not \"debug\"" },
+      { "resolver = { \"ns.example\" }", "resolver[1]: an address such as \"127.0.0.53\"" },
+      { "shutdown_timeout = \"soon\"", "shutdown_timeout: seconds, or a text such as \"10s\"" },
+      { "shutdown_timeout = -1", "shutdown_timeout: seconds, or a text such as \"10s\"" },
+      { "settings = 5", "settings: a table expected, not 5" },
+      { "settings = { f = print }", "undefined global \"print\"" },
+      { "settings = { f = string.rep }", "settings.f: data expected, not a function" },
+      { "5", "member 2 is not a c.listen block" },
+    } do
+      local text = errors(gateway(LISTEN .. ",\n" .. case[1]))
+      assert.matches(case[2], text, 1, true)
+      assert.matches("moongate.lua:[24]: ", text)
+    end
+  end)
+
+  it("are told for every kind of value of a listener", function()
+    for _, case in ipairs {
+      { "protocol = \"impa\"", "protocol: one of imap, pop3, smtp (did you mean \"imap\"?)" },
+      { "address = \"mail.example:143\"", "address[1]: an address such as" },
+      { "address = \"127.0.0.1\"", "address[1]: an address such as" },
+      { "address = {}", "address: at least one is needed" },
+      { "address = { x = \"y\" }", "address: a list expected" },
+      { "policy = \"../x\"", "policy[1]: the name of a policy expected" },
+      { "upstream = \"x:0\"", "upstream: an upstream such as" },
+      { "greeting = \"a\\r\\nb\"", "greeting: a text without control characters" },
+      { "mechanisms = { \"PLIAN\" }", "mechanisms[1]: one of PLAIN, LOGIN, CRAM-MD5, APOP" },
+      { "mechanisms = { \"APOP\" }", "mechanisms: APOP is for POP3 only" },
+      { "auth = \"none\"", "auth: \"none\" is for SMTP only" },
+      { "probe = 5", "probe: there is no \"upstream\"" },
+      { "limits = { command_max = \"1m\" }", "limits.command_max: at most 32768" },
+      { "limits = { hook_timeout = 0 }", "limits.hook_timeout: at least 0.05" },
+      { "username = { case = \"upper\" }", "username.case: one of keep, lower" },
+      { "socket = { mode = \"rw\" }", "socket.mode: three octal digits" },
+      { "tls = {}", "tls: unknown key" },
+      { "[5] = 1", "a key without a name: 1" },
+    } do
+      local text = errors(listen(case[1]))
+      assert.matches("moongate.lua:[3-5]: listen \"a\": ", text)
+      assert.matches(case[2], text, 1, true)
+    end
+  end)
+
+  it("are told for listeners as a whole", function()
+    assert.matches("there is no listener", errors(gateway ""), 1, true)
+    assert.matches("the name is used twice", errors(gateway(LISTEN .. ",\n" .. LISTEN)), 1, true)
+    assert.matches("\"policy\" is missing",
+      errors(gateway "c.listen \"a\" { address = \"127.0.0.1:143\" }"), 1, true)
+    assert.matches("the port does not tell it",
+      errors(gateway "c.listen \"a\" { address = \"127.0.0.1:1\", policy = \"x\" }"), 1, true)
+    assert.matches("moongate.lua:3: listen: a name of letters",
+      errors(gateway "c.listen \"a b\" {}"), 1, true)
+  end)
+
+  it("of policies come with those of other policies", function()
+    local text = errors(gateway [[c.listen "a" {
+      address = "127.0.0.1:143",
+      policy = { "missing", "broken", "hooks" } }]], {
+      ["scripts/broken.lua"] = "local x = (", ["scripts/hooks.lua"] = "return { auht = function() end }" })
+    assert.matches("moongate.lua:5: policy \"missing\" not found (looked for scripts/missing.lua", text, 1, true)
+    assert.matches("scripts/broken.lua:1: unexpected symbol", text, 1, true)
+    assert.matches("scripts/hooks.lua:1: unknown hook \"auht\" (did you mean \"auth\"?)", text, 1, true)
+  end)
+end)
+
+describe("a configuration", function()
+  it("is data: it can't reach the system", function()
+    for _, name in ipairs { "os", "io", "coroutine", "debug", "load", "print", "collectgarbage" } do
+      assert.matches(('moongate.lua:1: undefined global "%s"'):format(name),
+        errors("local x = " .. name), 1, true)
+    end
+    assert.matches("may require", errors "require \"moongate\"", 1, true)
+    assert.matches("may require", errors "require \"moongate.http\"", 1, true)
+    assert.matches("CPU budget", errors "while true do end", 1, true)
+  end)
+
+  it("must be a gateway", function()
+    for _, text in ipairs { "", "return {}", "return 5", "local c = require \"moongate.config\" return {}",
+      "local c = require \"moongate.config\" return c.listen \"a\" {}" } do
+      assert.matches("moongate.lua:1: the file must return c.gateway { ... }", errors(text), 1, true)
+    end
+    assert.matches("moongate.lua:1: ", errors "return (", 1, true)
+  end)
+
+  it("may be split over files beside it", function()
+    local text = [[
+local c = require "moongate.config"
+local parts = require "parts"
+return c.gateway { parts.listen }]]
+    local part = "local c = require \"moongate.config\"\nreturn { listen = c.listen \"a\" {\n%s } }"
+    local good = "address = \"127.0.0.1:143\", policy = \"static_x\""
+    assert.matches("parts.lua:3: policy \"static_x\" not found",
+      errors(text, { ["parts.lua"] = part:format(good) }), 1, true)
+    assert.matches("parts.lua:3: listen \"a\": adress: unknown key (did you mean \"address\"?)",
+      errors(text, { ["parts.lua"] = part:format "adress = 1" }), 1, true)
+    assert.matches("module \"parts\" not found", errors(text), 1, true)
+  end)
+
+  it("reads secrets from files, and names those that are missing", function()
+    local config = gateway(LISTEN .. ",\nsettings = { p = { key = c.secret.file \"key.txt\" } }")
+    assert.matches("moongate.lua:4: secret.file: .*key.txt: No such file", errors(config))
+    local policy = "local s = require(\"moongate\").settings(\"p\")\nreturn { auth = function(_, c) "
+      .. "return require(\"moongate\").reject { log = tostring(s.key) .. tostring(s.key:equals \"k3y\") } end }"
+    local g = spec.policy {
+      config = config:gsub("by_domain", "p"),
+      files = { ["scripts/p.lua"] = policy, ["key.txt"] = "k3y\nsecond line\n" } }
+    assert.decision(g:session {}:login("a", "b")).is_reject { reason = "secret(redacted)true" }
+  end)
+end)
+
+describe("the manual", function()
+  it("has every key with its default", function()
+    local file = assert(io.open "conf/README.md")
+    local manual = file:read "*a"
+    file:close()
+    local count = 0
+    for section, fields in pairs(require "api.config") do
+      for _, field in ipairs(fields) do
+        local name = "`" .. field[1] .. "`"
+        assert.is_truthy(manual:find("\n| " .. name, 1, true), section .. "." .. field[1])
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 40)
+  end)
+end)

@@ -1,0 +1,129 @@
+local moongate = require "moongate"
+local spec = require "moongate.spec"
+
+--- The message of a constructor that refuses its options.
+local function refused(name, options)
+  local ok, message = pcall(moongate[name], options)
+  assert.is_false(ok)
+  return message
+end
+
+describe("a decision", function()
+  it("is made of known options only", function()
+    assert.matches("reject: unknown field \"reson\" %(did you mean \"reason\"%?%)",
+      refused("reject", { reson = "x" }))
+    assert.matches("accept: unknown field \"pool\"", refused("accept", { pool = "imap" }))
+    assert.matches("to: options have names", refused("to", { "10.0.0.1:143" }))
+    assert.matches("reject: a table of options expected, not a string", refused("reject", "no"))
+  end)
+
+  it("can't carry a second line into a reply", function()
+    for _, text in ipairs { "a\r\nb", "a\nb", "a\rb", "a\0b", "a\127b" } do
+      assert.matches("control characters", refused("reject", { text = text }))
+      assert.matches("control characters", refused("tempfail", { text = text }))
+    end
+    assert.matches("more than 400 bytes", refused("reject", { text = ("x"):rep(401) }))
+    assert.is_truthy(moongate.reject { text = ("x"):rep(400) })
+  end)
+
+  it("can't carry control characters into an upstream's login", function()
+    assert.matches("control", refused("accept", { user = "a\r\nb" }))
+    assert.matches("control", refused("login", { user = "a\nb" }))
+    assert.matches("control", refused("login", { password = "a\r\nQUIT" }))
+    assert.matches("control", refused("login", { password = moongate.secret.of "a\0b" }))
+  end)
+
+  it("checks types, codes, delays, addresses", function()
+    for _, case in ipairs {
+      { "reject", { close = 1 }, "close: true or false expected, not a number" },
+      { "reject", { delay = -1 }, "delay: a number from" },
+      { "reject", { delay = 1e9 }, "delay: a number from" },
+      { "reject", { delay = 0 / 0 }, "delay: a number from" },
+      { "reject", { code = "200" }, "code: a code such as" },
+      { "reject", { code = "535 9.7.8" }, "code: a code such as" },
+      { "reject", { enhanced = "5.7" }, "enhanced: a code such as" },
+      { "to", {}, "`address` or `host` is missing" },
+      { "to", { address = "10.0.0.1:0" }, "no port from 1 to 65535" },
+      { "to", { address = "10.0.0.1:143x" }, "no port from 1 to 65535" },
+      { "to", { address = "a b:143" }, "not a host" },
+      { "to", { address = "" }, "not a host" },
+      { "to", { host = "x", port = 70000 }, "port: a number from" },
+      { "to", { host = "x", tls = "yes" }, "\"off\", \"starttls\" or \"implicit\"" },
+      { "to", { host = "x", source = "eth0" }, "not an IP address" },
+      { "login", { mechanism = "NTLM" }, "unknown mechanism" },
+      { "accept", { upstream_auth = {} }, "moongate.login{} expected" },
+    } do
+      assert.matches(case[3], refused(case[1], case[2]), 1, true)
+    end
+  end)
+
+  it("can't be read or changed", function()
+    local d = moongate.accept()
+    assert.has_error(function() return d.user end)
+    assert.has_error(function() d.user = "x" end)
+    assert.is_false(getmetatable(d))
+    assert.equal("decision: accept", tostring(d))
+  end)
+
+  it("is refused in its author's line", function()
+    local ok, message = pcall(function()
+      local d = moongate.reject { reson = "x" } -- a tail call would leave no line
+      return d
+    end)
+    assert.is_false(ok)
+    assert.matches("decisions_spec.lua:%d+: reject", message)
+  end)
+end)
+
+describe("a verdict", function()
+  local function decide(hook, body, options)
+    local text = "local moongate = require \"moongate\"\nreturn { " .. hook
+      .. " = function(session, more) " .. body .. " end }"
+    return spec.policy { "p", files = { ["scripts/p.lua"] = text } }
+      :session({ user = "alice", password = "secret", upstream = "10.9.9.9:143" })
+      :ask(hook, options)
+  end
+
+  it("carries what the policy said", function()
+    assert.decision(decide("auth", [[return moongate.reject { reason = "expired", text = "Gone",
+      code = "535", enhanced = "5.7.8", delay = 2.5, close = true }]]))
+      .is_reject { reason = "expired", text = "Gone", code = "535", enhanced = "5.7.8",
+        delay = 2.5, close = true, policy = "p" }
+    assert.decision(decide("auth", "return moongate.tempfail { log = \"down\" }"))
+      .is_tempfail { log = "down", bug = false }
+    assert.decision(decide("auth", "return moongate.wait { seconds = 3 }")).is_wait { delay = 3 }
+  end)
+
+  it("names upstreams of every form", function()
+    for given, wanted in pairs {
+      ["10.0.0.5:143"] = "10.0.0.5:143", ["[2001:db8::1]:143"] = "[2001:db8::1]:143",
+      ["imap.example.org:1143"] = "imap.example.org:1143", ["imap.example.org"] = "imap.example.org:143",
+      ["2001:db8::1"] = "[2001:db8::1]:143", ["unix:/run/imap"] = "unix:/run/imap",
+    } do
+      local body = ("return moongate.to { address = %q }"):format(given)
+      assert.decision(decide("route", body)).is_to { address = wanted, tls = "off" }
+    end
+    assert.decision(decide("route", [[return moongate.to { host = "x.example", port = 99,
+      tls = "starttls", fallback = "y.example:98" }]]))
+      .is_to { address = "x.example:99", tls = "starttls", fallback = "y.example:98" }
+    assert.decision(decide("auth", "return moongate.accept { upstream = \"10.0.0.1:143\" }"))
+      .is_accept { address = "10.0.0.1:143" }
+  end)
+
+  it("logs in upstream as the client did, but for what is given", function()
+    local d = decide("auth", "return moongate.accept { user = \"bob\", "
+      .. "upstream_auth = moongate.login { password = \"master\" } }")
+    assert.same({ "bob", "master" }, { d.login.user, d.login.password })
+    d = decide("auth", "return moongate.accept { upstream_auth = moongate.login { user = \"adm\" } }")
+    assert.same({ "adm", "secret" }, { d.login.user, d.login.password })
+    d = decide("auth", "return moongate.accept { upstream_auth = "
+      .. "moongate.login { user = \"x\", password = more.password } }")
+    assert.same({ "x", "secret" }, { d.login.user, d.login.password })
+  end)
+
+  it("of retry may name another upstream", function()
+    assert.decision(decide("connect_failed", "return moongate.retry { upstream = \"10.0.0.2:143\" }"))
+      .is_retry { address = "10.0.0.2:143" }
+    assert.decision(decide("connect_failed", "return moongate.retry()")).is_retry()
+  end)
+end)
