@@ -72,9 +72,6 @@ local function check_listener(listener, report)
   if listener.auth == "none" and listener.protocol ~= "smtp" then
     report:add({ "auth" }, "\"none\" is for SMTP only")
   end
-  if #listener.policy == 0 then
-    report:add({}, "\"policy\" is missing: nobody could log in")
-  end
   for _, mechanism in ipairs(listener.mechanisms) do
     if mechanism == "APOP" and listener.protocol ~= "pop3" then
       report:add({ "mechanisms" }, "APOP is for POP3 only")

@@ -97,21 +97,25 @@ function Scan:mark(mark)
   end
 end
 
---- Where the constructor's text begins: behind `anchor` if that is on the line.
-local function start_of_block(text, line, anchor)
+--- Where the constructor's text begins: behind `name`, in quotes or bare, if it
+-- is on the line.
+local function start_of_block(text, line, name)
   local at = start_of_line(text, line)
-  local _, stop = text:find(anchor, at, true)
   local newline = text:find("\n", at, true) or #text + 1
-  return stop and stop < newline and stop + 1 or at
+  for _, anchor in ipairs { '"' .. name .. '"', "'" .. name .. "'", name } do
+    local _, stop = text:find(anchor, at, true)
+    if stop and stop < newline then return stop + 1 end
+  end
+  return at
 end
 
 --- The line of `keys` (a path of names) in the first table constructor behind
--- `anchor` on or after `line`; the line of the last key that was found, or
+-- `name` on or after `line`; the line of the last key that was found, or
 -- `line` itself.
-local function key_line(text, line, anchor, keys)
+local function key_line(text, line, name, keys)
   local scan = setmetatable({ depth = 0, level = 1, keys = keys, found = line,
     done = type(keys[1]) ~= "string" }, Scan)
-  local at, word, word_line = start_of_block(text, line, anchor), nil, line
+  local at, word, word_line = start_of_block(text, line, name), nil, line
   while at <= #text and not scan.done do
     local kind, value, after = token(text, at)
     if kind == "word" or kind == "string" then

@@ -7,14 +7,14 @@ local lines = require "moongate.lines"
 
 local schema = {}
 
---- Where errors are gathered: { path =, line =, title =, anchor =, errors = {} }.
+--- Where errors are gathered: { path =, line =, title =, name =, errors = {} }.
 local Report = {}
 Report.__index = Report
 
 --- For a block that begins on a line of a file; `title` stands before its keys,
 -- `name` is what its table follows on that line.
 function schema.report(path, line, title, name, errors)
-  return setmetatable({ path = path, line = line, title = title, anchor = name,
+  return setmetatable({ path = path, line = line, title = title, name = name,
     errors = errors }, Report)
 end
 
@@ -29,7 +29,7 @@ end
 --- The line on which the key at the end of the path stands.
 function Report:line_of(keys)
   local text = core.text(self.path)
-  return text and lines.key_line(text, self.line, self.anchor, keys) or self.line
+  return text and lines.key_line(text, self.line, self.name, keys) or self.line
 end
 
 --- Adds "file:line: title: key: message".
@@ -252,7 +252,9 @@ local function default_of(self, keys, field)
   return field.default
 end
 
+--- Reports unknown keys; returns the names that were probably meant.
 function Check:unknown(keys, value, names)
+  local meant = {}
   for key in pairs(value) do
     if type(key) ~= "string" then
       self.report:add(keys, "a key without a name: " .. describe(value[key]))
@@ -260,8 +262,10 @@ function Check:unknown(keys, value, names)
       local near = core.nearest(key, names)
       self.report:add(with(keys, key), "unknown key"
         .. (near and (" (did you mean \"%s\"?)"):format(near) or ""))
+      meant[near or ""] = true
     end
   end
+  return meant
 end
 
 --- A table with the named `fields`; unknown keys are errors.
@@ -275,11 +279,13 @@ function Check:fields(keys, value, fields)
     names[i] = field[1]
     names[field[1]] = true
   end
-  self:unknown(keys, value, names)
+  local meant = self:unknown(keys, value, names)
   for _, field in ipairs(fields) do
     local name = field[1]
     if value[name] ~= nil then
       result[name] = self:value(with(keys, name), value[name], field)
+    elseif meant[name] then
+      result[name] = nil -- one error is enough
     elseif field.required then
       self.report:add(keys, ("\"%s\" is missing"):format(name))
     else
