@@ -36,12 +36,13 @@ static enum phase
 answer_connect(struct session *s)
 {
     const struct verdict *v = &s->login->verdict;
+    enum verdict_kind kind = v->kind; /* session_refuse forgets it */
 
     if (!is_refusal(v))
         return s->login->greeted ? PHASE_COMMAND : PHASE_GREET;
     (void)session_refuse(s, STAGE_CONNECT);
-    return session_end(s, v->kind == VERDICT_REJECT ? END_REFUSED
-                                                    : END_POLICY_FAILED);
+    return session_end(s, kind == VERDICT_REJECT ? END_REFUSED
+                                                 : END_POLICY_FAILED);
 }
 
 /* `helo`, `mail`: one command is answered. */
