@@ -13,6 +13,19 @@ stream_is_plain(const struct stream *s)
 }
 
 enum io
+stream_handshake(struct stream *s)
+{
+    require(s->ops != NULL);
+    return s->ops->handshake == NULL ? IO_DONE : s->ops->handshake(s);
+}
+
+bool
+stream_has_more(const struct stream *s)
+{
+    return s->ops != NULL && s->ops->has_more != NULL && s->ops->has_more(s);
+}
+
+enum io
 stream_read(struct stream *s, char *into, size_t size, size_t *moved)
 {
     require(s->ops != NULL && size > 0);
