@@ -43,6 +43,7 @@ push_more(lua_State *L, struct hook_run *run, int table, int *count)
         reply_push(L, s);
         add(L, table, count);
         break;
+    case HOOK_CERTIFICATE:
     case HOOK_CONNECT:
     case HOOK_SECURED:
     case HOOK_HELO:

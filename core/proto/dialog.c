@@ -75,6 +75,8 @@ dialog_offers(const struct dialog *d, enum mechanism m)
 {
     if (d->settings->tls_required && !d->secure)
         return false;
+    if (m == MECHANISM_EXTERNAL && !d->certified)
+        return false;
     return m != MECHANISM_NONE && (d->mechanisms & MECHANISM_BIT(m)) != 0;
 }
 

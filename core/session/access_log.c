@@ -86,6 +86,8 @@ put_session(struct line *l, const struct session *s)
         put_text(l, "policy", slice_of(r->policy));
     if (r->upstream[0] != '\0')
         put_text(l, "upstream", slice_of(r->upstream));
+    if (r->tls[0] != '\0')
+        put_text(l, "tls", slice_of(r->tls));
     put_number(l, "attempts", s->attempts);
     put_word(l, "phase", phase_name(s->end_phase));
     put_word(l, "end", end_name(s->end));

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "session/record.h"
 #include "session/session.h"
+#include "session/sessions.h"
 
 #define WAITS_MAX 5
 
@@ -31,6 +32,17 @@ attempt_stage(const struct session *s)
     return s->login->dialog.envelope.rcpt.len > 0 ? STAGE_RCPT : STAGE_LOGIN;
 }
 
+/* After STARTTLS other mechanisms may be offered. */
+static enum phase
+go_on_secured(struct session *s)
+{
+    struct policy *policy = s->home->policy;
+
+    s->login->dialog.mechanisms =
+        policy->ops->mechanisms(policy, s, s->listener->settings.mechanisms);
+    return PHASE_COMMAND;
+}
+
 /* `connect`, `secured`: the whole connection is let in or not. */
 static enum phase
 answer_connect(struct session *s)
@@ -39,7 +51,7 @@ answer_connect(struct session *s)
     enum verdict_kind kind = v->kind; /* session_refuse forgets it */
 
     if (!is_refusal(v))
-        return s->login->greeted ? PHASE_COMMAND : PHASE_GREET;
+        return s->login->greeted ? go_on_secured(s) : PHASE_GREET;
     (void)session_refuse(s, STAGE_CONNECT);
     return session_end(s, kind == VERDICT_REJECT ? END_REFUSED
                                                  : END_POLICY_FAILED);
@@ -130,7 +142,9 @@ answer_connect_failed(struct session *s)
 {
     struct login_state *login = s->login;
     struct verdict *v = &login->verdict;
+    /* What can't prove who it is won't do so the next time. */
     bool may_retry =
+        login->failed != END_UPSTREAM_UNTRUSTED &&
         login->upstream_attempt < s->listener->limits.upstream_attempts;
 
     if (session_client_left(s))
@@ -203,6 +217,8 @@ enum phase
 session_answer(struct session *s)
 {
     switch (s->login->hook) {
+    case HOOK_CERTIFICATE:
+        return session_show_certificate(s);
     case HOOK_CONNECT:
     case HOOK_SECURED:
         return answer_connect(s);

@@ -8,6 +8,9 @@
 #include "base/types.h"
 #include "net/addr.h"
 #include "net/listener.h"
+#include "net/network.h"
+#include "net/tls_client_context.h"
+#include "net/tls_server_context.h"
 #include "proto/dialog.h"
 #include "proto/username.h"
 
@@ -18,8 +21,24 @@ struct target {
     struct slice host; /* name, IP literal or "unix:/path"; empty: none */
     uint16_t port;     /* 0: the protocol's own */
     enum tls_mode tls;
-    struct slice source;    /* local address to bind, or empty */
-    double connect_timeout; /* seconds; 0: the listener's */
+    struct slice source;     /* local address to bind, or empty */
+    double connect_timeout;  /* seconds; 0: the listener's */
+    unsigned proxy_protocol; /* version of the header sent; 0: none */
+    struct tls_client_context *tls_context; /* the configuration's; NULL only
+                                               when TLS_OFF */
+    enum tls_verify verify;
+    struct slice server_name; /* in its certificate; empty: `host` */
+    const unsigned char (*pins)[TLS_PIN_SIZE];
+    size_t pin_count;
+};
+
+/* PROXY headers from in front of this listener. */
+struct proxy_settings {
+    bool expected; /* nobody is served without one */
+    bool lenient;  /* nginx: one from a stranger is read, but not believed;
+                      otherwise a stranger is refused */
+    struct network *trusted;
+    size_t trusted_count;
 };
 
 struct limits {
@@ -42,6 +61,9 @@ struct listener_config {
     struct limits limits;
     struct username_settings username;
     struct listen_options socket;
+    enum tls_mode tls;
+    struct tls_server_context *tls_context; /* the configuration's */
+    struct proxy_settings proxy;
     double greeting_delay;  /* SMTP; seconds */
     bool resolve_client;    /* SMTP: reverse name before the greeting */
     bool refusal_closes;    /* nginx: a refused login ends the session */

@@ -1,6 +1,7 @@
 #include "session/policy.h"
 
 static const char *const names[HOOK_COUNT] = {
+    [HOOK_CERTIFICATE] = "certificate",
     [HOOK_CONNECT] = "connect",
     [HOOK_SECURED] = "secured",
     [HOOK_HELO] = "helo",

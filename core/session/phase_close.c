@@ -13,6 +13,8 @@ phase_close_begin(struct session *s)
 
     policy->ops->cancel(policy, s);
     if (login != NULL) {
+        if (login->shaking) /* words in clear would be no TLS */
+            s->client.broken = true;
         dial_cancel(login->dial);
         dns_cancel(login->reverse);
         login->dial = NULL;

@@ -68,6 +68,17 @@ close_for(struct session *s, enum fault fault)
     return session_end(s, END_ABUSE);
 }
 
+/* What came behind the command came in clear, and is nobody's
+ * (CVE-2011-0411). */
+static enum phase
+start_tls(struct session *s)
+{
+    if (!buf_is_empty(&s->login->from_client))
+        return session_end(s, END_STARTTLS_INJECTION);
+    s->login->starttls = true;
+    return PHASE_HANDSHAKE;
+}
+
 /* What the protocol wants done; COMMAND to go on with the next command. */
 static enum phase
 act(struct session *s, enum ask ask)
@@ -91,7 +102,8 @@ act(struct session *s, enum ask ask)
         return session_ask(s, HOOK_MAIL);
     case ASK_CLOSE:
         return close_for(s, d->fault);
-    case ASK_STARTTLS: /* no listener offers it without a certificate */
+    case ASK_STARTTLS:
+        return start_tls(s);
     case ASK_SPLICE:
     case ASK_REFUSE:
         break;

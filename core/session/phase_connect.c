@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "net/proxy_header.h"
 #include "session/record.h"
 #include "session/session.h"
 #include "session/sessions.h"
@@ -53,10 +54,12 @@ session_connect(struct session *s)
     char host[256];
 
     close_upstream(s);
-    login->dial_done = false;
+    login->dial_done = login->prepared = login->upstream_shaking = false;
     login->upstream_attempt++;
     if (target->port == 0)
-        target->port = s->listener->proto->port;
+        target->port = target->tls == TLS_IMPLICIT
+                           ? s->listener->proto->port_tls
+                           : s->listener->proto->port;
     if (target->connect_timeout <= 0)
         target->connect_timeout = s->listener->limits.connect_timeout;
     require(target->host.len < sizeof host);
@@ -95,6 +98,54 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
     return session_ask(s, HOOK_CONNECT_FAILED);
 }
 
+/* Tells the upstream who the client is, ahead of everything else. */
+static bool
+write_proxy_header(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct proxy_header header = {
+        .source = s->client_addr,
+        .destination = login->proxy_destination.len > 0
+                           ? login->proxy_destination
+                           : *session_server_addr(s),
+        .tls = login->dialog.secure,
+        .authority = login->tls.sni,
+        .alpn = login->tls.alpn,
+        .certificate = login->tls.client_asked && login->tls.subject.len > 0,
+        .verified = login->dialog.certified,
+        .tls_version = login->tls.version,
+        .tls_cipher = login->tls.cipher,
+        .unique_id = slice_of(s->id),
+    };
+
+    return proxy_header_write(&header, login->target.proxy_protocol,
+                              &login->to_upstream);
+}
+
+/* The connection is up: the PROXY header, then TLS if it is to be there from
+ * the first byte. */
+static enum phase
+prepare(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    if (!login->prepared) {
+        login->prepared = true;
+        if (login->target.proxy_protocol > 0 && !write_proxy_header(s))
+            return session_end(s, END_RESOURCES);
+    }
+    if (login->target.tls != TLS_IMPLICIT)
+        return session_ask(s, HOOK_UPSTREAM_AUTH);
+    if (!side_flush(&s->upstream, &login->to_upstream))
+        return PHASE_CONNECT;
+    enum phase next = stream_is_plain(&s->upstream.stream)
+                          ? session_secure_upstream(s)
+                          : session_shake_upstream(s);
+    if (next != PHASE_CONNECT || login->upstream_shaking)
+        return next;
+    return session_ask(s, HOOK_UPSTREAM_AUTH);
+}
+
 enum phase
 phase_connect(struct session *s)
 {
@@ -105,7 +156,7 @@ phase_connect(struct session *s)
     if (!login->dial_done)
         return PHASE_CONNECT;
     if (login->dial_status == DIAL_OK)
-        return session_ask(s, HOOK_UPSTREAM_AUTH);
+        return prepare(s);
     return session_upstream_failed(s,
                                    login->dial_status == DIAL_TIMEOUT
                                        ? END_UPSTREAM_TIMEOUT

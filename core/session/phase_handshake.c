@@ -1,6 +1,6 @@
 /* phase_handshake.c -- before the greeting: who is it, and may it speak? */
-#include "base/log.h"
 #include "base/slice.h"
+#include "net/proxy_receive.h"
 #include "session/session.h"
 #include "session/sessions.h"
 
@@ -41,6 +41,57 @@ resolve(struct session *s)
     return false;
 }
 
+/* Takes over who the client is from a proxy in front.  What it has to say is
+ * only believed if it may say it. */
+static enum phase
+take_proxy_header(struct session *s, const struct proxy_header *header)
+{
+    const struct proxy_settings *settings = &s->listener->proxy;
+    struct login_state *login = s->login;
+    bool trusted = networks_contain(settings->trusted, settings->trusted_count,
+                                    &s->client_addr);
+
+    login->proxied = true;
+    if (!trusted && !settings->lenient)
+        return session_end(s, END_PROXY_HEADER);
+    login->proxy_addr = s->client_addr;
+    if (header->local)
+        return PHASE_HANDSHAKE;
+    login->proxy_source = header->source;
+    login->proxy_destination = header->destination;
+    if (trusted)
+        s->client_addr = header->source;
+    return PHASE_HANDSHAKE;
+}
+
+static enum phase
+receive_proxy_header(struct session *s)
+{
+    struct proxy_header header;
+
+    switch (
+        proxy_receive(s->client.stream.fd, &s->login->from_client, &header)) {
+    case IO_AGAIN:
+        return PHASE_HANDSHAKE;
+    case IO_EOF:
+        return session_end(s, END_CLIENT_CLOSED);
+    case IO_ERROR:
+        return session_end(s, END_PROXY_HEADER);
+    case IO_DONE:
+        break;
+    }
+    enum phase next = take_proxy_header(s, &header);
+    buf_discard(&s->login->from_client, buf_len(&s->login->from_client));
+    return next;
+}
+
+static bool
+wants_tls(const struct session *s)
+{
+    return !s->login->dialog.secure &&
+           (s->login->starttls || s->listener->tls == TLS_IMPLICIT);
+}
+
 enum phase
 phase_handshake(struct session *s)
 {
@@ -48,6 +99,18 @@ phase_handshake(struct session *s)
         return session_say_bye(s, REASON_SHUTDOWN, END_SHUTDOWN);
     if (s->home->count_max > 0 && s->home->count > s->home->count_max)
         return session_say_bye(s, REASON_LIMIT, END_OVERLOAD);
+    if (s->listener->proxy.expected && !s->login->proxied) {
+        enum phase next = receive_proxy_header(s);
+        if (next != PHASE_HANDSHAKE || !s->login->proxied)
+            return next;
+    }
+    if (wants_tls(s)) {
+        enum phase next = session_secure_client(s);
+        if (next != PHASE_COMMAND)
+            return next;
+    }
+    if (s->login->greeted)
+        return session_ask(s, HOOK_SECURED);
     if (!resolve(s))
         return s->client.eof ? session_end(s, END_CLIENT_CLOSED)
                              : PHASE_HANDSHAKE;

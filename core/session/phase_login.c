@@ -13,6 +13,7 @@ phase_login_begin(struct session *s)
     char ip[ADDR_TEXT_MAX];
 
     dialog_restart_upstream(d);
+    d->upstream_starttls = login->target.tls == TLS_STARTTLS;
     d->login.client_ip =
         dialog_keep(d, slice_of(addr_format_ip(&s->client_addr, ip)));
     d->login.client_name = login->client_host;
@@ -30,8 +31,10 @@ upstream_fault(struct session *s, enum fault fault)
     case FAULT_PREAUTH:
         return session_upstream_failed(s, END_UPSTREAM_PREAUTH,
                                        S("greeted with PREAUTH"));
-    case FAULT_NO_LOGIN:
     case FAULT_NO_STARTTLS:
+        return session_upstream_failed(s, END_UPSTREAM_NO_STARTTLS,
+                                       S("does not offer STARTTLS"));
+    case FAULT_NO_LOGIN:
         return session_upstream_failed(s, END_UPSTREAM_NO_LOGIN,
                                        S("offers no way to log in"));
     case FAULT_BYE:
@@ -90,7 +93,8 @@ one_reply(struct session *s, bool *waiting)
         return session_ask(s, HOOK_UPSTREAM_REFUSED);
     case ASK_CLOSE:
         return upstream_fault(s, d->fault);
-    case ASK_STARTTLS: /* asked for by no target */
+    case ASK_STARTTLS:
+        return session_secure_upstream(s);
     case ASK_AUTH:
     case ASK_HELO:
     case ASK_MAIL:
@@ -98,6 +102,18 @@ one_reply(struct session *s, bool *waiting)
         break;
     }
     unreachable();
+}
+
+/* STARTTLS was agreed on; the dialog goes on once TLS is up. */
+static enum phase
+shake(struct session *s)
+{
+    struct dialog *d = &s->login->dialog;
+    enum phase next = session_shake_upstream(s);
+
+    if (next == PHASE_LOGIN && !s->login->upstream_shaking)
+        (void)d->proto->on_upstream_secured(d);
+    return next;
 }
 
 enum phase
@@ -108,6 +124,8 @@ phase_login(struct session *s)
     if (session_client_left(s))
         return session_end(s, END_CLIENT_CLOSED);
     while (!waiting) {
+        if (s->login->upstream_shaking)
+            return shake(s);
         enum phase next = one_reply(s, &waiting);
         if (next != PHASE_LOGIN)
             return next;

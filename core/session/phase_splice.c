@@ -27,6 +27,8 @@ phase_splice_begin(struct session *s)
     if (s->up.eof)
         (void)session_end(s, END_CLIENT_CLOSED);
     s->client.writable = s->upstream.writable = true;
+    s->client.readable = stream_has_more(&s->client.stream);
+    s->upstream.readable = stream_has_more(&s->upstream.stream);
     s->last_byte = ev_now(s->home->loop);
     login_state_free(login);
     s->login = NULL;

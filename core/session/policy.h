@@ -8,6 +8,7 @@
 struct session;
 
 enum hook {
+    HOOK_CERTIFICATE,
     HOOK_CONNECT,
     HOOK_SECURED,
     HOOK_HELO,
@@ -53,6 +54,8 @@ struct verdict {
     struct login login;     /* LOGIN, and ACCEPT with upstream_auth= when
                                has_login */
     bool has_login;
+    struct tls_identity *identity; /* CERTIFICATE, ACCEPT: what to show; NULL:
+                                      the listener's own */
 };
 
 struct policy;

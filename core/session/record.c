@@ -11,7 +11,7 @@ static char nothing[] = "";
 void
 record_init(struct record *r)
 {
-    *r = (struct record){nothing, nothing, nothing, "", nothing, NULL};
+    *r = (struct record){nothing, nothing, nothing, "", nothing, nothing, NULL};
 }
 
 void
@@ -31,5 +31,6 @@ record_deinit(struct record *r)
     record_set(&r->user, S(""));
     record_set(&r->policy, S(""));
     record_set(&r->upstream, S(""));
+    record_set(&r->tls, S(""));
     record_set(&r->log, S(""));
 }

@@ -176,8 +176,9 @@ flush(struct session *s)
 
     if (s->login == NULL)
         return false;
-    (void)side_flush(&s->client, &s->login->to_client);
-    if (stream_is_open(&s->upstream.stream))
+    if (!s->login->shaking)
+        (void)side_flush(&s->client, &s->login->to_client);
+    if (stream_is_open(&s->upstream.stream) && !s->login->upstream_shaking)
         (void)side_flush(&s->upstream, &s->login->to_upstream);
     return s->client.broken && !was_broken;
 }
@@ -190,7 +191,7 @@ session_run(struct session *s)
     do {
         for (enum phase next; (next = step(s)) != s->phase;)
             enter(s, next);
-    } while (flush(s));
+    } while (flush(s) || session_take_more(s));
     if (s->dead)
         sessions_bury(s);
     else

@@ -11,6 +11,7 @@
 #include "net/dial.h"
 #include "net/splice.h"
 #include "net/stream.h"
+#include "net/stream_tls.h"
 #include "proto/dialog.h"
 #include "session/config.h"
 #include "session/policy.h"
@@ -47,6 +48,7 @@ struct record {
     char *policy;          /* who decided; "" */
     char *upstream;        /* "10.0.0.5:143"; "" */
     const char *mechanism; /* constant text */
+    char *tls;             /* "TLSv1.3 TLS_AES_128_GCM_SHA256 sni"; "" */
     char *log;             /* the policy's word for the log; "" */
     void *vars; /* session.vars, owned and encoded by the policy layer;
                         policy_ops.forget frees it */
@@ -66,6 +68,7 @@ struct login_state {
     struct dial *dial;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
+    bool prepared;        /* the PROXY header for the upstream is written */
     enum end failed;      /* why the last upstream failed */
     struct slice failure; /* connect_failed: what happened, in words */
     struct dns_query *reverse;
@@ -76,10 +79,18 @@ struct login_state {
     unsigned waits;            /* WAIT rounds of this login */
     bool delaying;             /* the deadline is the verdict's delay ... */
     bool delay_over;           /* ... and that has passed */
-    bool greeted;              /* the greeting is written */
-    bool resolved;             /* the reverse name is known, or not wanted */
-    char salt_text[304];       /* what dialog.salt points to */
-    bool lingering;            /* CLOSE: waits for the client to close too */
+    bool proxied;              /* the PROXY header is in, or not expected */
+    bool starttls;             /* the client was told to go ahead with TLS */
+    bool shaking;              /* the client's TLS handshake is under way */
+    bool upstream_shaking;     /* and the upstream's */
+    bool certificate_asked;    /* the `certificate` hook runs or has run */
+    struct tls_facts tls;      /* of the client, once `dialog.secure` */
+    struct addr proxy_addr;    /* who sent the PROXY header; len 0: nobody */
+    struct addr proxy_source, proxy_destination; /* what it said */
+    bool greeted;                                /* the greeting is written */
+    bool resolved;       /* the reverse name is known, or not wanted */
+    char salt_text[304]; /* what dialog.salt points to */
+    bool lingering;      /* CLOSE: waits for the client to close too */
 };
 
 struct sessions;
@@ -160,6 +171,20 @@ enum phase session_upstream_failed(struct session *s, enum end why,
 
 /* Dials login->target; the CONNECT phase. */
 enum phase session_connect(struct session *s);
+
+/* Goes on with the client's TLS (secure.c).  HANDSHAKE to wait, COMMAND when
+ * it is up; or where a failure or the `certificate` hook leads. */
+enum phase session_secure_client(struct session *s);
+
+/* The `certificate` hook has answered. */
+enum phase session_show_certificate(struct session *s);
+
+/* Begins TLS with the upstream, whose answers in clear are all handled. */
+enum phase session_secure_upstream(struct session *s);
+
+/* Goes on with it.  The running phase: wait, or, once `upstream_shaking` is
+ * false, it is up; any other: it has failed. */
+enum phase session_shake_upstream(struct session *s);
 
 /* The phases, one file each: phase_<name>.c.  A step handles all it can and
  * returns the phase it leads to, or its own to wait.  `begin` runs once on

@@ -56,16 +56,66 @@ side_close(struct side *side, struct ev_loop *loop)
 }
 
 /* SPLICE keeps bytes in the kernel until they can move; before it they are
- * read into the login's buffers. */
+ * read into the login's buffers.  TLS may have waited to write in order to
+ * read, or the other way round. */
 static void
 note(struct side *side, struct buf *into, int events)
 {
+    bool any = !stream_is_plain(&side->stream);
+
     if (into == NULL) {
-        side->readable |= (events & EV_READ) != 0;
-        side->writable |= (events & EV_WRITE) != 0;
-    } else if (events & EV_READ) {
+        side->readable |= any || (events & EV_READ) != 0;
+        side->writable |= any || (events & EV_WRITE) != 0;
+    } else if (any || (events & EV_READ)) {
         side_fill(side, into);
     }
+}
+
+/* What the client sends is for the PROXY header or the handshake to read. */
+static bool
+client_is_raw(const struct session *s)
+{
+    const struct login_state *login = s->login;
+
+    return login->shaking || (login->starttls && !login->dialog.secure) ||
+           (s->listener->proxy.expected && !login->proxied);
+}
+
+static struct buf *
+client_input(struct session *s)
+{
+    if (s->login == NULL || client_is_raw(s))
+        return NULL;
+    return &s->login->from_client;
+}
+
+static struct buf *
+upstream_input(struct session *s)
+{
+    if (s->login == NULL || s->login->upstream_shaking)
+        return NULL;
+    return &s->login->from_upstream;
+}
+
+/* One read of what the TLS of a side holds, of which no event tells. */
+static bool
+take_more(struct side *side, struct buf *into)
+{
+    if (into == NULL || side->eof || side->broken || buf_room(into) == 0 ||
+        !stream_is_open(&side->stream) || !stream_has_more(&side->stream))
+        return false;
+    size_t before = buf_len(into);
+    side_fill(side, into);
+    return buf_len(into) > before || side->eof || side->broken;
+}
+
+bool
+session_take_more(struct session *s)
+{
+    if (s->login == NULL || s->phase == PHASE_CLOSE)
+        return false;
+    bool client = take_more(&s->client, client_input(s));
+    return take_more(&s->upstream, upstream_input(s)) || client;
 }
 
 static void
@@ -75,7 +125,7 @@ on_client_io(struct ev_loop *loop, ev_io *w, int events)
     struct session *s = container_of(side, struct session, client);
 
     (void)loop;
-    note(side, s->login ? &s->login->from_client : NULL, events);
+    note(side, client_input(s), events);
     session_run(s);
 }
 
@@ -86,7 +136,7 @@ on_upstream_io(struct ev_loop *loop, ev_io *w, int events)
     struct session *s = container_of(side, struct session, upstream);
 
     (void)loop;
-    note(side, s->login ? &s->login->from_upstream : NULL, events);
+    note(side, upstream_input(s), events);
     session_run(s);
 }
 
@@ -111,8 +161,6 @@ set_interest(struct ev_loop *loop, struct side *side, int events)
 
     if (!stream_is_open(&side->stream) || side->broken)
         events = 0;
-    if (events != 0)
-        events |= (int)side->stream.wants;
     if (ev_is_active(w) ? (w->events & (EV_READ | EV_WRITE)) == events
                         : events == 0)
         return;
@@ -131,18 +179,43 @@ interest(const struct side *side, const struct buf *in, const struct buf *out)
 
     if (!side->eof && buf_room(in) > 0)
         events |= EV_READ;
-    return events;
+    return events == 0 ? 0 : events | (int)side->stream.wants;
+}
+
+static int
+client_interest(const struct session *s)
+{
+    const struct login_state *login = s->login;
+
+    if (login->shaking)
+        return (int)s->client.stream.wants;
+    if (login->starttls && !login->dialog.secure)
+        return EV_WRITE; /* the go-ahead must go out first */
+    if (client_is_raw(s))
+        return EV_READ;
+    return interest(&s->client, &login->from_client, &login->to_client);
+}
+
+static int
+upstream_interest(const struct session *s)
+{
+    const struct login_state *login = s->login;
+
+    if (login->upstream_shaking)
+        return (int)s->upstream.stream.wants;
+    return interest(&s->upstream, &login->from_upstream, &login->to_upstream);
 }
 
 /* SPLICE: a source is read while its channel holds nothing. */
 static int
-relay_interest(const struct channel *from, const struct channel *to)
+relay_interest(const struct side *side, const struct channel *from,
+               const struct channel *to)
 {
     int events = to->held != NULL ? EV_WRITE : 0;
 
     if (!from->eof && from->held == NULL)
         events |= EV_READ;
-    return events;
+    return events == 0 ? 0 : events | (int)side->stream.wants;
 }
 
 void
@@ -154,17 +227,17 @@ session_watch(struct session *s)
     if (login == NULL) {
         bool closing = s->phase == PHASE_CLOSE;
         set_interest(loop, &s->client,
-                     closing ? 0 : relay_interest(&s->up, &s->down));
+                     closing ? 0
+                             : relay_interest(&s->client, &s->up, &s->down));
         set_interest(loop, &s->upstream,
-                     closing ? 0 : relay_interest(&s->down, &s->up));
+                     closing ? 0
+                             : relay_interest(&s->upstream, &s->down, &s->up));
         return;
     }
-    int client = interest(&s->client, &login->from_client, &login->to_client);
+    int client = client_interest(s);
     set_interest(loop, &s->client, client);
     if (client == 0 && !s->client.broken)
         sessions_sweep(s->home);
     if (stream_is_open(&s->upstream.stream))
-        set_interest(
-            loop, &s->upstream,
-            interest(&s->upstream, &login->from_upstream, &login->to_upstream));
+        set_interest(loop, &s->upstream, upstream_interest(s));
 }

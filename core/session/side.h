@@ -16,5 +16,8 @@ void side_close(struct side *side, struct ev_loop *loop);
 void session_client_open(struct session *s, int fd);
 void session_upstream_open(struct session *s, const struct stream *stream);
 
+/* Reads what TLS has decrypted already; true if that gave anything new. */
+bool session_take_more(struct session *s);
+
 /* Arms the watchers that the phase and the buffers call for, and no others. */
 void session_watch(struct session *s);
