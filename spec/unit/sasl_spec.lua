@@ -87,6 +87,12 @@ describe("an exchange", function()
     assert.equal("BAD", begin("PLAIN", base64(("\0"):rep(2) .. long:rep(4))))
   end)
 
+  it("refuses what can't be a response before it takes memory", function()
+    assert.equal("CHALLENGE", begin "PLAIN")
+    assert.equal("BAD", respond(("A"):rep(100000)))
+    assert.equal("NONE", driver:facts().fault)
+  end)
+
   it("takes bytes from 0x80 up as they are", function()
     assert.equal("DONE", begin("PLAIN", base64 "\0b\195\164b\0\255"))
     assert.equal("b\195\164b", driver:facts().user)
