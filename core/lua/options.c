@@ -111,8 +111,10 @@ time_within(lua_State *L, double wanted)
 {
     double left = await_time_left(L);
 
+    /* The budget's own timer must be the first: it cancels the hook, where an
+     * operation that timed out by itself would let the hook go on deciding. */
     if (left < wanted)
-        wanted = left;
+        wanted = left + 1;
     return wanted > 0.001 ? wanted : 0.001;
 }
 
