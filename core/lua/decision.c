@@ -293,8 +293,10 @@ read_login(const struct reading *r)
 {
     const struct decision *login = decision_test(r->L, -1);
 
-    if (login == NULL || login->kind != VERDICT_LOGIN)
+    if (login == NULL || login->kind != VERDICT_LOGIN) {
         wrong(r, "moongate.login{}");
+        return;
+    }
     r->d->has_login = true;
     r->d->login_user = login->login_user;
     r->d->password = login->password;

@@ -9,15 +9,15 @@
 #include <string.h>
 
 bool
-config_evaluate(const char *path, const char *scripts, const char *library,
+config_evaluate(const char *path, const struct share *share,
                 struct bundle_writer *w, struct plan *plan, char **errors)
 {
     /* Files are loaded as in a worker; nothing waits, so no loop runs. */
     struct host host = {.loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV)};
 
     require(host.loop != NULL);
-    struct generation *g = generation_load(
-        &host, source_of_disk(path, scripts, library, w), 1, errors);
+    struct generation *g =
+        generation_load(&host, source_of_disk(path, share, w), 1, errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
         free(*errors);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "lua/bundle.h"
+#include "lua/share.h"
 #include "net/listener.h"
 
 /* What the supervisor needs of a configuration; it runs no Lua.  All strings
@@ -31,8 +32,7 @@ struct plan {
 void plan_deinit(struct plan *p);
 
 /* Reads `path` and everything it and its policies need into `w` and fills
- * `plan`.  `scripts` and `library` are the folders of shipped policies and of
- * lua/moongate.  On failure every error found is in `errors`, one
- * "file:line: message" a line, malloc'ed. */
-bool config_evaluate(const char *path, const char *scripts, const char *library,
+ * `plan`.  What ships with the program is found in `share`.  On failure every
+ * error found is in `errors`, one "file:line: message" a line, malloc'ed. */
+bool config_evaluate(const char *path, const struct share *share,
                      struct bundle_writer *w, struct plan *plan, char **errors);

@@ -43,7 +43,7 @@ run_config(struct generation *g, char **errors)
 {
     lua_State *L = g->vm->L;
     struct source_file file;
-    struct error err;
+    struct error err = {""};
 
     if (!g->source->find(g->source, BUNDLE_CONFIG, S(""), &file, &err)) {
         set_errors(errors, err.text);
@@ -62,7 +62,7 @@ run_config(struct generation *g, char **errors)
 static bool
 build(struct generation *g, char **errors)
 {
-    struct error err;
+    struct error err = {""};
 
     if (!run_config(g, errors))
         return false;
@@ -79,7 +79,7 @@ generation_load(const struct host *host, struct source *source, unsigned number,
                 char **errors)
 {
     struct generation *g = xcalloc(1, sizeof *g);
-    struct error err;
+    struct error err = {""};
 
     *errors = NULL;
     g->policy.ops = &hook_ops;

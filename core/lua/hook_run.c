@@ -248,8 +248,9 @@ end_of_chain(struct hook_run *run)
     s->login->verdict = bug_verdict();
 }
 
-/* Asks one policy after the other until one waits or decides. */
-static void
+/* Asks one policy after the other.  True when one waits; else the verdict is
+ * delivered and the run is gone. */
+static bool
 advance(struct hook_run *run)
 {
     const struct loaded_policy *p;
@@ -257,10 +258,10 @@ advance(struct hook_run *run)
     while ((p = chain_next(run->chain, (int)run->hook, &run->next)) != NULL) {
         enum call_end end = start(run, p);
         if (end == CALL_WAITS)
-            return;
+            return true;
         if (!settle(run, end)) {
             deliver(run);
-            return;
+            return false;
         }
     }
     /* `asked` means the last that has the hook. */
@@ -268,6 +269,7 @@ advance(struct hook_run *run)
         run->next--;
     end_of_chain(run);
     deliver(run);
+    return false;
 }
 
 static void
@@ -276,7 +278,7 @@ finished(struct call *c, enum call_end end)
     struct hook_run *run = c->arg;
 
     if (settle(run, end))
-        advance(run);
+        (void)advance(run);
     else
         deliver(run);
 }
@@ -352,8 +354,7 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
         s->login->verdict.kind = VERDICT_PENDING;
     }
     run->is_asking = true;
-    advance(run);
-    if (s->call == run) /* it waits, and is still there */
+    if (advance(run))
         run->is_asking = false;
 }
 

@@ -96,8 +96,7 @@ static int
 run(const struct host *host, struct start *start)
 {
     struct error err;
-    struct source *source = source_of_disk(NULL, start->share->scripts,
-                                           start->share->library, NULL);
+    struct source *source = source_of_disk(NULL, start->share, NULL);
     struct vm *vm = vm_new(host, source, true, &err);
     int status = EXIT_FAILURE;
 

@@ -214,8 +214,7 @@ make_chains(struct generation *g, size_t names)
 
     g->chains = xcalloc(count, sizeof *g->chains);
     for (size_t i = 0; i < count; i++)
-        g->chains[i].policies =
-            xcalloc(names + 1, sizeof *g->chains[i].policies);
+        g->chains[i].policies = xcalloc(names + 1, sizeof(void *));
     each_name(g, link_name);
 }
 

@@ -144,7 +144,8 @@ file_path(struct slice name, const char *folder, char path[PATH_MAX])
         relative[i] = name.ptr[i];
     relative[i] = '\0';
     for (char *c = relative; *c != '\0'; c++)
-        *c = *c == '.' ? '/' : *c;
+        if (*c == '.')
+            *c = '/';
     if (slice_equal(name, S("moongate")))
         (void)snprintf(path, PATH_MAX, "%s/moongate/init.lua", folder);
     else
@@ -164,25 +165,31 @@ keep(struct any_source *s, const char *path, struct disk_file *file)
     return file;
 }
 
+/* A file by what it is called in the bundle, and where it may lie. */
+struct wanted {
+    enum bundle_kind kind;
+    struct slice name;
+    const char *path;
+};
+
 /* The file already read, or read now; NULL and errno. */
 static const struct disk_file *
-load(struct any_source *s, enum bundle_kind kind, struct slice name,
-     const char *path)
+load(struct any_source *s, const struct wanted *w)
 {
     for (const struct disk_file *f = s->files; f != NULL; f = f->next) {
-        if (f->kind == kind && slice_equal(slice_of(f->name), name))
+        if (f->kind == w->kind && slice_equal(slice_of(f->name), w->name))
             return f;
     }
     char *bytes;
     size_t len;
-    if (!read_file(path, &bytes, &len))
+    if (!read_file(w->path, &bytes, &len))
         return NULL;
     struct disk_file *f = xcalloc(1, sizeof *f);
-    f->kind = kind;
-    f->name = xstrndup(name.ptr, name.len);
+    f->kind = w->kind;
+    f->name = xstrndup(w->name.ptr, w->name.len);
     f->bytes = bytes;
     f->len = len;
-    return keep(s, path, f);
+    return keep(s, w->path, f);
 }
 
 static bool
@@ -193,13 +200,13 @@ found(const struct disk_file *f, struct source_file *file)
 }
 
 static bool
-find_by_path(struct any_source *s, enum bundle_kind kind, struct slice name,
-             const char *path, struct source_file *file, struct error *err)
+find_by_path(struct any_source *s, const struct wanted *w,
+             struct source_file *file, struct error *err)
 {
-    const struct disk_file *f = load(s, kind, name, path);
+    const struct disk_file *f = load(s, w);
 
     if (f == NULL)
-        return error_set(err, "%s: %s", path, strerror(errno));
+        return error_set(err, "%s: %s", w->path, strerror(errno));
     return found(f, file);
 }
 
@@ -210,13 +217,16 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
     struct any_source *s = whole(source);
     char path[PATH_MAX], tried[900] = "";
     const char *folders[4];
+    struct wanted w = {kind, name, path};
 
     if (kind == BUNDLE_DATA) {
         (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
-        return find_by_path(s, kind, name, path, file, err);
+        return find_by_path(s, &w, file, err);
     }
-    if (kind == BUNDLE_CONFIG && name.len == 0)
-        return find_by_path(s, kind, name, s->config, file, err);
+    if (kind == BUNDLE_CONFIG && name.len == 0) {
+        w.path = s->config;
+        return find_by_path(s, &w, file, err);
+    }
     if (!name_is_plain(name))
         return error_set(err, "\"%.*s\" is not a module name",
                          name.len < 100 ? (int)name.len : 100, name.ptr);
@@ -224,7 +234,7 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
     places(s, kind, name, folders);
     for (size_t i = 0; folders[i] != NULL; i++) {
         file_path(name, folders[i], path);
-        const struct disk_file *f = load(s, kind, name, path);
+        const struct disk_file *f = load(s, &w);
         if (f != NULL)
             return found(f, file);
         if (errno != ENOENT && errno != ENOTDIR)
@@ -301,7 +311,7 @@ folder_of(const char *config)
 }
 
 struct source *
-source_of_disk(const char *config, const char *scripts, const char *library,
+source_of_disk(const char *config, const struct share *share,
                struct bundle_writer *w)
 {
     struct any_source *s = xcalloc(1, sizeof *s);
@@ -314,8 +324,8 @@ source_of_disk(const char *config, const char *scripts, const char *library,
         s->config = xstrndup(path, strlen(path));
         s->folder = folder_of(s->config);
     }
-    s->scripts = xstrndup(scripts, strlen(scripts));
-    s->library = xstrndup(library, strlen(library));
+    s->scripts = xstrndup(share->scripts, strlen(share->scripts));
+    s->library = xstrndup(share->library, strlen(share->library));
     return &s->source;
 }
 

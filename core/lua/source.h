@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "lua/bundle.h"
+#include "lua/share.h"
 
 #define SOURCE_FILE_MAX ((size_t)64 << 20)
 
@@ -32,6 +33,6 @@ struct source *source_of_bundle(const struct bundle *b);
 
 /* Reads from disk; `w` may be NULL.  `config` is moongate.lua (or NULL: then
  * only the library and shipped policies are found). */
-struct source *source_of_disk(const char *config, const char *scripts,
-                              const char *library, struct bundle_writer *w);
+struct source *source_of_disk(const char *config, const struct share *share,
+                              struct bundle_writer *w);
 void source_free(struct source *s);

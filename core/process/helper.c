@@ -71,8 +71,7 @@ configuration_evaluate(const char *path, struct evaluation *e, char **errors)
 
     *errors = NULL;
     share_find(&share);
-    if (!config_evaluate(path, share.scripts, share.library, writer, &e->plan,
-                         errors)) {
+    if (!config_evaluate(path, &share, writer, &e->plan, errors)) {
         bundle_writer_free(writer);
         return false;
     }

@@ -14,7 +14,8 @@ local function gateway(members)
 end
 
 local function listen(keys)
-  return gateway("c.listen \"a\" {\naddress = \"127.0.0.1:143\", policy = \"by_domain\",\n" .. keys .. "\n}")
+  return gateway("c.listen \"a\" {\naddress = \"127.0.0.1:143\", policy = \"by_domain\",\n"
+    .. keys .. "\n}")
 end
 
 describe("errors of a configuration", function()
@@ -107,10 +108,13 @@ return c.gateway {
     local text = errors(gateway [[c.listen "a" {
       address = "127.0.0.1:143",
       policy = { "missing", "broken", "hooks" } }]], {
-      ["scripts/broken.lua"] = "local x = (", ["scripts/hooks.lua"] = "return { auht = function() end }" })
-    assert.matches("moongate.lua:5: policy \"missing\" not found (looked for scripts/missing.lua", text, 1, true)
+      ["scripts/broken.lua"] = "local x = (",
+        ["scripts/hooks.lua"] = "return { auht = function() end }" })
+    assert.matches("moongate.lua:5: policy \"missing\" not found (looked for scripts/missing.lua",
+      text, 1, true)
     assert.matches("scripts/broken.lua:1: unexpected symbol", text, 1, true)
-    assert.matches("scripts/hooks.lua:1: unknown hook \"auht\" (did you mean \"auth\"?)", text, 1, true)
+    assert.matches("scripts/hooks.lua:1: unknown hook \"auht\" (did you mean \"auth\"?)", text, 1,
+      true)
   end)
 end)
 
@@ -126,9 +130,11 @@ describe("a configuration", function()
   end)
 
   it("must be a gateway", function()
-    for _, text in ipairs { "", "return {}", "return 5", "local c = require \"moongate.config\" return {}",
+    for _, text in ipairs { "", "return {}", "return 5",
+      "local c = require \"moongate.config\" return {}",
       "local c = require \"moongate.config\" return c.listen \"a\" {}" } do
-      assert.matches("moongate.lua:1: the file must return c.gateway { ... }", errors(text), 1, true)
+      assert.matches("moongate.lua:1: the file must return c.gateway { ... }", errors(text), 1,
+        true)
     end
     assert.matches("moongate.lua:1: ", errors "return (", 1, true)
   end)

@@ -97,7 +97,8 @@ describe("a verdict", function()
   it("names upstreams of every form", function()
     for given, wanted in pairs {
       ["10.0.0.5:143"] = "10.0.0.5:143", ["[2001:db8::1]:143"] = "[2001:db8::1]:143",
-      ["imap.example.org:1143"] = "imap.example.org:1143", ["imap.example.org"] = "imap.example.org:143",
+      ["imap.example.org:1143"] = "imap.example.org:1143",
+        ["imap.example.org"] = "imap.example.org:143",
       ["2001:db8::1"] = "[2001:db8::1]:143", ["unix:/run/imap"] = "unix:/run/imap",
     } do
       local body = ("return moongate.to { address = %q }"):format(given)
@@ -122,7 +123,8 @@ describe("a verdict", function()
   end)
 
   it("of retry may name another upstream", function()
-    assert.decision(decide("connect_failed", "return moongate.retry { upstream = \"10.0.0.2:143\" }"))
+    assert.decision(decide("connect_failed",
+      "return moongate.retry { upstream = \"10.0.0.2:143\" }"))
       .is_retry { address = "10.0.0.2:143" }
     assert.decision(decide("connect_failed", "return moongate.retry()")).is_retry()
   end)

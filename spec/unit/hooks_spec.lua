@@ -56,7 +56,8 @@ describe("a chain of policies", function()
       "function P.auth(s) s:set_user \"bob@example.org\" end",
       [[function P.auth(s, c) return moongate.reject { reason = c.user .. "/" .. s.user } end]],
     }:session()
-    assert.decision(session:login("bob", "x")).is_reject { reason = "bob@example.org/bob@example.org" }
+    assert.decision(session:login("bob",
+      "x")).is_reject { reason = "bob@example.org/bob@example.org" }
     assert.equal("bob@example.org", session:user())
   end)
 

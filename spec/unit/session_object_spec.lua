@@ -30,7 +30,8 @@ describe("the session", function()
   end)
 
   it("has no other fields and can't be changed", function()
-    assert.matches("unknown field \"usr\" (did you mean \"user\"?)", say("auth", "return session.usr"), 1, true)
+    assert.matches("unknown field \"usr\" (did you mean \"user\"?)",
+      say("auth", "return session.usr"), 1, true)
     assert.matches("read%-only", say("auth", "session.user = \"x\""))
     assert.equal("false", say("auth", "return getmetatable(session)"))
   end)
@@ -102,7 +103,8 @@ describe("credentials", function()
     assert.equal("PLAIN alice master 6 secret", say("auth", [[return table.concat({ a.mechanism,
       a.user, a.authzid, a.password:len(), a.password:reveal() }, " ")]], options))
     assert.equal("nil nil nil", say("auth",
-      "return tostring(a.token) .. ' ' .. tostring(a.challenge) .. ' ' .. tostring(a.response)", options))
+      "return tostring(a.token) .. ' ' .. tostring(a.challenge) .. ' ' .. tostring(a.response)",
+        options))
     assert.matches("unknown field", say("auth", "return a.pasword", options))
     assert.matches("read%-only", say("auth", "a.user = 'x'", options))
   end)
@@ -113,15 +115,18 @@ describe("credentials", function()
       challenge = "<1896.697170952@postoffice.reston.mci.net>",
       response = "b913a602c7eda7a495b4e6e7334d3890" }
     assert.equal("true", say("auth", "return a:verify_cram 'tanstaaftanstaaf'", cram))
-    assert.equal("true", say("auth", "return a:verify_cram(moongate.secret.of 'tanstaaftanstaaf')", cram))
+    assert.equal("true", say("auth", "return a:verify_cram(moongate.secret.of 'tanstaaftanstaaf')",
+      cram))
     assert.equal("false", say("auth", "return a:verify_cram 'tanstaaftanstaag'", cram))
     assert.equal("nil", say("auth", "return a.password", cram))
     local apop = { mechanism = "APOP", user = "mrose", protocol = "pop3",
-      challenge = "<1896.697170952@dbc.mtview.ca.us>", response = "C4C9334BAC560ECC979E58001B3E22FB" }
+      challenge = "<1896.697170952@dbc.mtview.ca.us>",
+        response = "C4C9334BAC560ECC979E58001B3E22FB" }
     local pop3 = { listen = { protocol = "pop3" } }
     assert.equal("true", say("auth", "return a:verify_cram 'tanstaaf'", apop, pop3))
     assert.equal("false", say("auth", "return a:verify_cram ''", apop, pop3))
-    assert.matches("the mechanism is PLAIN", say("auth", "return a:verify_cram 'x'", { user = "a" }))
+    assert.matches("the mechanism is PLAIN",
+      say("auth", "return a:verify_cram 'x'", { user = "a" }))
   end)
 end)
 

@@ -30,15 +30,19 @@ describe("the environment of policies", function()
   end)
 
   it("raises for globals, with file and line", function()
-    assert.matches('scripts/p.lua:2: undefined global "foo"', load_errors "\nprint(foo)\nreturn {}", 1, true)
-    assert.matches('scripts/p.lua:3: assignment to global "foo"', load_errors "\n\nfoo = 1\nreturn {}", 1, true)
+    assert.matches('scripts/p.lua:2: undefined global "foo"',
+      load_errors "\nprint(foo)\nreturn {}", 1, true)
+    assert.matches('scripts/p.lua:3: assignment to global "foo"',
+      load_errors "\n\nfoo = 1\nreturn {}", 1, true)
     assert.matches('assignment to global "print"', load_errors "print = 1 return {}", 1, true)
     assert.matches('assignment to global "f"', load_errors "function f() end return {}", 1, true)
   end)
 
   it("can't be changed for others", function()
-    assert.matches("standard library can't be changed", load_errors "string.upper = nil return {}", 1, true)
-    assert.matches("standard library can't be changed", load_errors "function table.x() end return {}", 1, true)
+    assert.matches("standard library can't be changed", load_errors "string.upper = nil return {}",
+      1, true)
+    assert.matches("standard library can't be changed",
+      load_errors "function table.x() end return {}", 1, true)
     assert.equal("false", value_of "getmetatable('')")
     assert.equal("false", value_of "getmetatable(_G)")
   end)
@@ -101,12 +105,14 @@ describe("require", function()
 
   it("notices a circle", function()
     assert.matches("requires itself", load_errors("require 'a' return {}", {
-      ["scripts/a.lua"] = "require 'b' return {}", ["scripts/b.lua"] = "require 'a' return {}" }), 1, true)
+      ["scripts/a.lua"] = "require 'b' return {}", ["scripts/b.lua"] = "require 'a' return {}" }),
+        1, true)
   end)
 
   it("lets no module body wait", function()
     assert.matches("scripts/m.lua:1: await in module top level: move it into init()",
-      load_errors("require 'm'", { ["scripts/m.lua"] = "local x = require('moongate').sleep(1)" }), 1, true)
+      load_errors("require 'm'", { ["scripts/m.lua"] = "local x = require('moongate').sleep(1)" }),
+        1, true)
   end)
 
   it("of a missing module fails in a hook too", function()
@@ -117,10 +123,12 @@ end)
 describe("a policy file", function()
   it("must return hooks that exist", function()
     assert.matches("must return a table of hooks, not a nil", load_errors "local x = 1", 1, true)
-    assert.matches("must return a table of hooks, not a boolean", load_errors "return true", 1, true)
+    assert.matches("must return a table of hooks, not a boolean", load_errors "return true", 1,
+      true)
     assert.matches('unknown hook "atuh" (did you mean "auth"?)',
       load_errors "return { atuh = function() end }", 1, true)
-    assert.matches('hook "auth" is a string, not a function', load_errors "return { auth = 'x' }", 1, true)
+    assert.matches('hook "auth" is a string, not a function', load_errors "return { auth = 'x' }",
+      1, true)
     assert.matches("hooks have names", load_errors "return { function() end }", 1, true)
   end)
 
@@ -138,7 +146,8 @@ describe("moongate.settings", function()
     local text = ("local moongate = require 'moongate'\nlocal s = moongate.settings('p', %s)\n"
       .. "return { auth = function() local n = 0 for _ in pairs(s) do n = n + 1 end "
       .. "return moongate.reject { log = n .. ' ' .. tostring(s.a) } end }"):format(description)
-    local g, errors = spec.open { "p", settings = { p = values }, files = { ["scripts/p.lua"] = text } }
+    local g, errors = spec.open { "p", settings = { p = values },
+      files = { ["scripts/p.lua"] = text } }
     return g and g:session {}:login("x", "y").reason or errors
   end
 
@@ -159,7 +168,9 @@ describe("moongate.settings", function()
   end)
 
   it("are read-only", function()
-    assert.matches("read-only", load_errors "require('moongate').settings('p').x = 1 return {}", 1, true)
-    assert.matches("read-only", load_errors "require('moongate').config.workers = 1 return {}", 1, true)
+    assert.matches("read-only", load_errors "require('moongate').settings('p').x = 1 return {}", 1,
+      true)
+    assert.matches("read-only", load_errors "require('moongate').config.workers = 1 return {}", 1,
+      true)
   end)
 end)
