@@ -22,9 +22,11 @@ describe("errors of a configuration", function()
   it("name file, line and key, all of them in one run", function()
     assert.equal(table.concat({
       "moongate.lua:3: wrokers: unknown key (did you mean \"workers\"?)",
-      "moongate.lua:4: log.level: one of error, warn, info, debug (did you mean \"info\"?) expected, not \"inf\"",
+      "moongate.lua:4: log.level: one of error, warn, info, debug (did you mean \"info\"?) "
+        .. "expected, not \"inf\"",
       "moongate.lua:7: listen \"imap\": polcy: unknown key (did you mean \"policy\"?)",
-      "moongate.lua:10: listen \"imap\": limits.hook_timeot: unknown key (did you mean \"hook_timeout\"?)",
+      "moongate.lua:10: listen \"imap\": limits.hook_timeot: unknown key "
+        .. "(did you mean \"hook_timeout\"?)",
       "moongate.lua:11: listen \"imap\": limits.errors: a whole number expected, not \"x\"",
       "moongate.lua:14: listen \"pop\": \"address\" is missing",
     }, "\n"), errors [[
@@ -156,8 +158,12 @@ return c.gateway { parts.listen }]]
   it("reads secrets from files, and names those that are missing", function()
     local config = gateway(LISTEN .. ",\nsettings = { p = { key = c.secret.file \"key.txt\" } }")
     assert.matches("moongate.lua:4: secret.file: .*key.txt: No such file", errors(config))
-    local policy = "local s = require(\"moongate\").settings(\"p\")\nreturn { auth = function(_, c) "
-      .. "return require(\"moongate\").reject { log = tostring(s.key) .. tostring(s.key:equals \"k3y\") } end }"
+    local policy = [[
+      local moongate = require "moongate"
+      local s = moongate.settings "p"
+      return { auth = function()
+        return moongate.reject { log = tostring(s.key) .. tostring(s.key:equals "k3y") }
+      end }]]
     local g = spec.policy {
       config = config:gsub("by_domain", "p"),
       files = { ["scripts/p.lua"] = policy, ["key.txt"] = "k3y\nsecond line\n" } }

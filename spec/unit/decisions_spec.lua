@@ -115,7 +115,7 @@ describe("a verdict", function()
     local d = decide("auth", "return moongate.accept { user = \"bob\", "
       .. "upstream_auth = moongate.login { password = \"master\" } }")
     assert.same({ "bob", "master" }, { d.login.user, d.login.password })
-    d = decide("auth", "return moongate.accept { upstream_auth = moongate.login { user = \"adm\" } }")
+    d = decide("auth", "return moongate.accept { upstream_auth = moongate.login { user = 'adm' } }")
     assert.same({ "adm", "secret" }, { d.login.user, d.login.password })
     d = decide("auth", "return moongate.accept { upstream_auth = "
       .. "moongate.login { user = \"x\", password = more.password } }")
