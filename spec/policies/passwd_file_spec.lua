@@ -1,0 +1,129 @@
+--- The passwd_file policy.
+local client = require "spec.support.client"
+local loop = require "spec.support.loop"
+local mime = require "mime"
+local shipped = require "spec.support.shipped"
+local upstream = require "spec.support.upstream"
+
+--- "secret" at 19 MiB, two passes.
+local ARGON2 = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"
+  .. "14ukWqiThj4Xz77NYv01V28GbBZHY9AaZwsFswQFO0U"
+
+describe("passwd_file", function()
+  local gw, imap, other, pop3
+
+  setup(function()
+    imap = upstream.start { script = upstream.imap() }
+    other = upstream.start { script = upstream.imap() }
+    pop3 = upstream.start { script = upstream.pop3() }
+    local users = {
+      "# people",
+      "ann:" .. ARGON2,
+      "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:" .. other.address,
+      "cid:{PLAIN}secret:" .. pop3.address,
+      "dan:{NEW}whatever",
+    }
+    gw = shipped.start {
+      policy = { "passwd_file" },
+      settings = ('passwd_file = { path = "users", upstream = %q }'):format(imap.address),
+      listen = {
+        imap = 'mechanisms = { "PLAIN", "CRAM-MD5" }, limits = { attempts = 100 },',
+        pop3 = 'mechanisms = { "PLAIN", "APOP" },',
+      },
+      files = { users = table.concat(users, "\n") .. "\n" },
+    }
+  end)
+  after_each(function()
+    client.discard_all()
+    for _, up in ipairs { imap, other, pop3 } do up:clear() end
+  end)
+  teardown(function()
+    for _, up in ipairs { imap, other, pop3 } do up:stop() end
+    gw:stop()
+  end)
+
+  local function login(user, password)
+    local c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    return c:send_line(("a LOGIN %s %s"):format(user, password))
+  end
+
+  it("lets in whose password fits, to the upstream of the settings", function()
+    login("ann", "secret"):expect "^a OK"
+    assert.same({ "ann", "secret" }, { imap:peer(1).user, imap:peer(1).password })
+  end)
+
+  it("sends a user to the upstream in the file", function()
+    login("bob", "secret"):expect "^a OK"
+    assert.equal("bob", other:peer(1).user)
+  end)
+
+  for title, pair in pairs {
+    ["a wrong password"] = { "ann", "Secret" },
+    ["no password"] = { "ann", '""' },
+    ["a hash for a password"] = { "bob", '"{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="' },
+    ["an unknown user"] = { "eve", "secret" },
+    ["another case of the name"] = { "ANN", "secret" },
+    ["a line's beginning for a name"] = { '"# people"', "secret" },
+    ["a name with the separator in it"] = { "ann:x", "secret" },
+  } do
+    it("refuses " .. title, function()
+      login(pair[1], pair[2]):expect "^a NO %[AUTHENTICATIONFAILED%]"
+      assert.equal(0, #imap.peers + #other.peers)
+    end)
+  end
+
+  it("fails for now when the hash is none", function()
+    login("dan", "secret"):expect "^a NO %[UNAVAILABLE%]"
+    gw:expect_log "(not a hash that can be checked)"
+  end)
+
+  it("takes as much time for an unknown user as for a known one", function()
+    local function fastest(user)
+      local times = {}
+      for i = 1, 7 do
+        local c = login(user, "wrong")
+        local began = loop.now()
+        c:expect "^a NO"
+        times[i] = loop.now() - began
+        c:discard()
+      end
+      table.sort(times)
+      return times[1]
+    end
+    local known, unknown = fastest "ann", fastest "eve"
+    assert.is_true(unknown > known / 2 and unknown < known * 2,
+      ("%.1f ms, %.1f ms"):format(known * 1000, unknown * 1000))
+    assert.is_true(fastest "bob" < known / 2) -- what a fast hash would give away
+  end)
+
+  it("checks APOP where the password is known, and logs in with it", function()
+    local md5 = function(text)
+      local path = os.tmpname()
+      local file = assert(io.open(path, "w"))
+      file:write(text)
+      file:close()
+      local pipe = io.popen("md5sum < " .. path)
+      local digest = pipe:read "*a":match "^%x+"
+      pipe:close()
+      os.remove(path)
+      return digest
+    end
+    local c = client.connect(gw.ports.pop3)
+    local stamp = c:expect "(<[^>]+>)"
+    c:send_line("APOP cid " .. md5(stamp .. "secret")):expect "^%+OK"
+    assert.equal("secret", pop3:peer(1).password)
+
+    local wrong = client.connect(gw.ports.pop3)
+    stamp = wrong:expect "(<[^>]+>)"
+    wrong:send_line("APOP cid " .. md5(stamp .. "Secret")):expect "^%-ERR %[AUTH%]"
+  end)
+
+  it("refuses CRAM-MD5 where only a hash is known", function()
+    local c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    c:send_line "a AUTHENTICATE CRAM-MD5"
+    c:expect "^%+ "
+    c:send_line((mime.b64("ann " .. ("0"):rep(32)))):expect "^a NO %[AUTHENTICATIONFAILED%]"
+  end)
+end)
