@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,7 @@ thread_main(void *unused)
         ev_async_send(pool.loop, &pool.finished_async);
     }
     (void)pthread_mutex_unlock(&pool.lock);
+    OPENSSL_thread_stop();
     return NULL;
 }
 
@@ -163,15 +165,24 @@ stop_threads(void)
     pool.thread_count = 0;
 }
 
+/* Those this process may use; asking the kernel opens no file. */
+static size_t
+count_cores(void)
+{
+    cpu_set_t usable;
+    int cores = sched_getaffinity(0, sizeof(usable), &usable) == 0
+                    ? CPU_COUNT(&usable)
+                    : 1;
+
+    return cores < THREADS_MAX ? (size_t)cores : THREADS_MAX;
+}
+
 static void
 start_threads(void)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t wanted = cores < 1 ? 1 : (size_t)cores;
+    size_t wanted = count_cores();
     sigset_t all, before;
 
-    if (wanted > THREADS_MAX)
-        wanted = THREADS_MAX;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.thread_count < wanted &&

@@ -104,7 +104,7 @@ dns_reverse_name(lua_State *L)
 {
     const char *ip = luaL_checkstring(L, 1);
     unsigned char bytes[16];
-    char out[64], *at = out;
+    char out[72], *at = out;
 
     if (inet_pton(AF_INET, ip, bytes) == 1) {
         (void)snprintf(out, sizeof(out), "%u.%u.%u.%u", bytes[3], bytes[2],
@@ -115,7 +115,8 @@ dns_reverse_name(lua_State *L)
     if (inet_pton(AF_INET6, ip, bytes) != 1)
         return luaL_argerror(L, 1, "an IP address is expected");
     for (int i = 15; i >= 0; i--)
-        at += snprintf(at, 5, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4u);
+        at += snprintf(at, sizeof("f.f."), "%x.%x.", bytes[i] & 15u,
+                       bytes[i] >> 4u);
     lua_pushlstring(L, out, (size_t)(at - out) - 1);
     return 1;
 }

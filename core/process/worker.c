@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,7 +208,8 @@ ignore_signals(void)
         (void)signal(ignored[i], SIG_IGN);
 }
 
-/* What the C library would otherwise open at its first use, much later. */
+/* What the C library and OpenSSL would otherwise open at their first use, much
+ * later. */
 static void
 open_early(void)
 {
@@ -215,6 +217,7 @@ open_early(void)
 
     tzset();
     (void)backtrace(&frame, 1);
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 }
 
 static bool
