@@ -316,7 +316,8 @@ say_proceed(struct dialog *d)
     d->client_state = PENDING_NONE;
 }
 
-/* A refused HELO or MAIL was never given. */
+/* A refused HELO was never given.  A refused MAIL is forgotten anyway, with the
+ * attempt that it began. */
 static void
 drop_pending(struct dialog *d)
 {
@@ -324,8 +325,6 @@ drop_pending(struct dialog *d)
         d->envelope.helo = S("");
         d->envelope.greeted = false;
     }
-    if (d->client_state == PENDING_MAIL)
-        d->envelope.mail = S("");
     d->client_state = PENDING_NONE;
 }
 

@@ -34,7 +34,8 @@ local function unescape(text)
     out[#out + 1] = text:sub(at, (start or 0) - 1)
     if not start then return table.concat(out) end
     local digits = text:match("^x(%x%x)", start + 1)
-    local known = digits and string.char(tonumber(digits, 16)) or ESCAPES[text:sub(start + 1, start + 1)]
+    local known = digits and string.char(tonumber(digits, 16))
+      or ESCAPES[text:sub(start + 1, start + 1)]
     if not known then error("unknown escape in " .. text) end
     out[#out + 1] = known
     at = start + (digits and 4 or 2)
@@ -130,7 +131,9 @@ local function parse(text, where, protocol)
         settings = setmetatable({}, { __index = shared }) }
       cases[#cases + 1] = case
     elseif header then
-      if not HEADERS[header] then error(("%s:%d: unknown header %s"):format(where, number, header)) end
+      if not HEADERS[header] then
+        error(("%s:%d: unknown header %s"):format(where, number, header))
+      end
       local settings = case and case.settings or shared
       settings[header] = expand(value)
     elseif line ~= "" and not line:match "^%-%-" then
