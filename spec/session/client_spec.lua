@@ -24,7 +24,7 @@ describe("a client", function()
     gw = site.start {
       listen = {
         imap = { protocol = "imap", more = "limits = { errors = 4 }," },
-        hasty = { protocol = "imap", more = "limits = { login_timeout = 1 }," },
+        hasty = { protocol = "imap", more = "limits = { login_timeout = 1, attempts = 100 }," },
         pop3 = { protocol = "pop3" },
         smtp = { protocol = "smtp" },
       },
@@ -199,15 +199,17 @@ describe("a client", function()
     assert.equal(0, #up.peers)
   end)
 
-  it("can't stretch the login timeout with commands", function()
+  it("can't stretch the login timeout with commands, nor with logins that are refused", function()
     local began = loop.now()
     local c = connect "hasty"
     while true do
       c:send_line "n NOOP"
+      c:send_line "a LOGIN alice wrong"
       local line = c:read_line()
       if line:find "^%* BYE" then break end
-      assert.is_truthy(line:find "^n OK")
+      assert.is_truthy(line:find "^n OK" or line:find "^a NO")
       assert.is_true(loop.now() - began < 3)
+      loop.pass(0.02)
     end
     assert.is_true(loop.now() - began >= 0.95)
     assert.equal("timeout", line_of(c)["end"])

@@ -25,6 +25,7 @@ describe("an SMTP client", function()
   local names = {
     ["1.0.0.127.in-addr.arpa"] = { PTR = { "client.test" } },
     ["client.test"] = { A = { "127.0.0.1" } },
+    ["cli_ent.test"] = { A = { "127.0.0.1" } },
   }
 
   setup(function()
@@ -92,7 +93,7 @@ describe("an SMTP client", function()
   it("has no name if that leads elsewhere, holds other characters, or does not exist", function()
     names["client.test"].A = { "127.0.0.9" }
     assert.equal("[UNAVAILABLE]", host())
-    names["1.0.0.127.in-addr.arpa"].PTR = { "cli_ent\r\nx.test" }
+    names["1.0.0.127.in-addr.arpa"].PTR = { "cli_ent.test" }
     assert.equal("[UNAVAILABLE]", host())
     names["1.0.0.127.in-addr.arpa"] = nil
     assert.equal("[UNAVAILABLE]", host())

@@ -184,12 +184,15 @@ describe("an upstream", function()
     finally(function() hole:close() end)
     local began = loop.now()
     local c = login(upstream.imap(), "hole.test")
+    loop.pass(0.1)
+    assert.equal(1, hole:knocking())
     c:expect_until "^a OK"
     local took = loop.now() - began
     assert.is_true(took >= 0.2 and took < 0.5, ("it took %.3f s"):format(took))
     c:send_line("b NOOP"):expect "^b OK"
     assert.equal(1, #up.peers)
     assert.equal(1, up:open_count())
+    assert.equal(0, hole:knocking())
     c:discard()
     gw:session_of(c)
   end)
