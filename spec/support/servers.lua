@@ -103,6 +103,7 @@ relay_transport = error:5.7.1 this private server delivers to its own users only
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = $folder/sasl
+smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_client_connection_count_limit = 0
 smtpd_tls_security_level = none
 smtp_tls_security_level = none
