@@ -117,7 +117,11 @@ describe("an upstream", function()
       peer:close()
     end)
     assert.equal("upstream_lost", expect_unavailable(c))
-    c = login(function(peer) peer:reset() end)
+    c = login(function(peer)
+      peer:send "* OK hi\r\n"
+      peer:read_line() -- the gateway knows that it is connected
+      peer:reset()
+    end)
     assert.equal("upstream_lost", expect_unavailable(c))
   end)
 
