@@ -122,7 +122,7 @@ struct dialog {
     struct buf *to_upstream;
     struct capabilities *learnt;
     unsigned mechanisms; /* set offered now: settings and `mechanisms` hook */
-    bool certified; /* and has a certificate that was verified */
+    bool certified;      /* and has a certificate that was verified */
     bool secure;         /* the client is on TLS */
     struct slice salt;   /* "<123.456@host>" of CRAM-MD5 and APOP */
     struct refusal refusal; /* for SAY_REFUSAL and SAY_BYE */
