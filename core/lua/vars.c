@@ -168,7 +168,8 @@ push_value(lua_State *L, const char **at)
 static const char *
 find(const struct vars *v, struct slice key, size_t *size)
 {
-    const char *at = v->bytes, *end = v->bytes + v->len;
+    const char *at = v->bytes;
+    const char *end = v->len > 0 ? v->bytes + v->len : at;
 
     while (at < end) {
         const char *body = at;
@@ -253,7 +254,8 @@ vars_set(struct vars *v, lua_State *L, int key, int value)
 void
 vars_table(const struct vars *v, lua_State *L)
 {
-    const char *at = v->bytes, *end = v->bytes + v->len;
+    const char *at = v->bytes;
+    const char *end = v->len > 0 ? v->bytes + v->len : at;
 
     lua_newtable(L);
     while (at < end) {
