@@ -4,6 +4,12 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+void
+digest_prepare(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+}
+
 static void
 to_hex(const unsigned char *bytes, size_t len, char *hex)
 {

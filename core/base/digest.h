@@ -7,6 +7,10 @@
 #include "base/check.h"
 #include "base/types.h"
 
+/* Loads what OpenSSL reads from files at its first use; a process that may
+ * open none later calls this when it starts. */
+void digest_prepare(void);
+
 /* MD5(a b): APOP's response to the challenge `a`. */
 bool digest_md5(struct slice a, struct slice b, char hex[32]) MUST_USE;
 

@@ -33,4 +33,4 @@ const char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 const char *addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port); /* IP addresses only */
-bool addr_is_local(const struct addr *a); /* a unix socket */
+bool addr_is_local(const struct addr *a);          /* a unix socket */

@@ -1,5 +1,6 @@
 #include "process/worker.h"
 
+#include "base/digest.h"
 #include "base/slice.h"
 #include "lua/bundle.h"
 #include "lua/policy_lua.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <execinfo.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,7 +217,7 @@ open_early(void)
 
     tzset();
     (void)backtrace(&frame, 1);
-    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+    digest_prepare();
 }
 
 static bool
