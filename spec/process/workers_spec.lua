@@ -36,11 +36,13 @@ local function close_all(clients)
   for _, client in ipairs(clients) do client:close() end
 end
 
---- How many of them are greeted; closes them all.
+--- How many are greeted before one is not; closes them all.
 local function greeted(clients)
   local count = 0
   for _, client in ipairs(clients) do
-    if (client:receive "*l" or ""):match "^%+OK" then count = count + 1 end
+    local line = client:receive "*l"
+    if not line then break end
+    if line:match "^%+OK" then count = count + 1 end
   end
   close_all(clients)
   return count
@@ -142,9 +144,10 @@ describe("a worker that is silent", function()
 end)
 
 describe("the supervisor", function()
-  it("takes its workers with it when it is killed", function()
+  it("takes its workers with it when it is killed, even one that hangs", function()
     local g = start(2)
     local pids = workers_of(g)
+    signal.kill(pids[1], signal.SIGSTOP)
     signal.kill(g.process.pid, signal.SIGKILL)
     for _, pid in ipairs(pids) do assert.is_true(processes.wait_gone(pid, 5)) end
     g:remove()
