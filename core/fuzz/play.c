@@ -63,6 +63,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
         .to_upstream = &s->to_upstream,
         .learnt = &s->learnt,
         .mechanisms = ALL_MECHANISMS,
+        .certified = (options & 64) != 0,
         .salt = S("<1.2@gate.example>"),
     };
     dialog_init(&s->dialog);

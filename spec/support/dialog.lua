@@ -86,6 +86,7 @@ local function new(given)
   d.proto, d.settings, d.arena = self.proto, self.settings, self.arena
   d.to_client, d.to_upstream, d.learnt = self.to_client, self.to_upstream, self.learnt
   d.secure = given.secure == "yes"
+  d.certified = given.certified == "yes"
   d.salt = self:slice(given.salt or "<1896.697170952@mail.example.com>")
   self:offer(given.mechanisms or "plain login")
   if given.learnt then self:learn(given.learnt) end

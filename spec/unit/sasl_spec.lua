@@ -138,6 +138,13 @@ describe("dialog_offers", function()
     assert.is_false(core.dialog_offers(driver.d, core.MECHANISM_NONE))
   end)
 
+  it("is EXTERNAL only for a client with a verified certificate", function()
+    driver:offer "plain external"
+    assert.is_false(core.dialog_offers(driver.d, core.MECHANISM_EXTERNAL))
+    driver.d.certified = true
+    assert.is_true(core.dialog_offers(driver.d, core.MECHANISM_EXTERNAL))
+  end)
+
   it("is nothing in clear where TLS is required", function()
     driver.settings.tls_required = true
     assert.is_false(core.dialog_offers(driver.d, core.MECHANISM_PLAIN))
