@@ -211,6 +211,27 @@ describe("an upstream", function()
     assert.is_true(took > 0.4 and took < 2.5)
   end)
 
+  it("may be a unix socket", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local here = upstream.start { path = path, script = upstream.imap() }
+    local own = site.start {
+      listen = { imap = { protocol = "imap" } },
+      users = { alice = "unix:" .. path },
+    }
+    finally(function()
+      own:stop()
+      here:stop()
+      os.remove(path)
+    end)
+    local c = client.connect(own.ports.imap)
+    c:expect "^%* OK"
+    c:send_line "a LOGIN alice secret"
+    c:expect_until "^a OK"
+    c:close()
+    assert.equal("unix:" .. path, own:session_of(c).upstream)
+  end)
+
   it("never sees the login of a client that has gone", function()
     local c = login(upstream.mute())
     local peer = up:peer(1)
