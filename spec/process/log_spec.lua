@@ -173,7 +173,8 @@ describe("syslog", function()
   it("that is not there ends the start", function()
     local fine, message = pcall(gateway.start, {
       files = pop3.files({ pop3 = "127.0.0.1:0" }, '  log = { target = "syslog:mail" },'),
-      prefix = { "unshare", "-m", "sh", "-c", 'mount --bind /dev/null /dev/log && exec "$@"', "sh" },
+      prefix = { "unshare", "-m", "sh", "-c",
+        'mount --bind /dev/null /dev/log && exec "$@"', "sh" },
     })
     assert.is_false(fine)
     assert.matches("log: /dev/log: Connection refused", message)
