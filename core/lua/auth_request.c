@@ -1,18 +1,18 @@
 #include "lua/auth_request.h"
 
 #include "base/slice.h"
+#include "lua/auth_exchange.h"
+#include "lua/auth_transport.h"
 
-static bool
-put(struct buf *out, struct slice name, struct slice value)
+bool
+auth_request_put(struct buf *out, struct slice name, struct slice value)
 {
     return buf_append(out, name) && buf_append(out, S(": ")) &&
            buf_append(out, value) && buf_append(out, S("\r\n"));
 }
 
-/* nginx's escaping: 0x00 to 0x20 and '%' as %XX, the rest as it is.  No two
- * values escape to the same text. */
-static bool
-put_escaped(struct buf *out, struct slice name, struct slice value)
+bool
+auth_request_put_escaped(struct buf *out, struct slice name, struct slice value)
 {
     static const char hex[] = "0123456789ABCDEF";
     bool ok = buf_append(out, name) && buf_append(out, S(": "));
@@ -81,11 +81,12 @@ put_credentials(struct buf *out, const struct credentials *c, struct slice salt)
 
     if (is_digest(c->mechanism))
         secret = c->response;
-    if (!put(out, S("Auth-Method"), method_name(c->mechanism)) ||
-        !put_escaped(out, S("Auth-User"), c->user) ||
-        !put_escaped(out, S("Auth-Pass"), secret))
+    if (!auth_request_put(out, S("Auth-Method"), method_name(c->mechanism)) ||
+        !auth_request_put_escaped(out, S("Auth-User"), c->user) ||
+        !auth_request_put_escaped(out, S("Auth-Pass"), secret))
         return false;
-    return !is_digest(c->mechanism) || put(out, S("Auth-Salt"), salt);
+    return !is_digest(c->mechanism) ||
+           auth_request_put(out, S("Auth-Salt"), salt);
 }
 
 /* A reverse name is somebody else's text: letters, digits, '-', '.', '_', or
@@ -110,21 +111,22 @@ put_client(struct buf *out, const struct session *s)
     char ip[ADDR_TEXT_MAX];
     const char *protocol = s->listener->proto->name;
 
-    if (!put(out, S("Auth-Protocol"), slice_of(protocol)) ||
+    if (!auth_request_put(out, S("Auth-Protocol"), slice_of(protocol)) ||
         !buf_printf(out, "Auth-Login-Attempt: %u\r\n", s->attempts) ||
         !buf_printf(out, "Client-IP: %s\r\n",
                     addr_format_ip(&s->client_addr, ip)))
         return false;
     return strcmp(protocol, "smtp") != 0 ||
-           put(out, S("Client-Host"), checked_host(s->login->client_host));
+           auth_request_put(out, S("Client-Host"),
+                            checked_host(s->login->client_host));
 }
 
 static bool
 put_envelope(struct buf *out, const struct envelope *e)
 {
-    return put(out, S("Auth-SMTP-Helo"), e->helo) &&
-           put(out, S("Auth-SMTP-From"), e->mail) &&
-           put(out, S("Auth-SMTP-To"), e->rcpt);
+    return auth_request_put(out, S("Auth-SMTP-Helo"), e->helo) &&
+           auth_request_put(out, S("Auth-SMTP-From"), e->mail) &&
+           auth_request_put(out, S("Auth-SMTP-To"), e->rcpt);
 }
 
 /* What nginx does not tell. */
@@ -142,8 +144,8 @@ put_ports(struct buf *out, struct session *s)
 
 bool
 auth_request_fields(struct buf *out, struct session *s,
-                    const struct credentials *credentials, struct slice extra,
-                    const char **problem)
+                    const struct credentials *credentials,
+                    const struct auth_group *g, const char **problem)
 {
     const struct dialog *d = &s->login->dialog;
     const struct envelope *e = &d->envelope;
@@ -159,8 +161,11 @@ auth_request_fields(struct buf *out, struct session *s,
         return false;
     *problem = "the request is too long";
     return put_credentials(out, credentials, d->salt) && put_client(out, s) &&
-           (!recipient || put_envelope(out, e)) && put_ports(out, s) &&
-           buf_append(out, extra) && buf_append(out, S("\r\n"));
+           auth_transport_put_proxy(out, s) &&
+           (!recipient || put_envelope(out, e)) &&
+           auth_transport_put_tls(out, s, g->pass_client_cert) &&
+           put_ports(out, s) && buf_append(out, buf_bytes(&g->extra)) &&
+           buf_append(out, S("\r\n"));
 }
 
 bool
@@ -168,6 +173,6 @@ auth_request_begin(struct buf *out, const struct auth_url *url)
 {
     return buf_append(out, S("GET ")) && buf_append(out, slice_of(url->uri)) &&
            buf_append(out, S(" HTTP/1.1\r\n")) &&
-           put(out, S("Host"), slice_of(url->header)) &&
-           put(out, S("Connection"), S("keep-alive"));
+           auth_request_put(out, S("Host"), slice_of(url->header)) &&
+           auth_request_put(out, S("Connection"), S("keep-alive"));
 }

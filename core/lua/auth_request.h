@@ -7,13 +7,23 @@
 
 #define AUTH_REQUEST_MAX 65536
 
+struct auth_group;
+
+/* One field, `name: value`.  Escaped in nginx's way: 0x00 to 0x20 and '%' as
+ * %XX, the rest as it is, so that no two values look the same. */
+bool auth_request_put(struct buf *out, struct slice name,
+                      struct slice value) MUST_USE;
+bool auth_request_put_escaped(struct buf *out, struct slice name,
+                              struct slice value) MUST_USE;
+
 /* Appends the fields from Auth-Method on: nginx's in nginx's order, then
- * Client-Port, Server-IP and Server-Port, then `extra` (whole lines).
+ * Client-Port, Server-IP and Server-Port, then those of the configuration.
  * `credentials` NULL asks about the recipient that the session has named.
  * False if something in it can't be sent: `*problem` says what. */
 bool auth_request_fields(struct buf *out, struct session *s,
                          const struct credentials *credentials,
-                         struct slice extra, const char **problem) MUST_USE;
+                         const struct auth_group *g,
+                         const char **problem) MUST_USE;
 
 /* Appends the request line and what of the head depends on the server. */
 bool auth_request_begin(struct buf *out, const struct auth_url *url) MUST_USE;

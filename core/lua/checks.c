@@ -4,6 +4,7 @@
 #include "lua/objects.h"
 #include "lua/target.h"
 #include "net/addr.h"
+#include "net/network.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -108,6 +109,16 @@ check_address(lua_State *L)
     struct addr a;
     struct error err;
     bool right = addr_parse(text_argument(L), 0, &a, &err);
+
+    return push_error(L, right, &err);
+}
+
+int
+check_network(lua_State *L)
+{
+    struct network n;
+    struct error err;
+    bool right = network_parse(text_argument(L), &n, &err);
 
     return push_error(L, right, &err);
 }

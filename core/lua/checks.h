@@ -14,3 +14,4 @@ int check_nearest(lua_State *L);
 int check_target(lua_State *L);
 int check_address(lua_State *L);
 int check_resolver(lua_State *L);
+int check_network(lua_State *L);

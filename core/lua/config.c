@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/target.h"
+#include "lua/tls_config.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -23,6 +24,10 @@ free_whole(struct config *c)
 {
     struct whole *w = c->owner;
 
+    for (size_t i = 0; i < c->listener_count; i++)
+        tls_config_forget(&c->listeners[i]);
+    for (size_t i = 0; i < c->tls_profile_count; i++)
+        tls_client_context_unref(c->tls_profiles[i].context);
     arena_wipe(&w->arena);
     free(w);
 }
@@ -140,6 +145,33 @@ read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
     s->pass_capabilities = value_flag(L, t, "pass_capabilities");
 }
 
+static void
+read_proxy(lua_State *L, int listen, struct proxy_settings *p, struct arena *a)
+{
+    int t = open_section(L, listen, "proxy_protocol");
+    struct error err;
+
+    if (!lua_istable(L, t)) {
+        lua_settop(L, t - 1);
+        return;
+    }
+    p->expected = true;
+    p->lenient = value_flag(L, t, "lenient");
+    int from = open_section(L, t, "from");
+    size_t count = lua_objlen(L, from);
+    p->trusted = arena_alloc(a, (count + 1) * sizeof *p->trusted);
+    require(p->trusted != NULL);
+    for (int i = 1; i <= (int)count; i++) {
+        struct slice text;
+        lua_rawgeti(L, from, i);
+        text.ptr = luaL_checklstring(L, -1, &text.len);
+        if (network_parse(text, &p->trusted[p->trusted_count], &err))
+            p->trusted_count++;
+        lua_pop(L, 1);
+    }
+    lua_settop(L, t - 1);
+}
+
 static bool
 read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
 {
@@ -159,7 +191,10 @@ read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
     read_limits(L, t, l);
     read_username(L, t, l, a);
     read_socket(L, t, &l->socket);
-    return upstream.ptr == NULL || target_parse(upstream, &l->upstream, &err);
+    read_proxy(L, t, &l->proxy, a);
+    if (upstream.ptr != NULL && !target_parse(upstream, &l->upstream, &err))
+        return false;
+    return target_tls_mode(value_text(L, t, "upstream_tls"), &l->upstream.tls);
 }
 
 /* Calls `each` for every address of every listener, with the listener's table
@@ -194,6 +229,7 @@ count_one(lua_State *L, int listen, void *arg)
 
 struct building {
     struct whole *whole;
+    struct tls_building tls;
     struct error *err;
     bool failed;
 };
@@ -209,24 +245,58 @@ build_one(lua_State *L, int listen, void *arg)
     address.ptr = luaL_checklstring(L, -1, &address.len);
     l->address = value_keep(&b->whole->arena, address);
     l->index = (unsigned)c->listener_count++;
+    if (b->failed)
+        return;
     if (!read_listener(L, listen, l, &b->whole->arena)) {
         error_set(b->err, "listen \"%.*s\": protocol or upstream is unknown",
                   (int)l->name.len, l->name.ptr);
         b->failed = true;
+    } else if (!tls_config_read(&b->tls, listen, l, b->err)) {
+        b->failed = true;
     }
 }
 
-struct config *
-config_build(lua_State *L, int index, unsigned generation, struct error *err)
+/* `tls_profiles` is { name = section }. */
+static void
+build_profiles(lua_State *L, int index, struct building *b)
 {
+    struct config *c = &b->whole->config;
+    struct slice name;
+    size_t count = 0;
+
+    int all = open_section(L, index, "tls_profiles");
+    for (lua_pushnil(L); lua_next(L, all); lua_pop(L, 1))
+        count++;
+    c->tls_profiles =
+        arena_alloc(&b->whole->arena, (count + 1) * sizeof *c->tls_profiles);
+    require(c->tls_profiles != NULL);
+    for (lua_pushnil(L); !b->failed && lua_next(L, all); lua_pop(L, 1)) {
+        struct tls_profile *p = &c->tls_profiles[c->tls_profile_count];
+        name.ptr = lua_tolstring(L, -2, &name.len);
+        p->name = value_keep(&b->whole->arena, name);
+        p->context = tls_profile_new(&b->tls, lua_gettop(L), b->err);
+        if (p->context == NULL) {
+            b->failed = !error_context(b->err, "tls_profiles.%s", p->name.ptr);
+            break;
+        }
+        c->tls_profile_count++;
+    }
+    lua_settop(L, all - 1);
+}
+
+struct config *
+config_build(const struct generation *g, int index, struct error *err)
+{
+    lua_State *L = g->vm->L;
     struct whole *w = xcalloc(1, sizeof *w);
-    struct building b = {w, err, false};
+    struct building b = {
+        .whole = w, .tls = {L, g->source, &g->host, &w->arena}, .err = err};
     size_t count = 0;
 
     arena_init(&w->arena, CONFIG_MAX);
     w->config = (struct config){
         .references = 1,
-        .generation = generation,
+        .generation = g->number,
         .resolver = value_join(L, index, "resolver", ",", &w->arena).ptr,
         .shutdown_timeout = value_number(L, index, "shutdown_timeout"),
         .max_sessions = count_of(L, index, "max_sessions"),
@@ -238,6 +308,7 @@ config_build(lua_State *L, int index, unsigned generation, struct error *err)
         arena_alloc(&w->arena, (count + 1) * sizeof *w->config.listeners);
     require(w->config.listeners != NULL);
     each_address(L, index, build_one, &b);
+    build_profiles(L, index, &b);
     if (b.failed) {
         free_whole(&w->config);
         return NULL;

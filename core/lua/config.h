@@ -2,13 +2,14 @@
 #pragma once
 
 #include "lua/evaluate.h"
+#include "lua/generation.h"
 #include "session/config.h"
 
 #include <lua.h>
 
 /* Builds the session layer's configuration from the table at `index`, with one
  * reference.  A listener with several addresses becomes several. */
-struct config *config_build(lua_State *L, int index, unsigned generation,
+struct config *config_build(const struct generation *g, int index,
                             struct error *err);
 
 /* Fills `plan` from the same table; its listeners are those of `config`. */

@@ -230,6 +230,7 @@ static const luaL_Reg functions[] = {
     {"target_error", check_target},
     {"address_error", check_address},
     {"resolver_error", check_resolver},
+    {"network_error", check_network},
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},

@@ -1,5 +1,6 @@
 #include "lua/decision.h"
 
+#include "base/base64.h"
 #include "base/slice.h"
 #include "lua/objects.h"
 #include "lua/secret.h"
@@ -29,6 +30,11 @@ enum option_kind {
     OPTION_HOST,
     OPTION_PORT,
     OPTION_TLS,
+    OPTION_PROFILE,
+    OPTION_VERIFY,
+    OPTION_SERVER_NAME,
+    OPTION_PIN,
+    OPTION_PROXY_PROTOCOL,
     OPTION_SOURCE,
     OPTION_CONNECT_TIMEOUT,
     OPTION_MECHANISM,
@@ -84,6 +90,11 @@ static const struct option to_options[] = {
     {"host", OPTION_HOST, 0},
     {"port", OPTION_PORT, 0},
     {"tls", OPTION_TLS, 0},
+    {"profile", OPTION_PROFILE, 0},
+    {"pin", OPTION_PIN, 0},
+    {"verify", OPTION_VERIFY, 0}, /* behind `pin`, on which it depends */
+    {"server_name", OPTION_SERVER_NAME, 0},
+    {"proxy_protocol", OPTION_PROXY_PROTOCOL, 0},
     {"source", OPTION_SOURCE, 0},
     {"fallback", OPTION_FALLBACK, 0},
     {"connect_timeout", OPTION_CONNECT_TIMEOUT, 0},
@@ -316,6 +327,74 @@ read_checked(const struct reading *r, struct slice *text,
                    expected, text->ptr);
 }
 
+/* "sha256/<base64>": the digest of the upstream's public key. */
+static void
+read_pin(const struct reading *r)
+{
+    struct target *t = &r->d->target;
+    struct slice text = read_line(r, TEXT_MAX), head = S("sha256/");
+    char bytes[48];
+    size_t len = 0;
+
+    bool good = slice_has_prefix(text, head) && text.len == head.len + 44 &&
+                base64_decode(slice_drop(text, head.len), bytes, &len) &&
+                len == TLS_PIN_SIZE;
+    if (!good)
+        luaL_error(r->L, "%s: %s: \"sha256/\" and 44 digits of base64 expected",
+                   r->what, r->name);
+    if (t->pin_count == TARGET_PINS_MAX)
+        luaL_error(r->L, "%s: %s: at most %d", r->what, r->name,
+                   TARGET_PINS_MAX);
+    memcpy(t->pins[t->pin_count++], bytes, TLS_PIN_SIZE);
+}
+
+/* One pin, or a list. */
+static void
+read_pins(const struct reading *r)
+{
+    if (!lua_istable(r->L, -1)) {
+        read_pin(r);
+        return;
+    }
+    for (int i = 1; i <= (int)lua_objlen(r->L, -1); i++) {
+        lua_rawgeti(r->L, -1, i);
+        read_pin(r);
+        lua_pop(r->L, 1);
+    }
+}
+
+static unsigned
+read_proxy_version(const struct reading *r)
+{
+    struct slice text = read_line(r, TEXT_MAX);
+
+    if (slice_equal(text, S("v1")))
+        return 1;
+    if (!slice_equal(text, S("v2")))
+        luaL_error(r->L, "%s: %s: \"v1\" or \"v2\" expected", r->what, r->name);
+    return 2;
+}
+
+/* The options of a target's TLS. */
+static void
+read_tls_option(const struct reading *r, enum option_kind kind)
+{
+    struct target *t = &r->d->target;
+
+    if (kind == OPTION_PROFILE)
+        t->tls_profile = read_line(r, TEXT_MAX);
+    else if (kind == OPTION_SERVER_NAME)
+        t->server_name = read_line(r, TEXT_MAX);
+    else if (kind == OPTION_PIN)
+        read_pins(r);
+    else if (kind == OPTION_VERIFY && !read_flag(r))
+        t->verify = t->pin_count > 0 ? TLS_VERIFY_PIN : TLS_VERIFY_NONE;
+    else if (kind == OPTION_TLS &&
+             !target_tls_mode(read_line(r, TEXT_MAX), &t->tls))
+        luaL_error(r->L, "%s: %s: \"off\", \"starttls\" or \"implicit\"",
+                   r->what, r->name);
+}
+
 /* The options of a target. */
 static void
 read_target_option(const struct reading *r, enum option_kind kind)
@@ -334,9 +413,10 @@ read_target_option(const struct reading *r, enum option_kind kind)
         read_source(r);
     else if (kind == OPTION_CONNECT_TIMEOUT)
         d->target.connect_timeout = read_number(r, 0.001, 3600);
-    else if (!target_tls_mode(read_line(r, TEXT_MAX), &d->target.tls))
-        luaL_error(r->L, "%s: %s: \"off\", \"starttls\" or \"implicit\"",
-                   r->what, r->name);
+    else if (kind == OPTION_PROXY_PROTOCOL)
+        d->target.proxy_protocol = read_proxy_version(r);
+    else
+        read_tls_option(r, kind);
 }
 
 static void
@@ -390,6 +470,11 @@ read_option(const struct reading *r, const struct option *o)
     case OPTION_HOST:
     case OPTION_PORT:
     case OPTION_TLS:
+    case OPTION_PROFILE:
+    case OPTION_VERIFY:
+    case OPTION_SERVER_NAME:
+    case OPTION_PIN:
+    case OPTION_PROXY_PROTOCOL:
     case OPTION_SOURCE:
     case OPTION_CONNECT_TIMEOUT:
         read_target_option(r, o->kind);

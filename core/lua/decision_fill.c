@@ -16,7 +16,10 @@ static bool
 copy_target(struct arena *a, const struct target *from, struct target *to)
 {
     *to = *from;
-    return copy(a, from->host, &to->host) && copy(a, from->source, &to->source);
+    return copy(a, from->host, &to->host) &&
+           copy(a, from->source, &to->source) &&
+           copy(a, from->tls_profile, &to->tls_profile) &&
+           copy(a, from->server_name, &to->server_name);
 }
 
 static bool

@@ -66,7 +66,7 @@ build(struct generation *g, char **errors)
 
     if (!run_config(g, errors))
         return false;
-    g->config = config_build(g->vm->L, 1, g->number, &err);
+    g->config = config_build(g, 1, &err);
     if (g->config == NULL) {
         set_errors(errors, err.text);
         return false;

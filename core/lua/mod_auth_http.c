@@ -238,7 +238,7 @@ group_call(lua_State *L)
     (void)host_or_raise(L);
 
     buf_init(&fields, AUTH_REQUEST_MAX);
-    if (!auth_request_fields(&fields, s, c, buf_bytes(&g->extra), &problem)) {
+    if (!auth_request_fields(&fields, s, c, g, &problem)) {
         buf_deinit(&fields);
         return refuse_to_ask(L, problem);
     }

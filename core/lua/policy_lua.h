@@ -8,6 +8,7 @@
 #include <ev.h>
 
 struct bundle;
+struct tls_cache;
 struct dns;
 
 /* What a generation needs from the worker it runs in. */
@@ -15,6 +16,9 @@ struct host {
     struct ev_loop *loop;
     struct dns *dns;
     unsigned worker; /* 1, 2, ... */
+    struct secret ticket_secret; /* TLS_TICKET_SECRET_SIZE bytes that all
+                                    workers share; empty: serves nobody */
+    struct tls_cache *tls_cache; /* that all workers share, or NULL */
 };
 
 struct generation; /* a lua_State, its configuration and policies */

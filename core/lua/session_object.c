@@ -7,6 +7,7 @@
 #include "lua/envelope_object.h"
 #include "lua/log_lua.h"
 #include "lua/objects.h"
+#include "lua/session_tls.h"
 #include "lua/vars.h"
 #include "session/record.h"
 
@@ -226,10 +227,10 @@ push_field(lua_State *L, struct session *s, enum field field)
         return push_client(L, s);
     case FIELD_SERVER:
         return push_server(L, s);
-    case FIELD_PROXY: /* no PROXY protocol, no TLS on this connection */
+    case FIELD_PROXY:
+        return session_proxy_push(L, s);
     case FIELD_TLS:
-        lua_pushnil(L);
-        return 1;
+        return session_tls_push(L, s);
     case FIELD_ATTEMPT:
         lua_pushinteger(L, (lua_Integer)s->attempts);
         return 1;

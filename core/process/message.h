@@ -12,7 +12,7 @@
 #include "base/types.h"
 
 #define MESSAGE_MAX     16384 /* bytes of fields */
-#define MESSAGE_FDS_MAX 2
+#define MESSAGE_FDS_MAX 3
 
 enum message_type {
 #define MESSAGE(name, fds) MESSAGE_##name,

@@ -34,6 +34,7 @@ send_setup(const struct slot *s, struct error *err)
         .resolver = e->plan.resolver,
         .bundle = e->bundle,
         .log = s->host->log->fd,
+        .tls = *s->host->tls,
     };
     struct message m;
 

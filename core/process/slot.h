@@ -10,6 +10,7 @@
 #include "process/plan_transfer.h"
 #include "process/sockets.h"
 #include "process/spawn.h"
+#include "process/worker_setup.h"
 
 #include <ev.h>
 
@@ -27,6 +28,7 @@ struct slot_host {
     const struct evaluation *evaluation;
     const struct sockets *sockets;
     const struct log_target *log;
+    const struct shared_tls *tls;
     bool restarting; /* whether a worker that died is started again */
     void (*ready)(struct slot_host *host, struct slot *slot);
     /* Its process has ended; `slot->failure` may tell why. */

@@ -1,6 +1,8 @@
 #include "process/supervisor.h"
 
+#include "base/random.h"
 #include "base/slice.h"
+#include "net/tls_cache.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -14,10 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK       0.1 /* seconds between signs of life */
-#define GRACE      2.  /* beyond the workers' own deadline */
-#define END_GRACE  1.
-#define ERRORS_MAX ((size_t)64 * 1024)
+#define TLS_CACHE_SIZE ((size_t)1024 * 1024)
+#define TICK           0.1 /* seconds between signs of life */
+#define GRACE          2.  /* beyond the workers' own deadline */
+#define END_GRACE      1.
+#define ERRORS_MAX     ((size_t)64 * 1024)
 
 enum supervisor_state { STARTING, RUNNING, DRAINING, ENDING };
 
@@ -25,6 +28,7 @@ struct supervisor {
     struct slot_host host;
     struct evaluation evaluation;
     struct sockets sockets;
+    struct shared_tls tls;
     struct log_target log; /* for workers still to be started */
     struct slot *slots;
     enum supervisor_state state;
@@ -385,6 +389,17 @@ watch_signals(struct supervisor *s)
     watch(loop, &s->reopen, SIGUSR1, on_reopen);
 }
 
+/* Workers, those of later too, resume each other's TLS sessions. */
+static bool
+share_tls(struct supervisor *s)
+{
+    struct error err;
+
+    random_bytes(s->tls.ticket_secret, sizeof s->tls.ticket_secret);
+    s->tls.cache = tls_cache_create(TLS_CACHE_SIZE, &err);
+    return s->tls.cache >= 0 || print_errors(slice_of(err.text));
+}
+
 static bool
 start(struct supervisor *s, const char *path)
 {
@@ -393,7 +408,7 @@ start(struct supervisor *s, const char *path)
     if (!privileges_harden(&err))
         return print_errors(slice_of(err.text));
     (void)privileges_raise_descriptors();
-    if (!evaluate(s, path) || !open_sockets(s) || !open_log(s))
+    if (!evaluate(s, path) || !open_sockets(s) || !open_log(s) || !share_tls(s))
         return false;
     s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (s->host.loop == NULL)
@@ -414,6 +429,9 @@ deinit(struct supervisor *s)
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);
     evaluation_deinit(&s->evaluation);
+    explicit_bzero(s->tls.ticket_secret, sizeof s->tls.ticket_secret);
+    if (s->tls.cache >= 0)
+        (void)close(s->tls.cache);
     if (s->host.loop != NULL)
         ev_loop_destroy(s->host.loop);
 }
@@ -421,11 +439,12 @@ deinit(struct supervisor *s)
 int
 supervisor_run(const char *path)
 {
-    struct supervisor s = {.log = {-1, -1}};
+    struct supervisor s = {.log = {-1, -1}, .tls.cache = -1};
 
     s.host.evaluation = &s.evaluation;
     s.host.sockets = &s.sockets;
     s.host.log = &s.log;
+    s.host.tls = &s.tls;
     s.host.ready = on_ready;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);

@@ -5,6 +5,7 @@
 #include "lua/bundle.h"
 #include "lua/policy_lua.h"
 #include "net/dns.h"
+#include "net/tls_cache.h"
 #include "process/acceptors.h"
 #include "process/log_writer.h"
 #include "process/spawn.h"
@@ -33,6 +34,7 @@ struct worker {
     struct acceptors acceptors;
     struct host host;
     struct bundle *bundle;
+    struct tls_cache *tls_cache;
     struct dns *dns;
     struct generation *generation;
     struct sessions *sessions;
@@ -258,7 +260,17 @@ build_generation(struct worker *w, struct error *err)
     (void)close(w->setup.bundle);
     if (w->bundle == NULL)
         return false;
-    w->host = (struct host){w->loop, w->dns, w->setup.number};
+    w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
+    if (w->tls_cache == NULL)
+        return false;
+    w->host = (struct host){
+        .loop = w->loop,
+        .dns = w->dns,
+        .worker = w->setup.number,
+        .ticket_secret.bytes = {w->setup.tls.ticket_secret,
+                                sizeof w->setup.tls.ticket_secret},
+        .tls_cache = w->tls_cache,
+    };
     w->generation = generation_new(&w->host, w->bundle, 1, err);
     if (w->generation == NULL)
         return false;
@@ -340,6 +352,7 @@ deinit(struct worker *w)
         dns_free(w->dns);
     if (w->bundle != NULL)
         bundle_close(w->bundle);
+    tls_cache_close(w->tls_cache);
     if (w->loop != NULL)
         ev_loop_destroy(w->loop);
     free(w->setup.resolver);

@@ -17,12 +17,15 @@ worker_setup_put(const struct worker_setup *setup, struct message *m)
     message_put_text(m, slice_of(setup->resolver));
     m->fds[0] = setup->bundle;
     m->fds[1] = setup->log;
+    message_put_text(m, (struct slice){setup->tls.ticket_secret,
+                                       sizeof setup->tls.ticket_secret});
+    m->fds[2] = setup->tls.cache;
 }
 
 bool
 worker_setup_get(struct worker_setup *setup, struct message *m)
 {
-    struct slice resolver;
+    struct slice resolver, secret;
 
     if (m->type != MESSAGE_SETUP)
         return false;
@@ -38,5 +41,10 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     setup->resolver = xstrndup(resolver.ptr, resolver.len);
     setup->bundle = message_take_fd(m, 0);
     setup->log = message_take_fd(m, 1);
+    setup->tls.cache = message_take_fd(m, 2);
+    secret = message_get_text(m);
+    if (secret.len != sizeof setup->tls.ticket_secret)
+        return false;
+    memcpy(setup->tls.ticket_secret, secret.ptr, secret.len);
     return message_is_whole(m);
 }

@@ -2,8 +2,15 @@
 #pragma once
 
 #include "base/log.h"
+#include "net/tls_tickets.h"
 #include "process/message.h"
 #include "process/privileges.h"
+
+/* What workers share so that any of them resumes the TLS sessions of all. */
+struct shared_tls {
+    char ticket_secret[TLS_TICKET_SECRET_SIZE];
+    int cache; /* of tls_cache_create */
+};
 
 struct worker_setup {
     unsigned number; /* slot: 1, 2, ... */
@@ -14,6 +21,7 @@ struct worker_setup {
     unsigned listener_count;
     char *resolver;  /* owned by who filled the setup; "": the system's */
     int bundle, log; /* descriptors */
+    struct shared_tls tls;
 };
 
 /* The descriptors are borrowed. */

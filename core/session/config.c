@@ -1,6 +1,19 @@
 #include "session/config.h"
 
 #include "base/check.h"
+#include "base/slice.h"
+
+struct tls_client_context *
+config_tls_profile(const struct config *c, struct slice name)
+{
+    if (name.len == 0)
+        name = S("default");
+    for (size_t i = 0; i < c->tls_profile_count; i++) {
+        if (slice_equal(c->tls_profiles[i].name, name))
+            return c->tls_profiles[i].context;
+    }
+    return NULL;
+}
 
 struct config *
 config_ref(struct config *c)

@@ -16,6 +16,8 @@
 
 enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_IMPLICIT };
 
+#define TARGET_PINS_MAX 4
+
 /* Where a user goes: a decision's `to{}` or the default of a listener. */
 struct target {
     struct slice host; /* name, IP literal or "unix:/path"; empty: none */
@@ -24,11 +26,10 @@ struct target {
     struct slice source;     /* local address to bind, or empty */
     double connect_timeout;  /* seconds; 0: the listener's */
     unsigned proxy_protocol; /* version of the header sent; 0: none */
-    struct tls_client_context *tls_context; /* the configuration's; NULL only
-                                               when TLS_OFF */
+    struct slice tls_profile; /* of config->tls_profiles; empty: "default" */
     enum tls_verify verify;
     struct slice server_name; /* in its certificate; empty: `host` */
-    const unsigned char (*pins)[TLS_PIN_SIZE];
+    unsigned char pins[TARGET_PINS_MAX][TLS_PIN_SIZE];
     size_t pin_count;
 };
 
@@ -72,17 +73,29 @@ struct listener_config {
     unsigned index;         /* position in config->listeners */
 };
 
+/* How TLS is spoken with upstreams: `tls_profiles` of the configuration. */
+struct tls_profile {
+    struct slice name;
+    struct tls_client_context *context; /* a reference */
+};
+
 struct config {
     unsigned references;
     unsigned generation; /* 1, 2, ... */
     struct listener_config *listeners;
     size_t listener_count;
+    struct tls_profile *tls_profiles;
+    size_t tls_profile_count;
     const char *resolver; /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */
     void (*free)(struct config *c);
 };
+
+/* The profile called `name` (empty: "default"), or NULL. */
+struct tls_client_context *config_tls_profile(const struct config *c,
+                                              struct slice name);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last reference */

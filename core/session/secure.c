@@ -118,9 +118,12 @@ session_secure_upstream(struct session *s)
         return session_upstream_failed(
             s, END_UPSTREAM_INJECTION,
             S("sent plaintext before TLS had begun"));
-    if (to->tls_context == NULL)
-        return session_upstream_failed(s, END_UPSTREAM_TLS,
-                                       S("no TLS settings for upstreams"));
+    struct tls_client_context *context =
+        config_tls_profile(s->config, to->tls_profile);
+    if (context == NULL)
+        return session_upstream_failed(
+            s, END_UPSTREAM_TLS,
+            S("the configuration's tls_profiles has no such profile"));
     int len = snprintf(place, sizeof place, "%.*s:%u", (int)to->host.len,
                        to->host.ptr, to->port);
     struct tls_target target = {
@@ -130,7 +133,7 @@ session_secure_upstream(struct session *s)
         .pin_count = to->pin_count,
         .place = {place, (size_t)len},
     };
-    if (!stream_start_tls_client(&s->upstream.stream, to->tls_context, &target))
+    if (!stream_start_tls_client(&s->upstream.stream, context, &target))
         return session_upstream_failed(s, END_UPSTREAM_TLS,
                                        S("TLS could not be started"));
     login->upstream_shaking = true;

@@ -62,6 +62,26 @@ local function protocol_of(addresses)
   return protocol
 end
 
+local TLS_PORTS = { ["993"] = true, ["995"] = true, ["465"] = true }
+
+--- What a `tls` section needs; its mode, if the port tells it.
+local function check_tls(listener, report)
+  local tls = listener.tls
+  if not tls.mode then
+    tls.mode = "implicit"
+    for _, address in ipairs(listener.address) do
+      if not TLS_PORTS[address:match ":(%d+)$" or ""] then tls.mode = "starttls" end
+    end
+  end
+  if #tls.certificate == 0 and not next(tls.names) then
+    report:add({ "tls" }, "\"certificate\" is missing")
+  end
+  if (tls.client_certificate == "required" or tls.client_certificate == "optional")
+    and not tls.ca and not tls.trusted_ca then
+    report:add({ "tls", "client_certificate" }, "\"ca\" or \"trusted_ca\" is needed with it")
+  end
+end
+
 --- What depends on more than one key.
 local function check_listener(listener, report)
   listener.protocol = listener.protocol or protocol_of(listener.address)
@@ -77,6 +97,7 @@ local function check_listener(listener, report)
       report:add({ "mechanisms" }, "APOP is for POP3 only")
     end
   end
+  if listener.tls then check_tls(listener, report) end
   if listener.probe > 0 and not listener.upstream then
     report:add({ "probe" }, "there is no \"upstream\" to look at")
   end
@@ -141,6 +162,12 @@ function core.finish_config(made, path)
   local report = schema.report(from.path, from.line, "", "gateway", errors)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
+  for _, listener in ipairs(listeners) do
+    if listener.upstream_tls ~= "off" and not gateway.tls_profiles.default then
+      report:add({ "tls_profiles" }, ("\"default\" is missing: listen \"%s\" has upstream_tls")
+        :format(listener.name))
+    end
+  end
   if #errors > 0 then error(schema.text(errors), 0) end
   gateway.listen = listeners
   core.config = core.freeze(gateway)

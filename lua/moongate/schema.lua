@@ -147,6 +147,10 @@ function types.listen_address(value)
   return checked(value, "an address such as \"[::]:143\"", core.address_error)
 end
 
+function types.network(value)
+  return checked(value, "a network such as \"10.0.0.0/8\"", core.network_error)
+end
+
 function types.resolver(value)
   return checked(value, "an address such as \"127.0.0.53\"", core.resolver_error)
 end
@@ -243,6 +247,7 @@ end
 
 local function default_of(self, keys, field)
   local kind = field[2] or field.type
+  if field.optional then return nil end
   if kind == "section" then
     return self:fields(keys, {}, field.fields or self.sections[field.section])
   end

@@ -1,0 +1,30 @@
+/* tls_config.h -- the `tls` sections of moongate.lua become TLS contexts. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "lua/policy_lua.h"
+#include "lua/source.h"
+#include "session/config.h"
+
+#include <lua.h>
+
+/* What the sections need besides themselves. */
+struct tls_building {
+    lua_State *L;
+    struct source *source;   /* the PEM files */
+    const struct host *host; /* ticket secret and session cache */
+    struct arena *arena;
+};
+
+/* Reads `listen`'s `tls` section, if there is one, into `l`; the context is a
+ * reference that tls_config_forget gives back.  false with words. */
+bool tls_config_read(const struct tls_building *b, int listen,
+                     struct listener_config *l, struct error *err) MUST_USE;
+void tls_config_forget(struct listener_config *l);
+
+/* A profile of `upstream_tls`: the context, a reference of the caller's.
+ * `table` is its section.  NULL with words. */
+struct tls_client_context *tls_profile_new(const struct tls_building *b,
+                                           int table,
+                                           struct error *err) MUST_USE;
