@@ -84,9 +84,8 @@ outcome(struct stream *s, int result, unsigned usual)
 }
 
 static enum io
-refuse_dead(const struct tls_link *l)
+refuse_dead(void)
 {
-    (void)l;
     errno = EPROTO;
     return IO_ERROR;
 }
@@ -127,7 +126,7 @@ tls_handshake(struct stream *s)
     if (l->up)
         return IO_DONE;
     if (l->dead)
-        return refuse_dead(l);
+        return refuse_dead();
     ERR_clear_error();
     int result = SSL_do_handshake(l->ssl);
     if (result != 1) {
@@ -148,28 +147,34 @@ tls_handshake(struct stream *s)
     return IO_DONE;
 }
 
+/* Reads until `size` bytes are there or nothing more is at hand. */
+static enum io
+read_records(struct stream *s, char *into, size_t size, size_t *moved)
+{
+    struct tls_link *l = s->tls;
+    size_t n;
+
+    do {
+        ERR_clear_error();
+        int result = SSL_read_ex(l->ssl, into + *moved, size - *moved, &n);
+        if (result != 1)
+            return outcome(s, result, EV_READ);
+        *moved += n;
+    } while (*moved < size && SSL_has_pending(l->ssl) == 1);
+    return IO_DONE;
+}
+
 static enum io
 tls_read(struct stream *s, char *into, size_t size, size_t *moved)
 {
     struct tls_link *l = s->tls;
-    enum io io = IO_DONE;
-    size_t n;
 
     require(l->up || l->dead);
     l->more = false;
     if (l->dead)
-        return refuse_dead(l);
+        return refuse_dead();
     s->wants = 0;
-    while (io == IO_DONE && *moved < size) {
-        ERR_clear_error();
-        int result = SSL_read_ex(l->ssl, into + *moved, size - *moved, &n);
-        if (result != 1)
-            io = outcome(s, result, EV_READ);
-        else
-            *moved += n;
-        if (result == 1 && SSL_has_pending(l->ssl) == 0)
-            break;
-    }
+    enum io io = read_records(s, into, size, moved);
     if (l->closing && !l->dead)
         go_on_closing(s);
     if (*moved == 0)
@@ -187,7 +192,7 @@ tls_write(struct stream *s, struct slice bytes, size_t *moved)
 
     require(l->up || l->dead);
     if (l->dead || l->closing || l->closed)
-        return refuse_dead(l);
+        return refuse_dead();
     ERR_clear_error();
     int result = SSL_write_ex(l->ssl, bytes.ptr, bytes.len, moved);
     if (result == 1) {

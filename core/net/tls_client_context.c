@@ -142,6 +142,9 @@ peer_new(const struct tls_target *t)
     struct slice name = t->name;
 
     slice_drop_suffix(&name, S("."));
+    /* A name that ends early would let another one pass. */
+    if (slice_find(name, '\0') != name.len)
+        name.len = 0;
     peer->verify = t->verify;
     peer->name = xstrndup(name.ptr, name.len);
     peer->pin_count = t->pin_count;
@@ -174,6 +177,21 @@ set_sni(struct tls_link *l, struct slice sni)
     return l->sni == NULL || SSL_set_tlsext_host_name(l->ssl, l->sni) == 1;
 }
 
+/* A copy, since OpenSSL lets a session of TLS 1.3 be used but once, which is
+ * for the privacy of people; ours serves many connections at a time. */
+static bool
+offer_session(struct tls_link *l)
+{
+    SSL_SESSION *kept = tls_resume_get(l->client->sessions, l->peer->key);
+
+    if (kept == NULL)
+        return true;
+    SSL_SESSION *copy = SSL_SESSION_dup(kept);
+    bool ok = copy != NULL && SSL_set_session(l->ssl, copy) == 1;
+    SSL_SESSION_free(copy);
+    return ok;
+}
+
 bool
 tls_client_context_aim(struct tls_link *l, const struct tls_target *target)
 {
@@ -183,8 +201,7 @@ tls_client_context_aim(struct tls_link *l, const struct tls_target *target)
         tls_link_fail(l, "no name that the upstream's certificate must have");
         return false;
     }
-    SSL_SESSION *session = tls_resume_get(l->client->sessions, l->peer->key);
-    return session == NULL || SSL_set_session(l->ssl, session) == 1;
+    return offer_session(l);
 }
 
 bool

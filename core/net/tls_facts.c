@@ -99,7 +99,7 @@ stream_tls_facts(const struct stream *s, struct arena *arena,
     const unsigned char *alpn;
     unsigned alpn_len;
 
-    require(l != NULL && l->up);
+    require(l->up);
     *facts = (struct tls_facts){.resumed = SSL_session_reused(l->ssl) == 1};
     facts->kernel = BIO_get_ktls_send(SSL_get_wbio(l->ssl)) == 1;
     SSL_get0_alpn_selected(l->ssl, &alpn, &alpn_len);

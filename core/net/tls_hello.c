@@ -131,6 +131,9 @@ on_certificate(SSL *ssl, void *arg)
     return tls_identity_show(found, ssl);
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter, readability-function-size):
+ * OpenSSL says what the parameters are. */
+
 /* The empty answer to the name says that it was understood. */
 static int
 on_server_name(SSL *ssl, int *alert, void *arg)
@@ -166,6 +169,8 @@ on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
     tls_link_fail(tls_link_of(ssl), "the client speaks another protocol");
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
+
+/* NOLINTEND(readability-non-const-parameter, readability-function-size) */
 
 static int
 on_status(SSL *ssl, void *arg)

@@ -41,7 +41,7 @@ bool
 tls_ocsp_request(struct slice chain, struct buf *der, struct error *err)
 {
     STACK_OF(X509) *all = tls_pem_certificates(chain, err);
-    struct tls_ocsp_subject subject;
+    struct tls_ocsp_subject subject = {NULL, NULL};
     unsigned char *bytes = NULL;
 
     if (all == NULL)
@@ -104,7 +104,7 @@ static bool
 check_basic(OCSP_BASICRESP *basic, const struct tls_ocsp_subject *s, time_t now,
             time_t *until, struct error *err)
 {
-    struct answer a;
+    struct answer a = {.status = V_OCSP_CERTSTATUS_UNKNOWN};
 
     if (!is_signed(basic, s->issuer))
         return tls_error_set(err, "signature");
@@ -158,7 +158,7 @@ tls_ocsp_check(struct slice chain, struct slice der, time_t now, time_t *until,
                struct error *err)
 {
     STACK_OF(X509) *all = tls_pem_certificates(chain, err);
-    struct tls_ocsp_subject subject;
+    struct tls_ocsp_subject subject = {NULL, NULL};
 
     if (all == NULL)
         return false;

@@ -134,7 +134,7 @@ tls_pem_dh(struct slice pem, struct error *err)
     EVP_PKEY *dh = PEM_read_bio_Parameters(bio, NULL);
 
     BIO_free(bio);
-    if (dh == NULL || !EVP_PKEY_is_a(dh, "DH")) {
+    if (dh == NULL || !(EVP_PKEY_is_a(dh, "DH") || EVP_PKEY_is_a(dh, "DHX"))) {
         (void)tls_error_set(err, "no Diffie-Hellman parameters in it");
         EVP_PKEY_free(dh);
         return NULL;

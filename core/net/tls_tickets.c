@@ -169,22 +169,18 @@ seal(const struct tls_tickets *t, unsigned char *name, unsigned char *iv,
 }
 
 /* A ticket of an unknown key is not an error: the handshake is a full one. */
-static int
-open_ticket(const struct tls_tickets *t, const unsigned char *name,
-            const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+static const struct ticket_key *
+find(const struct tls_tickets *t, const unsigned char *name)
 {
     for (size_t i = 0; i < t->count; i++) {
-        if (memcmp(name, t->keys[i].name, NAME_SIZE) != 0)
-            continue;
-        if (!start(&t->keys[i], iv, cipher, mac, 0))
-            return -1;
-        return i == 0 ? 1 : 2; /* 2: and seal it anew */
+        if (memcmp(name, t->keys[i].name, NAME_SIZE) == 0)
+            return &t->keys[i];
     }
-    return 0;
+    return NULL;
 }
 
-/* The signature is OpenSSL's. */
-static int
+/* 0: unknown, 1: good, 2: and gets a new one.  Six parameters are OpenSSL's. */
+static int /* NOLINTNEXTLINE(readability-function-size) */
 on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
           EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
@@ -193,8 +189,15 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
     if (t == NULL)
         return encrypt ? -1 : 0;
     refresh(t);
-    return encrypt ? seal(t, name, iv, cipher, mac)
-                   : open_ticket(t, name, iv, cipher, mac);
+    if (encrypt)
+        return seal(t, name, iv, cipher, mac);
+    const struct ticket_key *key = find(t, name);
+    if (key == NULL)
+        return 0;
+    if (!start(key, iv, cipher, mac, 0))
+        return -1;
+    /* RFC 8446 C.4: clients use a ticket of TLS 1.3 but once. */
+    return key != &t->keys[0] || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
 void

@@ -98,7 +98,7 @@ on_verify(X509_STORE_CTX *x, void *arg)
     if (pinned && !has_pinned_key(peer, X509_STORE_CTX_get0_cert(x))) {
         l->untrusted = true;
         tls_link_fail(l, "the certificate's key is none of the pinned ones");
-        X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
+        X509_STORE_CTX_set_error(x, X509_V_ERR_CERT_REJECTED);
         return 0;
     }
     X509_STORE_CTX_set_error(x, X509_V_OK);

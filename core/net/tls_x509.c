@@ -200,7 +200,7 @@ tls_x509_fingerprint(const X509 *c, const EVP_MD *digest, char *hex)
     unsigned len = 0;
 
     require(X509_digest(c, digest, raw, &len) == 1);
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         hex[2 * i] = HEX[raw[i] >> 4];
         hex[2 * i + 1] = HEX[raw[i] & 15];
     }
