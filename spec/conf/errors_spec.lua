@@ -86,7 +86,12 @@ return c.gateway {
       { "limits = { hook_timeout = 0 }", "limits.hook_timeout: at least 0.05" },
       { "username = { case = \"upper\" }", "username.case: one of keep, lower" },
       { "socket = { mode = \"rw\" }", "socket.mode: three octal digits" },
-      { "tls = {}", "tls: unknown key" },
+      { "tls = {}", "tls: \"certificate\" is missing" },
+      { "tls = { mode = \"on\" }", "tls.mode: one of implicit, starttls, required" },
+      { "tls = { certificate = \"c\", client_certificate = \"required\" }",
+        "tls.client_certificate: \"ca\" or \"trusted_ca\" is needed" },
+      { "proxy_protocol = {}", "proxy_protocol: \"from\" is missing" },
+      { "proxy_protocol = { from = \"10.0.0.0/33\" }", "proxy_protocol.from[1]: a network such as" },
       { "[5] = 1", "a key without a name: 1" },
     } do
       local text = errors(listen(case[1]))
