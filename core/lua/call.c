@@ -193,6 +193,10 @@ fail(struct call *c)
         keep_error(c, S("an error whose text can't be made"));
     }
     call_release(c, false);
+    /* One that filled the memory leaves it full of garbage; the next must not
+     * fail for it. */
+    if (c->vm->memory.used > c->vm->memory.cap / 2)
+        (void)lua_gc(c->vm->L, LUA_GCCOLLECT, 0);
     return CALL_FAILED;
 }
 

@@ -28,4 +28,4 @@ function moongate.settings(name, description)
   return core.freeze(result)
 end
 
-return moongate
+return core.freeze(moongate)

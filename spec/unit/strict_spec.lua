@@ -43,6 +43,7 @@ describe("the environment of policies", function()
       1, true)
     assert.matches("standard library can't be changed",
       load_errors "function table.x() end return {}", 1, true)
+    assert.matches("read-only", load_errors "require('moongate').reject = nil return {}", 1, true)
     assert.equal("false", value_of "getmetatable('')")
     assert.equal("false", value_of "getmetatable(_G)")
   end)
