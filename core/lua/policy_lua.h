@@ -15,7 +15,7 @@ struct dns;
 struct host {
     struct ev_loop *loop;
     struct dns *dns;
-    unsigned worker; /* 1, 2, ... */
+    unsigned worker;             /* 1, 2, ... */
     struct secret ticket_secret; /* TLS_TICKET_SECRET_SIZE bytes that all
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */

@@ -23,9 +23,9 @@ struct target {
     struct slice host; /* name, IP literal or "unix:/path"; empty: none */
     uint16_t port;     /* 0: the protocol's own */
     enum tls_mode tls;
-    struct slice source;     /* local address to bind, or empty */
-    double connect_timeout;  /* seconds; 0: the listener's */
-    unsigned proxy_protocol; /* version of the header sent; 0: none */
+    struct slice source;      /* local address to bind, or empty */
+    double connect_timeout;   /* seconds; 0: the listener's */
+    unsigned proxy_protocol;  /* version of the header sent; 0: none */
     struct slice tls_profile; /* of config->tls_profiles; empty: "default" */
     enum tls_verify verify;
     struct slice server_name; /* in its certificate; empty: `host` */

@@ -13,7 +13,8 @@ return {
     { "resolver", "list", of = "resolver",
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
     { "tls_profiles", "map", of = { type = "section", section = "tls_profile" }, default = {},
-      doc = "how TLS is spoken with upstreams; `to { profile = }` names one, \"default\" is the first" },
+      doc = "how TLS is spoken with upstreams; `to { profile = }` names one, "
+        .. "\"default\" is the first" },
     { "shutdown_timeout", "duration", default = 30, min = 0, max = 86400,
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
@@ -80,7 +81,8 @@ return {
       doc = "PEM files with the keys, in the same order; by default the certificate's own file" },
     { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
     { "names", "map", of = { type = "section", section = "tls_name" }, default = {},
-      doc = "other certificates for clients that ask for a name: \"mail.b.example\", \"*.b.example\"" },
+      doc = "other certificates for clients that ask for a name: \"mail.b.example\", "
+        .. "\"*.b.example\"" },
     { "names_only", "boolean", default = false,
       doc = "refuse clients that ask for any other name" },
     { "ask_certificate", "boolean", default = false,

@@ -91,7 +91,8 @@ return c.gateway {
       { "tls = { certificate = \"c\", client_certificate = \"required\" }",
         "tls.client_certificate: \"ca\" or \"trusted_ca\" is needed" },
       { "proxy_protocol = {}", "proxy_protocol: \"from\" is missing" },
-      { "proxy_protocol = { from = \"10.0.0.0/33\" }", "proxy_protocol.from[1]: a network such as" },
+      { "proxy_protocol = { from = \"10.0.0.0/33\" }",
+        "proxy_protocol.from[1]: a network such as" },
       { "[5] = 1", "a key without a name: 1" },
     } do
       local text = errors(listen(case[1]))
