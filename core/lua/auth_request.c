@@ -2,37 +2,8 @@
 
 #include "base/slice.h"
 #include "lua/auth_exchange.h"
+#include "lua/auth_field.h"
 #include "lua/auth_transport.h"
-
-bool
-auth_request_put(struct buf *out, struct slice name, struct slice value)
-{
-    return buf_append(out, name) && buf_append(out, S(": ")) &&
-           buf_append(out, value) && buf_append(out, S("\r\n"));
-}
-
-bool
-auth_request_put_escaped(struct buf *out, struct slice name, struct slice value)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    bool ok = buf_append(out, name) && buf_append(out, S(": "));
-
-    while (ok && value.len > 0) {
-        size_t n = 0;
-        while (n < value.len && (unsigned char)value.ptr[n] > ' ' &&
-               value.ptr[n] != '%')
-            n++;
-        ok = buf_append(out, slice_take(value, n));
-        value = slice_drop(value, n);
-        if (!ok || value.len == 0)
-            break;
-        unsigned char c = (unsigned char)value.ptr[0];
-        char code[3] = {'%', hex[c >> 4], hex[c & 15]};
-        ok = buf_append(out, (struct slice){code, 3});
-        value = slice_drop(value, 1);
-    }
-    return ok && buf_append(out, S("\r\n"));
-}
 
 /* What nginx sends as it came must not end the line. */
 static bool
@@ -81,12 +52,12 @@ put_credentials(struct buf *out, const struct credentials *c, struct slice salt)
 
     if (is_digest(c->mechanism))
         secret = c->response;
-    if (!auth_request_put(out, S("Auth-Method"), method_name(c->mechanism)) ||
-        !auth_request_put_escaped(out, S("Auth-User"), c->user) ||
-        !auth_request_put_escaped(out, S("Auth-Pass"), secret))
+    if (!auth_field_put(out, S("Auth-Method"), method_name(c->mechanism)) ||
+        !auth_field_put_escaped(out, S("Auth-User"), c->user) ||
+        !auth_field_put_escaped(out, S("Auth-Pass"), secret))
         return false;
     return !is_digest(c->mechanism) ||
-           auth_request_put(out, S("Auth-Salt"), salt);
+           auth_field_put(out, S("Auth-Salt"), salt);
 }
 
 /* A reverse name is somebody else's text: letters, digits, '-', '.', '_', or
@@ -111,22 +82,22 @@ put_client(struct buf *out, const struct session *s)
     char ip[ADDR_TEXT_MAX];
     const char *protocol = s->listener->proto->name;
 
-    if (!auth_request_put(out, S("Auth-Protocol"), slice_of(protocol)) ||
+    if (!auth_field_put(out, S("Auth-Protocol"), slice_of(protocol)) ||
         !buf_printf(out, "Auth-Login-Attempt: %u\r\n", s->attempts) ||
         !buf_printf(out, "Client-IP: %s\r\n",
                     addr_format_ip(&s->client_addr, ip)))
         return false;
     return strcmp(protocol, "smtp") != 0 ||
-           auth_request_put(out, S("Client-Host"),
-                            checked_host(s->login->client_host));
+           auth_field_put(out, S("Client-Host"),
+                          checked_host(s->login->client_host));
 }
 
 static bool
 put_envelope(struct buf *out, const struct envelope *e)
 {
-    return auth_request_put(out, S("Auth-SMTP-Helo"), e->helo) &&
-           auth_request_put(out, S("Auth-SMTP-From"), e->mail) &&
-           auth_request_put(out, S("Auth-SMTP-To"), e->rcpt);
+    return auth_field_put(out, S("Auth-SMTP-Helo"), e->helo) &&
+           auth_field_put(out, S("Auth-SMTP-From"), e->mail) &&
+           auth_field_put(out, S("Auth-SMTP-To"), e->rcpt);
 }
 
 /* What nginx does not tell. */
@@ -173,6 +144,6 @@ auth_request_begin(struct buf *out, const struct auth_url *url)
 {
     return buf_append(out, S("GET ")) && buf_append(out, slice_of(url->uri)) &&
            buf_append(out, S(" HTTP/1.1\r\n")) &&
-           auth_request_put(out, S("Host"), slice_of(url->header)) &&
-           auth_request_put(out, S("Connection"), S("keep-alive"));
+           auth_field_put(out, S("Host"), slice_of(url->header)) &&
+           auth_field_put(out, S("Connection"), S("keep-alive"));
 }

@@ -9,13 +9,6 @@
 
 struct auth_group;
 
-/* One field, `name: value`.  Escaped in nginx's way: 0x00 to 0x20 and '%' as
- * %XX, the rest as it is, so that no two values look the same. */
-bool auth_request_put(struct buf *out, struct slice name,
-                      struct slice value) MUST_USE;
-bool auth_request_put_escaped(struct buf *out, struct slice name,
-                              struct slice value) MUST_USE;
-
 /* Appends the fields from Auth-Method on: nginx's in nginx's order, then
  * Client-Port, Server-IP and Server-Port, then those of the configuration.
  * `credentials` NULL asks about the recipient that the session has named.

@@ -1,7 +1,7 @@
 #include "lua/auth_transport.h"
 
 #include "base/slice.h"
-#include "lua/auth_request.h"
+#include "lua/auth_field.h"
 
 bool
 auth_transport_put_proxy(struct buf *out, const struct session *s)
@@ -27,7 +27,7 @@ static bool
 put_named(struct buf *out, struct slice name, struct slice value)
 {
     return value.len == 0 || has_control(value) ||
-           auth_request_put(out, name, value);
+           auth_field_put(out, name, value);
 }
 
 static bool
@@ -46,8 +46,7 @@ put_certificate(struct buf *out, struct session *s, bool whole)
         return true;
     if (!stream_tls_client_pem(&s->client.stream, &s->login->arena, &pem))
         return false;
-    return pem.len == 0 ||
-           auth_request_put_escaped(out, S("Auth-SSL-Cert"), pem);
+    return pem.len == 0 || auth_field_put_escaped(out, S("Auth-SSL-Cert"), pem);
 }
 
 bool
@@ -57,7 +56,7 @@ auth_transport_put_tls(struct buf *out, struct session *s, bool whole)
 
     if (!s->login->dialog.secure)
         return true;
-    if (!auth_request_put(out, S("Auth-SSL"), S("on")) ||
+    if (!auth_field_put(out, S("Auth-SSL"), S("on")) ||
         !put_named(out, S("Auth-SSL-Protocol"), tls->version) ||
         !put_named(out, S("Auth-SSL-Cipher"), tls->cipher))
         return false;
