@@ -419,6 +419,25 @@ read_target_option(const struct reading *r, enum option_kind kind)
         read_tls_option(r, kind);
 }
 
+/* The options that are a text. */
+static void
+read_text_option(const struct reading *r, enum option_kind kind,
+                 struct slice *text)
+{
+    if (kind == OPTION_LOG)
+        *text = read_log(r);
+    else if (kind == OPTION_SECRET)
+        *text = read_secret(r);
+    else if (kind == OPTION_CODE)
+        read_checked(r, text, is_code, "a code such as \"535\"");
+    else if (kind == OPTION_ENHANCED)
+        read_checked(r, text, is_enhanced, "a code such as \"5.7.8\"");
+    else
+        *text = read_line(r, kind == OPTION_NAME   ? CREDENTIAL_MAX
+                             : kind == OPTION_SASL ? SASL_MAX
+                                                   : TEXT_MAX);
+}
+
 static void
 read_option(const struct reading *r, const struct option *o)
 {
@@ -426,31 +445,19 @@ read_option(const struct reading *r, const struct option *o)
 
     switch (o->kind) {
     case OPTION_TEXT:
-        *(struct slice *)at = read_line(r, TEXT_MAX);
-        return;
-    case OPTION_LOG:
-        *(struct slice *)at = read_log(r);
-        return;
     case OPTION_NAME:
-        *(struct slice *)at = read_line(r, CREDENTIAL_MAX);
-        return;
-    case OPTION_SECRET:
-        *(struct slice *)at = read_secret(r);
-        return;
     case OPTION_SASL:
-        *(struct slice *)at = read_line(r, SASL_MAX);
+    case OPTION_LOG:
+    case OPTION_SECRET:
+    case OPTION_CODE:
+    case OPTION_ENHANCED:
+        read_text_option(r, o->kind, at);
         return;
     case OPTION_SECONDS:
         *(double *)at = read_number(r, 0, DELAY_MAX);
         return;
     case OPTION_FLAG:
         *(bool *)at = read_flag(r);
-        return;
-    case OPTION_CODE:
-        read_checked(r, at, is_code, "a code such as \"535\"");
-        return;
-    case OPTION_ENHANCED:
-        read_checked(r, at, is_enhanced, "a code such as \"5.7.8\"");
         return;
     case OPTION_MECHANISM:
         read_mechanism(r);
