@@ -15,6 +15,7 @@ local SUBJECT = "A mail through the gateway"
 local interrupted = false
 
 local function say(text, ...)
+  if interrupted then error("interrupted", 0) end
   io.write(text:format(...), "\n")
   io.flush()
 end
@@ -120,14 +121,13 @@ local function main()
     while not interrupted and gate.process:is_running() do gate.process:wait(3600) end
     if not interrupted then error("the gateway ended", 0) end
   end)
-  if not fine and gate then message = tostring(message) .. "\n" .. gate:log() end
-  say "start: stopping"
+  io.write "start: stopping\n"
+  local log = gate and gate:log() or ""
   if gate then gate:remove() end
   private:stop()
-  if not fine then
-    io.stderr:write("start: ", tostring(message), "\n")
-    os.exit(1)
-  end
+  if fine or interrupted then return end
+  io.stderr:write("start: ", tostring(message), "\n", log)
+  os.exit(1)
 end
 
 for _, number in ipairs { signal.SIGINT, signal.SIGTERM, signal.SIGHUP } do

@@ -91,12 +91,12 @@ function child:expect(pattern, seconds)
   error(("%s did not say %q:\n%s"):format(self.name, pattern, self:output()), 2)
 end
 
---- Waits for its end; false if it still runs after `seconds`.
+--- Waits for its end; false if it still runs after `seconds`, or when a signal came.
 function child:wait(seconds)
   local at = deadline(seconds or 10)
   while self:is_running() do
     if left(at) == 0 then return false end
-    poll.rpoll(self.pidfd, left(at))
+    if not poll.rpoll(self.pidfd, left(at)) then return false end
   end
   return self.code, self.status
 end
