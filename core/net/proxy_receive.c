@@ -12,7 +12,7 @@
 static size_t
 share(struct slice seen, struct slice next)
 {
-    char first = seen.len > 0 ? seen.ptr[0] : next.ptr[0];
+    char first = *(seen.len > 0 ? seen.ptr : next.ptr);
 
     if (first != '\r') {
         size_t at = slice_find(next, '\n');
