@@ -26,6 +26,7 @@ free_whole(struct config *c)
 
     for (size_t i = 0; i < c->listener_count; i++)
         tls_config_forget(&c->listeners[i]);
+    tls_certificates_forget(c);
     for (size_t i = 0; i < c->tls_profile_count; i++)
         tls_client_context_unref(c->tls_profiles[i].context);
     arena_wipe(&w->arena);
@@ -309,6 +310,8 @@ config_build(const struct generation *g, int index, struct error *err)
     require(w->config.listeners != NULL);
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
+    if (!b.failed)
+        b.failed = !tls_certificates_read(&b.tls, index, &w->config, err);
     if (b.failed) {
         free_whole(&w->config);
         return NULL;

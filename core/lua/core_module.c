@@ -241,6 +241,7 @@ static const luaL_Reg functions[] = {
     {"to", decision_to},
     {"retry", decision_retry},
     {"login", decision_login},
+    {"certificate", decision_certificate},
     {NULL, NULL},
 };
 

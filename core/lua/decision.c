@@ -117,6 +117,11 @@ static const struct option login_options[] = {
     {NULL, OPTION_COUNT, 0},
 };
 
+static const struct option certificate_options[] = {
+    {"name", OPTION_NAME, AT(certificate)},
+    {NULL, OPTION_COUNT, 0},
+};
+
 static const struct {
     const char *name;
     const struct option *options;
@@ -128,6 +133,7 @@ static const struct {
     [VERDICT_TO] = {"to", to_options},
     [VERDICT_RETRY] = {"retry", retry_options},
     [VERDICT_LOGIN] = {"login", login_options},
+    [VERDICT_CERTIFICATE] = {"certificate", certificate_options},
 };
 
 /* The option being read: its value is at the top of the stack. */
@@ -642,6 +648,19 @@ decision_login(lua_State *L)
     struct decision *d = lua_touserdata(L, -1);
     d->has_login = true;
     return 1;
+}
+
+int
+decision_certificate(lua_State *L)
+{
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return luaL_error(L, "certificate: a name expected, not a %s",
+                          luaL_typename(L, 1));
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_insert(L, 1);
+    lua_setfield(L, 1, "name");
+    return make(L, VERDICT_CERTIFICATE);
 }
 
 const struct decision *

@@ -13,6 +13,7 @@ struct session;
 
 struct decision {
     enum verdict_kind kind;
+    struct slice certificate;
     struct slice reason, text, code, enhanced, sasl, log, user;
     double delay;
     bool close;
@@ -34,6 +35,7 @@ int decision_wait(lua_State *L);
 int decision_to(lua_State *L);
 int decision_retry(lua_State *L);
 int decision_login(lua_State *L);
+int decision_certificate(lua_State *L); /* (name) -> decision */
 
 /* The decision at `index`, or NULL. */
 const struct decision *decision_test(lua_State *L, int index);

@@ -86,6 +86,9 @@ decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
     lua_getfenv(L, index);
     lua_getfield(L, -1, "vars");
     lua_remove(L, -2);
+    v->identity = d->kind == VERDICT_CERTIFICATE
+                      ? config_certificate(s->config, d->certificate)
+                      : NULL;
     if (d->kind == VERDICT_REJECT || d->kind == VERDICT_TEMPFAIL)
         return copy_refusal(a, d, s->login->hook, v);
     if (!copy(a, d->user, &v->user) || !copy(a, d->log, &v->log) ||

@@ -18,6 +18,7 @@
 
 /* What each hook may decide. */
 static const unsigned allowed[HOOK_COUNT] = {
+    [HOOK_CERTIFICATE] = MAY(CERTIFICATE) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_CONNECT] = MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_SECURED] = MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_HELO] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL),
@@ -140,6 +141,9 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     if (!decision_fill(L, 1, s, &v) ||
         !arena_copy(&s->login->arena, slice_of(asked(run)->name), &v.policy))
         return luaL_error(L, "the decision is too long");
+    if (v.kind == VERDICT_CERTIFICATE && v.identity == NULL)
+        return luaL_error(L, "`certificates` has no \"%s\"",
+                          d->certificate.ptr);
     if (lua_istable(L, -1))
         set_vars(L, s);
     s->login->verdict = v;

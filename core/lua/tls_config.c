@@ -222,15 +222,15 @@ forget_names(struct names *n)
         tls_identity_unref(n->each[i].identity);
 }
 
-/* `names` is { ["*.example.org"] = { certificate =, key = } }. */
+/* `table`.`field` is { ["*.example.org"] = { certificate =, key = } }. */
 static bool
-read_names(const struct tls_building *b, int table, struct names *n,
-           struct error *err)
+read_names(const struct tls_building *b, int table, const char *field,
+           struct names *n, struct error *err)
 {
     lua_State *L = b->L;
     bool failed = false;
 
-    lua_getfield(L, table, "names");
+    lua_getfield(L, table, field);
     int all = lua_gettop(L);
     n->each = arena_alloc(b->arena, NAMES_MAX * sizeof *n->each);
     for (lua_pushnil(L); lua_istable(L, all) && !failed && lua_next(L, all);
@@ -238,12 +238,13 @@ read_names(const struct tls_building *b, int table, struct names *n,
         struct slice name;
         name.ptr = lua_tolstring(L, -2, &name.len);
         if (n->count == NAMES_MAX)
-            failed = !error_set(err, "names: at most %d", NAMES_MAX);
+            failed = !error_set(err, "at most %d", NAMES_MAX);
         struct tls_identity *identity =
             failed ? NULL : read_identity(b, lua_gettop(L), &failed, err);
         if (identity == NULL) {
             failed = true;
-            (void)error_context(err, "names: %.*s", (int)name.len, name.ptr);
+            (void)error_context(err, "%s: %.*s", field, (int)name.len,
+                                name.ptr);
             break;
         }
         n->each[n->count++] =
@@ -320,7 +321,7 @@ read_section(const struct tls_building *b, int table, struct section *s,
         c->cache = b->host->tls_cache;
     if (!read_file(b, table, "dhparam", &c->dhparam, err) ||
         !read_ticket_keys(b, table, s->ticket_keys, &c->tickets, err) ||
-        !read_names(b, table, &s->names, err))
+        !read_names(b, table, "names", &s->names, err))
         return false;
     c->names = s->names.each;
     c->name_count = s->names.count;
@@ -355,7 +356,6 @@ tls_config_read(const struct tls_building *b, int listen,
     struct section *s = arena_alloc(b->arena, sizeof *s);
     s->config.name = value_keep(b->arena, l->name).ptr;
     s->config.alpn = l->proto->name;
-    s->config.ask_certificate = value_flag(L, table, "ask_certificate");
     set_mode(b, table, l);
     if (read_section(b, table, s, err))
         l->tls_context = tls_server_context_new(&s->config, err);
@@ -373,6 +373,28 @@ tls_config_forget(struct listener_config *l)
 {
     tls_server_context_unref(l->tls_context);
     l->tls_context = NULL;
+}
+
+/* --- what the `certificate` hook chooses from --- */
+
+bool
+tls_certificates_read(const struct tls_building *b, int gateway,
+                      struct config *c, struct error *err)
+{
+    struct names names = {0};
+    bool done = read_names(b, gateway, "certificates", &names, err);
+
+    c->certificates = names.each;
+    c->certificate_count = names.count;
+    return done;
+}
+
+void
+tls_certificates_forget(struct config *c)
+{
+    for (size_t i = 0; i < c->certificate_count; i++)
+        tls_identity_unref(c->certificates[i].identity);
+    c->certificate_count = 0;
 }
 
 /* --- profiles for upstreams --- */

@@ -23,6 +23,12 @@ bool tls_config_read(const struct tls_building *b, int listen,
                      struct listener_config *l, struct error *err) MUST_USE;
 void tls_config_forget(struct listener_config *l);
 
+/* Reads the gateway's `certificates` into `c`, which holds a reference to each
+ * until tls_certificates_forget, after a failure, too. */
+bool tls_certificates_read(const struct tls_building *b, int gateway,
+                           struct config *c, struct error *err) MUST_USE;
+void tls_certificates_forget(struct config *c);
+
 /* A profile of `upstream_tls`: the context, a reference of the caller's.
  * `table` is its section.  NULL with words. */
 struct tls_client_context *tls_profile_new(const struct tls_building *b,

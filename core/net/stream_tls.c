@@ -330,6 +330,12 @@ link_of(const struct stream *s)
     return s->tls;
 }
 
+void
+stream_ask_certificate(struct stream *s)
+{
+    link_of(s)->asks = true;
+}
+
 bool
 stream_asks_certificate(const struct stream *s)
 {
@@ -348,9 +354,13 @@ stream_show(struct stream *s, struct tls_identity *identity)
 }
 
 void
-stream_show_nothing(struct stream *s)
+stream_show_nothing(struct stream *s, struct slice why)
 {
-    link_of(s)->refused = true;
+    struct tls_link *l = link_of(s);
+
+    l->refused = true;
+    tls_link_fail(l, "no certificate for this client%s%.*s",
+                  why.len > 0 ? ": " : "", (int)why.len, why.ptr);
     stream_show(s, NULL);
 }
 

@@ -25,12 +25,15 @@ bool stream_start_tls_server(struct stream *s,
 bool stream_start_tls_client(struct stream *s, struct tls_client_context *c,
                              const struct tls_target *target) MUST_USE;
 
-/* The handshake waits to be told what to show (`ask_certificate`). */
+/* Right after stream_start_tls_server: a full handshake will ask. */
+void stream_ask_certificate(struct stream *s);
+/* The handshake waits to be told what to show. */
 bool stream_asks_certificate(const struct stream *s);
 /* Tells it: NULL for what the context has.  Call stream_handshake next. */
 void stream_show(struct stream *s, struct tls_identity *identity);
-/* Or that there is nothing for this client; the handshake fails. */
-void stream_show_nothing(struct stream *s);
+/* Or that there is nothing for this client, and why, in words or ""; the
+ * handshake fails. */
+void stream_show_nothing(struct stream *s, struct slice why);
 
 /* The name that the client asked for, in lower case; empty: none.  Known once
  * a handshake asks or is done. */

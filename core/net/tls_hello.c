@@ -114,13 +114,11 @@ on_certificate(SSL *ssl, void *arg)
     const struct tls_hello *h = arg;
     struct tls_link *l = tls_link_of(ssl);
 
-    l->asking = h->ask_certificate && !l->answered;
+    l->asking = l->asks && !l->answered;
     if (l->asking)
         return -1;
-    if (l->refused) {
-        tls_link_fail(l, "no certificate for this client");
+    if (l->refused)
         return 0;
-    }
     struct tls_identity *found = l->identity != NULL
                                      ? l->identity
                                      : tls_names_find(h->names, name_of(l));

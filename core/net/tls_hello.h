@@ -16,7 +16,7 @@ struct ssl_ctx_st;
 struct tls_hello {
     struct tls_identity *identity; /* NULL: none without a name */
     struct tls_names *names;
-    bool names_only, ask_certificate;
+    bool names_only;
     unsigned char alpn[64]; /* one name, its length in front; or "" */
     unsigned char scope[TLS_SCOPE_SIZE]; /* sessions are good within it */
     struct tls_tickets *tickets;         /* NULL: none are given out */

@@ -30,6 +30,7 @@ struct tls_link {
     bool up;        /* the handshake is over */
     bool dead;      /* OpenSSL may not be called any more */
     bool eof;       /* the socket has ended */
+    bool asks;      /* a full handshake waits for stream_show */
     bool asking;    /* the handshake waits for stream_show */
     bool answered;  /* and was told */
     bool refused;   /* that there is no certificate for this client */

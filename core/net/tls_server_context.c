@@ -110,7 +110,6 @@ set_hello(struct tls_server_context *c, const struct tls_server_config *config,
     struct tls_hello *h = &c->hello;
 
     h->names_only = config->names_only;
-    h->ask_certificate = config->ask_certificate;
     h->cache = config->cache;
     h->names = tls_names_new(config->names, config->name_count);
     set_scope(h, config);

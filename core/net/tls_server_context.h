@@ -30,9 +30,8 @@ struct tls_server_config {
     struct tls_identity *identity; /* shown when no name fits; NULL: none */
     const struct tls_name *names;  /* shown to clients that ask by name */
     size_t name_count;
-    bool names_only;      /* refuse a client that asks for another name */
-    bool ask_certificate; /* each full handshake waits for stream_show */
-    const char *alpn;     /* "imap": the one protocol spoken here */
+    bool names_only;  /* refuse a client that asks for another name */
+    const char *alpn; /* "imap": the one protocol spoken here */
     struct tls_options options;
     bool prefer_server_ciphers;
     struct slice dhparam; /* PEM; empty: no finite-field Diffie-Hellman */

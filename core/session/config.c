@@ -15,6 +15,16 @@ config_tls_profile(const struct config *c, struct slice name)
     return NULL;
 }
 
+struct tls_identity *
+config_certificate(const struct config *c, struct slice name)
+{
+    for (size_t i = 0; i < c->certificate_count; i++) {
+        if (slice_equal(c->certificates[i].name, name))
+            return c->certificates[i].identity;
+    }
+    return NULL;
+}
+
 struct config *
 config_ref(struct config *c)
 {

@@ -86,6 +86,8 @@ struct config {
     size_t listener_count;
     struct tls_profile *tls_profiles;
     size_t tls_profile_count;
+    struct tls_name *certificates; /* that the `certificate` hook may show */
+    size_t certificate_count;
     const char *resolver; /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
@@ -96,6 +98,10 @@ struct config {
 /* The profile called `name` (empty: "default"), or NULL. */
 struct tls_client_context *config_tls_profile(const struct config *c,
                                               struct slice name);
+
+/* The entry of `certificates` called `name`, or NULL.  Borrowed. */
+struct tls_identity *config_certificate(const struct config *c,
+                                        struct slice name);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last reference */

@@ -37,6 +37,7 @@ enum verdict_kind {
     VERDICT_TO,    /* route: `target` is set */
     VERDICT_RETRY, /* connect_failed, upstream_refused: `target` may be set */
     VERDICT_LOGIN, /* upstream_auth: `login` is set */
+    VERDICT_CERTIFICATE, /* certificate: `identity` is set */
 };
 
 /* What the session acts on.  Slices are in the session's arena. */
@@ -54,8 +55,8 @@ struct verdict {
     struct login login;     /* LOGIN, and ACCEPT with upstream_auth= when
                                has_login */
     bool has_login;
-    struct tls_identity *identity; /* CERTIFICATE, ACCEPT: what to show; NULL:
-                                      the listener's own */
+    struct tls_identity *identity; /* CERTIFICATE: what to show; the
+                                      configuration's */
 };
 
 struct policy;

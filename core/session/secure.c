@@ -74,6 +74,9 @@ session_secure_client(struct session *s)
         if (s->listener->tls_context == NULL ||
             !stream_start_tls_server(stream, s->listener->tls_context))
             return session_end(s, END_TLS_FAILED);
+        if (s->home->policy->ops->has(s->home->policy, s->listener,
+                                      HOOK_CERTIFICATE))
+            stream_ask_certificate(stream);
         login->shaking = true;
     }
     switch (stream_handshake(stream)) {
@@ -99,10 +102,11 @@ session_show_certificate(struct session *s)
 {
     const struct verdict *v = &s->login->verdict;
 
-    if (v->kind == VERDICT_ACCEPT || v->kind == VERDICT_NONE)
+    record_set(&s->record.policy, v->policy);
+    if (v->kind == VERDICT_CERTIFICATE || v->kind == VERDICT_NONE)
         stream_show(&s->client.stream, v->identity);
     else
-        stream_show_nothing(&s->client.stream);
+        stream_show_nothing(&s->client.stream, v->log);
     return PHASE_HANDSHAKE;
 }
 

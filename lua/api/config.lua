@@ -15,6 +15,8 @@ return {
     { "tls_profiles", "map", of = { type = "section", section = "tls_profile" }, default = {},
       doc = "how TLS is spoken with upstreams; `to { profile = }` names one, "
         .. "\"default\" is the first" },
+    { "certificates", "map", of = { type = "section", section = "tls_name" }, default = {},
+      doc = "what the `certificate` hook may show: `moongate.certificate \"name\"`" },
     { "shutdown_timeout", "duration", default = 30, min = 0, max = 86400,
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
@@ -85,8 +87,6 @@ return {
         .. "\"*.b.example\"" },
     { "names_only", "boolean", default = false,
       doc = "refuse clients that ask for any other name" },
-    { "ask_certificate", "boolean", default = false,
-      doc = "the `certificate` hook chooses what is shown" },
     { "min_version", "enum", default = "1.2", values = { "1.0", "1.1", "1.2", "1.3" },
       doc = "the oldest TLS spoken" },
     { "max_version", "enum", default = "1.3", values = { "1.0", "1.1", "1.2", "1.3" },

@@ -47,8 +47,8 @@ function site.configuration(options)
   for name, listener in pairs(options.listen) do
     table.insert(parts, LISTENER:format(name, listener.protocol, listener.more or ""))
   end
-  return ('local c = require "moongate.config"\n\nreturn c.gateway {\n  workers = 1,\n  %s\n%s}\n')
-    :format(options.more or "", table.concat(parts))
+  return ('local c = require "moongate.config"\n\nreturn c.gateway {\n  workers = %d,\n  %s\n%s}\n')
+    :format(options.workers or 1, options.more or "", table.concat(parts))
 end
 
 function site.start(options)
