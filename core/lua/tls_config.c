@@ -13,7 +13,7 @@
 #define NAMES_MAX       1024
 #define PASSPHRASES_MAX 8
 #define COMMANDS_MAX    32
-#define EXPIRY_WARNING  (14 * 86400)
+#define EXPIRY_WARNING  ((time_t)14 * 86400)
 
 /* The bytes of the file that `table`.`name` names; empty if it names none. */
 static bool
