@@ -14,6 +14,7 @@ enum bundle_kind {
     BUNDLE_POLICY, /* scripts/<name>.lua */
     BUNDLE_MODULE, /* Lua files that policies require, and lua/moongate */
     BUNDLE_DATA,   /* files declared by file.map, keys, secrets */
+    BUNDLE_TLS,    /* files of `tls` sections: watched, see renewal.h */
 };
 
 struct bundle_entry {

@@ -29,6 +29,7 @@ free_whole(struct config *c)
     tls_certificates_forget(c);
     for (size_t i = 0; i < c->tls_profile_count; i++)
         tls_client_context_unref(c->tls_profiles[i].context);
+    certificates_free(c->own);
     arena_wipe(&w->arena);
     free(w);
 }
@@ -291,7 +292,9 @@ config_build(const struct generation *g, int index, struct error *err)
     lua_State *L = g->vm->L;
     struct whole *w = xcalloc(1, sizeof *w);
     struct building b = {
-        .whole = w, .tls = {L, g->source, &g->host, &w->arena}, .err = err};
+        .whole = w,
+        .tls = {L, g->source, &g->host, &w->arena, certificates_new()},
+        .err = err};
     size_t count = 0;
 
     arena_init(&w->arena, CONFIG_MAX);
@@ -301,6 +304,7 @@ config_build(const struct generation *g, int index, struct error *err)
         .resolver = value_join(L, index, "resolver", ",", &w->arena).ptr,
         .shutdown_timeout = value_number(L, index, "shutdown_timeout"),
         .max_sessions = count_of(L, index, "max_sessions"),
+        .own = b.tls.certificates,
         .owner = w,
         .free = free_whole,
     };

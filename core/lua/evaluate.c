@@ -1,12 +1,19 @@
 #include "lua/evaluate.h"
 
 #include "base/check.h"
+#include "base/slice.h"
 #include "lua/config.h"
 #include "lua/generation.h"
 
 #include <ev.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void
+add_file(void *plan, const char *path, const struct file_stamp *stamp)
+{
+    plan_add_file(plan, slice_of(path), stamp);
+}
 
 bool
 config_evaluate(const char *path, const struct share *share,
@@ -20,6 +27,7 @@ config_evaluate(const char *path, const struct share *share,
         generation_load(&host, source_of_disk(path, share, w), 1, errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
+        source_each_tls(g->source, add_file, plan);
         free(*errors);
         *errors = NULL;
     }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "lua/bundle.h"
 #include "lua/share.h"
+#include "lua/stamp.h"
 #include "net/listener.h"
 
 /* What the supervisor needs of a configuration; it runs no Lua.  All strings
@@ -15,6 +16,12 @@ struct plan_listener {
     char *name;
     char *address; /* for addr_parse; port 0 lets the kernel choose */
     struct listen_options socket;
+};
+
+/* A file of a `tls` section, as it was when it was read. */
+struct plan_file {
+    char *path; /* absolute */
+    struct file_stamp stamp;
 };
 
 struct plan {
@@ -27,9 +34,16 @@ struct plan {
     double shutdown_timeout;
     struct plan_listener *listeners;
     size_t listener_count;
+    struct plan_file *files;
+    size_t file_count;
 };
 
 void plan_deinit(struct plan *p);
+
+/* One more file; the path is copied. */
+void plan_add_file(struct plan *p, struct slice path,
+                   const struct file_stamp *stamp);
+void plan_forget_files(struct plan *p);
 
 /* Reads `path` and everything it and its policies need into `w` and fills
  * `plan`.  What ships with the program is found in `share`.  On failure every

@@ -70,8 +70,32 @@ plan_build(lua_State *L, int index, const struct config *config,
 }
 
 void
+plan_add_file(struct plan *p, struct slice path, const struct file_stamp *stamp)
+{
+    struct plan_file *files = xcalloc(p->file_count + 1, sizeof *files);
+
+    if (p->file_count > 0)
+        memcpy(files, p->files, p->file_count * sizeof *files);
+    free(p->files);
+    p->files = files;
+    files[p->file_count++] =
+        (struct plan_file){xstrndup(path.ptr, path.len), *stamp};
+}
+
+void
+plan_forget_files(struct plan *p)
+{
+    for (size_t i = 0; i < p->file_count; i++)
+        free(p->files[i].path);
+    free(p->files);
+    p->files = NULL;
+    p->file_count = 0;
+}
+
+void
 plan_deinit(struct plan *p)
 {
+    plan_forget_files(p);
     for (size_t i = 0; i < p->listener_count; i++) {
         free(p->listeners[i].name);
         free(p->listeners[i].address);

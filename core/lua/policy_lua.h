@@ -19,6 +19,7 @@ struct host {
     struct secret ticket_secret; /* TLS_TICKET_SECRET_SIZE bytes that all
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */
+    bool no_policies;            /* only the configuration is built */
 };
 
 struct generation; /* a lua_State, its configuration and policies */

@@ -18,6 +18,7 @@ struct disk_file {
     enum bundle_kind kind;
     char *name, *path, *bytes;
     size_t len;
+    struct file_stamp stamp;
 };
 
 /* The two implementations; which one it is tells `bundle`. */
@@ -26,7 +27,7 @@ struct any_source {
     const struct bundle *bundle;
     struct bundle_writer *writer;
     char *config, *folder, *scripts, *library;
-    struct disk_file *files;
+    struct disk_file *files, **end; /* in the order they were read */
 };
 
 static struct any_source *
@@ -50,9 +51,9 @@ find_in_bundle(struct source *s, enum bundle_kind kind, struct slice name,
     return true;
 }
 
-/* Reads a whole regular file; errno says why not. */
-static bool
-read_file(const char *path, char **bytes, size_t *len)
+bool
+source_read(const char *path, char **bytes, size_t *len,
+            struct file_stamp *stamp)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -67,6 +68,7 @@ read_file(const char *path, char **bytes, size_t *len)
     }
 
     size_t size = (size_t)st.st_size, used = 0;
+    *stamp = file_stamp_of(&st);
     char *memory = xmalloc(size + 1);
     ssize_t n = 1;
     while (used < size && n > 0) {
@@ -156,8 +158,8 @@ static const struct disk_file *
 keep(struct any_source *s, const char *path, struct disk_file *file)
 {
     file->path = xstrndup(path, strlen(path));
-    file->next = s->files;
-    s->files = file;
+    *s->end = file;
+    s->end = &file->next;
     if (s->writer != NULL)
         bundle_add(s->writer, file->kind, slice_of(file->name),
                    slice_of(file->path),
@@ -180,15 +182,17 @@ load(struct any_source *s, const struct wanted *w)
         if (f->kind == w->kind && slice_equal(slice_of(f->name), w->name))
             return f;
     }
+    struct file_stamp stamp;
     char *bytes;
     size_t len;
-    if (!read_file(w->path, &bytes, &len))
+    if (!source_read(w->path, &bytes, &len, &stamp))
         return NULL;
     struct disk_file *f = xcalloc(1, sizeof *f);
     f->kind = w->kind;
     f->name = xstrndup(w->name.ptr, w->name.len);
     f->bytes = bytes;
     f->len = len;
+    f->stamp = stamp;
     return keep(s, w->path, f);
 }
 
@@ -219,7 +223,7 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
     const char *folders[4];
     struct wanted w = {kind, name, path};
 
-    if (kind == BUNDLE_DATA) {
+    if (kind == BUNDLE_DATA || kind == BUNDLE_TLS) {
         (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
         return find_by_path(s, &w, file, err);
     }
@@ -266,10 +270,12 @@ source_base(struct source *source, struct slice *folder)
     return true;
 }
 
-bool
-source_data(struct source *s, struct slice path, struct source_file *file,
-            struct error *err)
+/* A file by its path, absolute or beside moongate.lua. */
+static bool
+find_file(struct source *s, const struct wanted *w, struct source_file *file,
+          struct error *err)
 {
+    struct slice path = w->name;
     char whole_path[PATH_MAX];
     struct slice folder = S(".");
     bool absolute = path.len > 0 && path.ptr[0] == '/';
@@ -283,7 +289,33 @@ source_data(struct source *s, struct slice path, struct source_file *file,
                        absolute ? "" : "/", (int)path.len, path.ptr);
     if (len < 0 || (size_t)len >= sizeof whole_path)
         return error_set(err, "the file name is too long");
-    return s->find(s, BUNDLE_DATA, slice_of(whole_path), file, err);
+    return s->find(s, w->kind, slice_of(whole_path), file, err);
+}
+
+bool
+source_data(struct source *s, struct slice path, struct source_file *file,
+            struct error *err)
+{
+    return find_file(s, &(struct wanted){BUNDLE_DATA, path, NULL}, file, err);
+}
+
+bool
+source_tls(struct source *s, struct slice path, struct source_file *file,
+           struct error *err)
+{
+    return find_file(s, &(struct wanted){BUNDLE_TLS, path, NULL}, file, err);
+}
+
+void
+source_each_tls(struct source *s,
+                void (*each)(void *arg, const char *path,
+                             const struct file_stamp *stamp),
+                void *arg)
+{
+    for (const struct disk_file *f = whole(s)->files; f != NULL; f = f->next) {
+        if (f->kind == BUNDLE_TLS)
+            each(arg, f->path, &f->stamp);
+    }
 }
 
 struct source *
@@ -318,6 +350,7 @@ source_of_disk(const char *config, const struct share *share,
     char absolute[PATH_MAX];
 
     s->source.find = find_on_disk;
+    s->end = &s->files;
     s->writer = w;
     if (config != NULL) {
         const char *path = realpath(config, absolute) ? absolute : config;

@@ -2,10 +2,12 @@
  * while a bundle is being made (and then each file read is added to it). */
 #pragma once
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/types.h"
 #include "lua/bundle.h"
 #include "lua/share.h"
+#include "lua/stamp.h"
 
 #define SOURCE_FILE_MAX ((size_t)64 << 20)
 
@@ -27,6 +29,21 @@ bool source_base(struct source *s, struct slice *folder);
 /* A data file's bytes, `path` absolute or beside moongate.lua. */
 bool source_data(struct source *s, struct slice path, struct source_file *file,
                  struct error *err);
+
+/* The same for a file that a `tls` section names. */
+bool source_tls(struct source *s, struct slice path, struct source_file *file,
+                struct error *err) MUST_USE;
+
+/* Calls `each` for every file that source_tls has read from disk. */
+void source_each_tls(struct source *s,
+                     void (*each)(void *arg, const char *path,
+                                  const struct file_stamp *stamp),
+                     void *arg);
+
+/* Reads a whole regular file; errno says why not.  `*bytes` is malloc'ed, with
+ * a NUL behind it; `stamp` is from before it was read. */
+bool source_read(const char *path, char **bytes, size_t *len,
+                 struct file_stamp *stamp) MUST_USE;
 
 /* Reads from `b`, which outlives the result. */
 struct source *source_of_bundle(const struct bundle *b);

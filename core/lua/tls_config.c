@@ -1,19 +1,15 @@
 #include "lua/tls_config.h"
 
-#include "base/log.h"
 #include "base/slice.h"
 #include "lua/values.h"
-#include "net/tls_certificate.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NAMES_MAX       1024
 #define PASSPHRASES_MAX 8
 #define COMMANDS_MAX    32
-#define EXPIRY_WARNING  ((time_t)14 * 86400)
 
 /* The bytes of the file that `table`.`name` names; empty if it names none. */
 static bool
@@ -35,7 +31,7 @@ read_file(const struct tls_building *b, int table, const char *name,
                              name);
         path = slice_of(system);
     }
-    if (!source_data(b->source, path, &file, err))
+    if (!source_tls(b->source, path, &file, err))
         return error_context(err, "%s", name);
     *bytes = file.bytes;
     return true;
@@ -67,7 +63,7 @@ read_path(const struct tls_building *b, struct slice path, struct slice *bytes,
 {
     struct source_file file;
 
-    if (!source_data(b->source, path, &file, err))
+    if (!source_tls(b->source, path, &file, err))
         return false;
     *bytes = file.bytes;
     return true;
@@ -95,22 +91,6 @@ read_pairs(const struct tls_building *b, int table,
     return error_set(err, "at most %d certificates", TLS_PAIRS_MAX);
 }
 
-/* Logs what an operator should know about certificates before it is late. */
-static void
-warn_of_expiry(const struct tls_pair_config *pairs, size_t count)
-{
-    struct tls_certificate facts;
-    struct error err;
-    char text[640];
-
-    for (size_t i = 0; i < count; i++) {
-        if (!tls_certificate_read(pairs[i].certificate, &facts, &err))
-            continue;
-        if (tls_certificate_warning(&facts, time(NULL), EXPIRY_WARNING, text))
-            log_warn("certificate %s: %s", pairs[i].name, text);
-    }
-}
-
 /* NULL without an error when the section has no certificate. */
 static struct tls_identity *
 read_identity(const struct tls_building *b, int table, bool *failed,
@@ -134,7 +114,7 @@ read_identity(const struct tls_building *b, int table, bool *failed,
     struct tls_identity *identity = tls_identity_new(&config, err);
     *failed = identity == NULL;
     if (identity != NULL)
-        warn_of_expiry(pairs, config.pair_count);
+        certificates_add(b->certificates, identity, pairs, config.pair_count);
     return identity;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "lua/certificates.h"
 #include "lua/policy_lua.h"
 #include "lua/source.h"
 #include "session/config.h"
@@ -15,6 +16,7 @@ struct tls_building {
     struct source *source;   /* the PEM files */
     const struct host *host; /* ticket secret and session cache */
     struct arena *arena;
+    struct certificates *certificates; /* those that sections name */
 };
 
 /* Reads `listen`'s `tls` section, if there is one, into `l`; the context is a

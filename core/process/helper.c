@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "lua/policy_lua.h"
+#include "lua/renewal.h"
 #include "lua/share.h"
 #include "net/addr.h"
 #include "net/dns.h"
@@ -38,21 +39,30 @@ check_addresses(const struct plan *plan, struct error *err)
     return true;
 }
 
-/* Builds a generation as a worker does, and forgets it. */
 static bool
-try_generation(const struct evaluation *e, struct error *err)
+try_whole(const struct host *host, const struct bundle *b, struct error *err)
+{
+    struct generation *generation = generation_new(host, b, 1, err);
+    bool built = generation != NULL;
+
+    generation_free(generation);
+    return built;
+}
+
+/* Builds what a worker will build, and forgets it. */
+static bool
+try_generation(const struct evaluation *e,
+               bool (*build)(const struct host *host, const struct bundle *b,
+                             struct error *err),
+               struct error *err)
 {
     struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     struct bundle *bundle = bundle_open(e->bundle, err);
     struct dns *dns =
         bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
     struct host host = {.loop = loop, .dns = dns, .worker = 1};
-    struct generation *generation = NULL;
 
-    if (dns != NULL)
-        generation = generation_new(&host, bundle, 1, err);
-    bool built = generation != NULL;
-    generation_free(generation);
+    bool built = dns != NULL && build(&host, bundle, err);
     if (dns != NULL)
         dns_free(dns);
     if (bundle != NULL)
@@ -78,7 +88,7 @@ configuration_evaluate(const char *path, struct evaluation *e, char **errors)
     e->bundle = bundle_writer_seal(writer, &err);
     done = e->bundle >= 0 && check_addresses(&e->plan, &err) &&
            privileges_find(e->plan.user, e->plan.group, &e->identity, &err) &&
-           try_generation(e, &err);
+           try_generation(e, try_whole, &err);
     if (!done)
         *errors = xstrndup(err.text, strlen(err.text));
     return done;
@@ -101,46 +111,82 @@ send_errors(struct slice text)
     }
 }
 
-static bool
-receive_path(char **path)
+static void
+run_evaluation(struct message *order)
 {
-    struct message m;
-    struct slice text;
+    struct slice text = message_get_text(order);
+    char *path = xstrndup(text.ptr, text.len), *errors;
+    struct evaluation e;
+    struct error err;
 
-    if (message_receive(SPAWN_FD, true, &m) != RECEIVE_DONE ||
-        m.type != MESSAGE_EVALUATE)
+    evaluation_init(&e);
+    if (!configuration_evaluate(path, &e, &errors))
+        send_errors(slice_of(errors));
+    else if (!evaluation_send(SPAWN_FD, &e, &err))
+        send_errors(slice_of(err.text));
+    free(errors);
+    free(path);
+    evaluation_deinit(&e);
+}
+
+/* Makes the bundle of the configuration with its TLS files as they are now. */
+static bool
+renew(int old, struct evaluation *e, struct error *err)
+{
+    struct bundle *bundle = bundle_open(old, err);
+    struct bundle_writer *writer;
+
+    if (bundle == NULL)
         return false;
-    text = message_get_text(&m);
-    if (!message_is_whole(&m))
+    writer = bundle_writer_new();
+    bool copied = renewal_copy(bundle, writer, &e->plan, err);
+    bundle_close(bundle);
+    if (!copied) {
+        bundle_writer_free(writer);
         return false;
-    *path = xstrndup(text.ptr, text.len);
-    return true;
+    }
+    e->bundle = bundle_writer_seal(writer, err);
+    return e->bundle >= 0 && try_generation(e, renewal_try, err);
+}
+
+static void
+run_renewal(struct message *order)
+{
+    int old = message_take_fd(order, 0);
+    struct evaluation e;
+    struct error err;
+    struct message m;
+
+    evaluation_init(&e);
+    bool done =
+        renew(old, &e, &err) && plan_send_files(SPAWN_FD, &e.plan, &err);
+    if (done) {
+        message_init(&m, MESSAGE_BUNDLE);
+        m.fds[0] = e.bundle;
+        done = message_send_wait(SPAWN_FD, &m, &err);
+    }
+    if (!done)
+        send_errors(slice_of(err.text));
+    (void)close(old);
+    evaluation_deinit(&e);
 }
 
 int
 helper_run(void)
 {
-    struct evaluation e;
     struct error err;
-    char *path, *errors;
-    bool sent;
+    struct message m;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!privileges_harden(&err) || !receive_path(&path))
+    if (!privileges_harden(&err) ||
+        message_receive(SPAWN_FD, true, &m) != RECEIVE_DONE)
         return EXIT_FAILURE;
-    evaluation_init(&e);
-    if (configuration_evaluate(path, &e, &errors)) {
-        sent = evaluation_send(SPAWN_FD, &e, &err);
-        if (!sent)
-            send_errors(slice_of(err.text));
-    } else {
-        sent = false;
-        send_errors(slice_of(errors));
-    }
-    free(errors);
-    free(path);
-    evaluation_deinit(&e);
-    return sent ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (m.type == MESSAGE_EVALUATE)
+        run_evaluation(&m);
+    else if (m.type == MESSAGE_RENEW)
+        run_renewal(&m);
+    message_deinit(&m);
+    return EXIT_SUCCESS;
 }
 
 /* --- in the supervisor --- */

@@ -8,6 +8,7 @@
 
 #define WORKERS_MAX   1024
 #define LISTENERS_MAX 4096
+#define FILES_MAX     8192
 
 void
 evaluation_init(struct evaluation *e)
@@ -65,6 +66,30 @@ send_listener(int fd, const struct plan_listener *l, struct error *err)
     return message_send_wait(fd, &m, err);
 }
 
+static bool
+send_file(int fd, const struct plan_file *f, struct error *err)
+{
+    struct message m;
+
+    message_init(&m, MESSAGE_FILE);
+    message_put_text(&m, slice_of(f->path));
+    message_put_i64(&m, f->stamp.seconds);
+    message_put_i64(&m, f->stamp.nanoseconds);
+    message_put_u64(&m, f->stamp.size);
+    message_put_u64(&m, f->stamp.inode);
+    return message_send_wait(fd, &m, err);
+}
+
+bool
+plan_send_files(int fd, const struct plan *plan, struct error *err)
+{
+    for (size_t i = 0; i < plan->file_count; i++) {
+        if (!send_file(fd, &plan->files[i], err))
+            return false;
+    }
+    return true;
+}
+
 bool
 evaluation_send(int fd, const struct evaluation *e, struct error *err)
 {
@@ -76,6 +101,8 @@ evaluation_send(int fd, const struct evaluation *e, struct error *err)
         if (!send_listener(fd, &e->plan.listeners[i], err))
             return false;
     }
+    if (!plan_send_files(fd, &e->plan, err))
+        return false;
     message_init(&m, MESSAGE_BUNDLE);
     m.fds[0] = e->bundle;
     return message_send_wait(fd, &m, err);
@@ -141,6 +168,22 @@ take_listener(struct evaluation *e, struct message *m)
     return message_is_whole(m);
 }
 
+bool
+plan_take_file(struct plan *plan, struct message *m)
+{
+    struct slice path = message_get_text(m);
+    struct file_stamp stamp;
+
+    stamp.seconds = message_get_i64(m);
+    stamp.nanoseconds = message_get_i64(m);
+    stamp.size = message_get_u64(m);
+    stamp.inode = message_get_u64(m);
+    if (!message_is_whole(m) || plan->file_count >= FILES_MAX)
+        return false;
+    plan_add_file(plan, path, &stamp);
+    return true;
+}
+
 static bool
 take_bundle(struct evaluation *e, struct message *m)
 {
@@ -160,6 +203,8 @@ evaluation_take(struct evaluation *e, struct message *m, bool *complete)
         return take_plan(e, m);
     if (m->type == MESSAGE_LISTENER)
         return take_listener(e, m);
+    if (m->type == MESSAGE_FILE)
+        return plan_take_file(&e->plan, m);
     if (m->type != MESSAGE_BUNDLE)
         return false;
     *complete = true;

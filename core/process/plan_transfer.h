@@ -19,7 +19,14 @@ void evaluation_deinit(struct evaluation *e);
 bool evaluation_send(int fd, const struct evaluation *e,
                      struct error *err) MUST_USE;
 
+/* The files of `tls` sections, one message each. */
+bool plan_send_files(int fd, const struct plan *plan,
+                     struct error *err) MUST_USE;
+
 struct message;
+
+/* One of them. */
+bool plan_take_file(struct plan *plan, struct message *m) MUST_USE;
 
 /* Takes one message of evaluation_send into `e`.  `*complete` once it was the
  * last.  false if it was none of them, or makes no sense. */

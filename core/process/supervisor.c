@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "base/slice.h"
 #include "net/tls_cache.h"
+#include "process/certificate_watch.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -29,6 +30,7 @@ struct supervisor {
     struct evaluation evaluation;
     struct sockets sockets;
     struct shared_tls tls;
+    struct certificate_watch certificates;
     struct log_target log; /* for workers still to be started */
     struct slot *slots;
     enum supervisor_state state;
@@ -109,6 +111,7 @@ drain(struct supervisor *s)
     s->state = DRAINING;
     s->host.restarting = false;
     ev_timer_stop(s->host.loop, &s->tick);
+    certificate_watch_stop(&s->certificates);
     message_init(&m, MESSAGE_DRAIN);
     message_put_double(&m, timeout);
     for (size_t i = 0; i < slot_count(s); i++) {
@@ -247,6 +250,18 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     cover_slots(s->slots, slot_count(s));
 }
 
+/* Workers still to be started get the new bundle to begin with. */
+static void
+on_renewed(void *arg)
+{
+    struct supervisor *s = arg;
+    struct message m;
+
+    message_init(&m, MESSAGE_CERTIFICATES);
+    m.fds[0] = s->evaluation.bundle;
+    tell_all(s, &m);
+}
+
 static void
 on_ready(struct slot_host *host, struct slot *slot)
 {
@@ -259,6 +274,8 @@ on_ready(struct slot_host *host, struct slot *slot)
         s->state = RUNNING;
         s->host.restarting = true;
         ev_timer_start(s->host.loop, &s->tick);
+        certificate_watch_start(&s->certificates, s->host.loop, &s->evaluation,
+                                on_renewed, s);
         print_ready(s);
         log_info("serving with %zu workers", slot_count(s));
     }
@@ -425,6 +442,7 @@ deinit(struct supervisor *s)
     for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
         slot_deinit(&s->slots[i]);
     free(s->slots);
+    certificate_watch_stop(&s->certificates);
     sockets_close(&s->sockets);
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);

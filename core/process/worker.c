@@ -3,7 +3,9 @@
 #include "base/digest.h"
 #include "base/slice.h"
 #include "lua/bundle.h"
+#include "lua/certificates.h"
 #include "lua/policy_lua.h"
+#include "lua/renewal.h"
 #include "net/dns.h"
 #include "net/tls_cache.h"
 #include "process/acceptors.h"
@@ -22,7 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FLUSH_LIMIT 1. /* seconds for the last log lines */
+#define FLUSH_LIMIT   1. /* seconds for the last log lines */
+#define EXPIRY_PERIOD 86400.
 /* Descriptors that are not of sessions: pipes, auth servers, the log. */
 #define DESCRIPTORS_KEPT 256
 
@@ -31,6 +34,7 @@ struct worker {
     struct ev_loop *loop;
     ev_io messages;
     ev_timer deadline; /* of a drain */
+    ev_timer expiry;   /* when certificates are looked at again */
     struct acceptors acceptors;
     struct host host;
     struct bundle *bundle;
@@ -94,6 +98,42 @@ take_log(struct message *m)
     return message_is_whole(m);
 }
 
+/* One worker tells for all of them. */
+static void
+warn_of_expiry(const struct worker *w)
+{
+    if (w->setup.number == 1)
+        certificates_warn(generation_config(w->generation)->own, time(NULL));
+}
+
+static void
+on_expiry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    warn_of_expiry(container_of(timer, struct worker, expiry));
+}
+
+static bool
+take_certificates(struct worker *w, struct message *m)
+{
+    int fd = message_take_fd(m, 0);
+    struct error err = {""};
+    struct bundle *bundle = bundle_open(fd, &err);
+    size_t count = 0;
+
+    (void)close(fd);
+    if (bundle == NULL || !renewal_take(w->generation, bundle, &count, &err)) {
+        log_error("certificates: the old ones stay: %s", err.text);
+    } else if (w->setup.number == 1) {
+        log_info("certificates: %zu listeners have new ones", count);
+        warn_of_expiry(w);
+    }
+    if (bundle != NULL)
+        bundle_close(bundle);
+    return message_is_whole(m);
+}
+
 static void
 leave(void *arg)
 {
@@ -144,6 +184,8 @@ take(struct worker *w, struct message *m)
         return take_socket(w, m);
     if (m->type == MESSAGE_LOG)
         return take_log(m);
+    if (m->type == MESSAGE_CERTIFICATES)
+        return take_certificates(w, m);
     if (m->type == MESSAGE_DRAIN)
         return drain(w, m);
     if (m->type == MESSAGE_RELEASE)
@@ -316,6 +358,8 @@ on_generation(void *arg, bool ok, const char *error)
         w->loop, w->dns, generation_policy(w->generation), sessions_max(w));
     w->probes = probes_new(w->sessions, generation_config(w->generation));
     acceptors_start(&w->acceptors, on_connection, w);
+    warn_of_expiry(w);
+    ev_timer_start(w->loop, &w->expiry);
     tell(MESSAGE_READY);
 }
 
@@ -338,6 +382,7 @@ start(struct worker *w)
     ev_io_init(&w->messages, on_message, SPAWN_FD, EV_READ);
     ev_io_start(w->loop, &w->messages);
     ev_init(&w->deadline, on_deadline);
+    ev_timer_init(&w->expiry, on_expiry, EXPIRY_PERIOD, EXPIRY_PERIOD);
     return true;
 }
 

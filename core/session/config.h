@@ -88,7 +88,8 @@ struct config {
     size_t tls_profile_count;
     struct tls_name *certificates; /* that the `certificate` hook may show */
     size_t certificate_count;
-    const char *resolver; /* dns_new's `servers`, or NULL */
+    struct certificates *own; /* of lua/certificates.h: all of ours */
+    const char *resolver;     /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */

@@ -1,0 +1,57 @@
+#include "lua/auth_tls.h"
+
+#include "base/slice.h"
+#include "net/stream_tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void
+auth_tls_init(struct auth_tls *t)
+{
+    *t = (struct auth_tls){.profile = xstrndup("", 0),
+                           .server_name = xstrndup("", 0),
+                           .verify = TLS_VERIFY_FULL};
+}
+
+void
+auth_tls_deinit(struct auth_tls *t)
+{
+    free(t->profile);
+    free(t->server_name);
+    *t = (struct auth_tls){0};
+}
+
+/* Looked up each time: certificates may have been renewed. */
+static struct tls_client_context *
+context_of(const struct auth_tls *t)
+{
+    if (t->config == NULL)
+        return NULL;
+    return config_tls_profile(t->config, slice_of(t->profile));
+}
+
+bool
+auth_tls_is_ready(const struct auth_tls *t)
+{
+    return context_of(t) != NULL;
+}
+
+bool
+auth_tls_start(const struct auth_tls *t, const struct auth_url *url,
+               struct stream *stream)
+{
+    struct tls_client_context *context = context_of(t);
+    bool named = *t->server_name != '\0';
+    char place[300];
+
+    int len = snprintf(place, sizeof place, "%s:%u", url->host, url->port);
+    struct tls_target target = {
+        .verify = t->verify,
+        .name = slice_of(named ? t->server_name : url->host),
+        .pins = t->pins,
+        .pin_count = t->pin_count,
+        .place = {place, (size_t)len},
+    };
+    return context != NULL && stream_start_tls_client(stream, context, &target);
+}
