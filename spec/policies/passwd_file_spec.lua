@@ -78,23 +78,20 @@ describe("passwd_file", function()
     gw:expect_log "(not a hash that can be checked)"
   end)
 
-  it("takes as much time for an unknown user as for a known one", function()
-    local function fastest(user)
-      local times = {}
-      for i = 1, 7 do
-        local c = login(user, "wrong")
-        local began = loop.now()
-        c:expect "^a NO"
-        times[i] = loop.now() - began
-        c:discard()
-      end
-      table.sort(times)
-      return times[1]
+  it("hashes for an unknown user as for a known one", function()
+    -- Of so many at once some find the queue full: those alone that are to be hashed.
+    local greeted = {}
+    for i = 1, 150 do
+      greeted[i] = client.connect(gw.ports.imap)
+      greeted[i]:expect "^%* OK"
     end
-    local known, unknown = fastest "ann", fastest "eve"
-    assert.is_true(unknown > known / 2 and unknown < known * 2,
-      ("%.1f ms, %.1f ms"):format(known * 1000, unknown * 1000))
-    assert.is_true(fastest "bob" < known / 2) -- what a fast hash would give away
+    for _, c in ipairs(greeted) do c:send_line "a LOGIN eve wrong" end
+    loop.wait("an overload", function()
+      for _, c in ipairs(greeted) do
+        if c.input:find("^a NO %[UNAVAILABLE%]") then return true end
+      end
+    end)
+    for _, c in ipairs(greeted) do c:reset() end
   end)
 
   it("checks APOP where the password is known, and logs in with it", function()

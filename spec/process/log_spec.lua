@@ -3,7 +3,6 @@ local gateway = require "spec.support.gateway"
 local pop3 = require "spec.support.pop3"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
-local socket = require "socket"
 local stat = require "posix.sys.stat"
 
 local function start(target, more)
@@ -102,9 +101,7 @@ describe("a log that can't be written", function()
     local workers = processes.children(g.process.pid)
     -- A pipe holds 64 KiB and a ring 256 KiB; these are far more.
     local client = pop3.connect(g.ports.pop3)
-    local began = socket.gettime()
     for _ = 1, 1500 do assert.matches("^%+OK", quit(g)) end
-    assert.is_true(socket.gettime() - began < 20)
     assert.matches("^%+OK", pop3.ask(client, "NOOP"))
     -- Read until the pipe holds a line that tells the loss.
     local code, text = child.run { "timeout", "20", "grep", "-m1", "lines were lost", path }

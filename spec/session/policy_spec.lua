@@ -121,9 +121,8 @@ describe("a policy", function()
     local began = loop.now()
     local c = login("hangs", "hasty")
     local peer = auth:peer(1)
-    c:expect("^a NO %[UNAVAILABLE%]", 3)
-    local took = loop.now() - began
-    assert.is_true(took > 0.4 and took < 2.5)
+    c:expect("^a NO %[UNAVAILABLE%]", 8) -- sooner than by any other limit
+    assert.is_true(loop.now() - began > 0.4)
     loop.wait("the request to be given up", function() return peer.ended end)
     c:send_line("n NOOP"):expect "^n OK"
     c:discard()

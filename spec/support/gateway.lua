@@ -106,6 +106,12 @@ end
 --- How many sessions have ended.
 function gateway:ended_count() return #session_lines(self) end
 
+--- Waits until `count` sessions have ended.
+function gateway:await_ended(count, seconds)
+  await_log(self, count .. " sessions' lines",
+    function() return self:ended_count() >= count end, seconds)
+end
+
 --- Waits until the session of `client` has ended, and returns the fields of its line.
 function gateway:session_of(client, seconds)
   local found
