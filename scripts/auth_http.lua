@@ -5,7 +5,7 @@
 --
 -- Settings:
 --
---     url               http://host[:port][/uri] or http://unix:/path[:/uri]
+--     url               http[s]://host[:port][/uri] or http://unix:/path[:/uri]
 --     urls              several of them: the next is asked when one gives no answer
 --     timeout           seconds for one server (5)                   nginx: auth_http_timeout
 --     headers           { ["X-Auth-Key"] = "..." }, or { { name, value }, ... } to keep an order;
@@ -13,6 +13,14 @@
 --     retries           further tries after the first (the number of urls less one)
 --     keepalive         connections to each server that are kept open (32)
 --     pass_client_cert  send the client's certificate      nginx: auth_http_pass_client_cert
+--
+-- of https, where nothing is sent to a server before it has proven who it is:
+--
+--     profile           which of the configuration's tls_profiles: who is trusted, our certificate
+--                       ("default")
+--     server_name       the name in the server's certificate (the host of the url)
+--     pin               "sha256/<base64>", or several: its public key must be one of these
+--     verify            false: any server will do; with a pin, any that has the key
 --
 -- The server decides: `Auth-Status: OK` with `Auth-Server` and `Auth-Port` lets the user in; any
 -- other status is told to the client. After `Auth-Wait` the client may try again; without it the
@@ -29,6 +37,10 @@ local check = auth_http.new(moongate.settings("auth_http", {
   retries = { "integer", min = 0, max = 100 },
   keepalive = { "integer", min = 0, max = 10000 },
   pass_client_cert = "boolean",
+  profile = "string",
+  server_name = "string",
+  verify = "boolean",
+  pin = "data",
 }))
 
 local policy = {}

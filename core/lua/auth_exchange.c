@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/auth_request.h"
 #include "net/dial.h"
+#include "net/stream_tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ struct auth_exchange {
     ev_tstamp ends; /* of all tries */
     unsigned tried; /* set of servers asked in this round */
     unsigned tries_left;
-    bool stale; /* a kept connection failed: use a fresh one */
+    bool stale;   /* a kept connection failed: use a fresh one */
+    bool shaking; /* TLS is not up yet; nothing has been sent */
     enum failure kind;
     char text[512];
     auth_done_fn done;
@@ -44,6 +46,7 @@ release(struct auth_exchange *e)
     e->dial = NULL;
     auth_conn_close(e->conn);
     e->conn = NULL;
+    e->shaking = false;
     buf_deinit(&e->request);
     buf_deinit(&e->reply);
     e->head = (struct http_head){0};
@@ -116,7 +119,8 @@ worth_another(const struct auth_exchange *e)
     return e->parsed.status >= 500 && e->tries_left > 0;
 }
 
-static void
+/* Whether more is needed; if not, the connection has been given up. */
+static bool
 parse(struct auth_exchange *e)
 {
     char text[64];
@@ -126,17 +130,18 @@ parse(struct auth_exchange *e)
         break;
     case PARSE_BAD:
         fail(e, FAILURE_PROTOCOL, "the answer is not HTTP, or too long");
-        return;
+        return false;
     case PARSE_MORE:
     case PARSE_PROMPT:
-        return;
+        return true;
     }
     if (!worth_another(e)) {
         answered(e);
-        return;
+        return false;
     }
     (void)snprintf(text, sizeof(text), "HTTP status %u", e->parsed.status);
     fail(e, FAILURE_PROTOCOL, text);
+    return false;
 }
 
 static void start_dial(struct auth_exchange *e);
@@ -157,8 +162,26 @@ lost(struct auth_exchange *e, enum failure kind, const char *text)
     start_dial(e);
 }
 
+/* Why the connection is lost: errno, or what TLS knows. */
 static void
-on_readable(struct auth_exchange *e)
+lost_by_error(struct auth_exchange *e)
+{
+    char text[256];
+    int error = errno;
+
+    if (!e->pool->url.tls) {
+        lost(e, FAILURE_CLOSED, strerror(error));
+        return;
+    }
+    /* The words die with the connection. */
+    (void)snprintf(text, sizeof(text), "TLS: %s",
+                   stream_tls_failure(&e->conn->stream));
+    lost(e, FAILURE_TLS, text);
+}
+
+/* Whether the answer is still awaited here. */
+static bool
+read_some(struct auth_exchange *e)
 {
     size_t room, moved = 0;
     char *into = buf_reserve(&e->reply, READ_SIZE, &room);
@@ -167,30 +190,47 @@ on_readable(struct auth_exchange *e)
     switch (stream_read(&e->conn->stream, into, room, &moved)) {
     case IO_DONE:
         buf_filled(&e->reply, moved);
-        parse(e);
-        return;
+        return parse(e);
     case IO_AGAIN:
-        return;
+        return true;
     case IO_EOF:
         lost(e, FAILURE_CLOSED, "closed before the end of the answer");
-        return;
+        return false;
     case IO_ERROR:
-        lost(e, FAILURE_CLOSED, strerror(errno));
-        return;
+        lost_by_error(e);
+        return false;
     }
+    unreachable();
+}
+
+static bool
+read_all(struct auth_exchange *e)
+{
+    do {
+        if (!read_some(e))
+            return false;
+    } while (stream_has_more(&e->conn->stream));
+    return true;
+}
+
+static void
+watch_for(struct auth_exchange *e, int events)
+{
+    ev_io *io = &e->conn->io;
+
+    if (ev_is_active(io) && (io->events & (EV_READ | EV_WRITE)) == events)
+        return;
+    ev_io_stop(e->group->loop, io);
+    ev_io_set(io, e->conn->stream.fd, events);
+    ev_io_start(e->group->loop, io);
 }
 
 static void
 watch(struct auth_exchange *e)
 {
-    ev_io *io = &e->conn->io;
     int events = buf_is_empty(&e->request) ? EV_READ : EV_READ | EV_WRITE;
 
-    if (ev_is_active(io) && io->events == events)
-        return;
-    ev_io_stop(e->group->loop, io);
-    ev_io_set(io, e->conn->stream.fd, events);
-    ev_io_start(e->group->loop, io);
+    watch_for(e, events | (int)e->conn->stream.wants);
 }
 
 /* False if the connection was lost. */
@@ -211,18 +251,43 @@ send_request(struct auth_exchange *e)
     return true;
 }
 
+static void ask(struct auth_exchange *e);
+
+/* Nothing is sent before the server has proven who it is. */
+static void
+shake_hands(struct auth_exchange *e)
+{
+    struct stream *stream = &e->conn->stream;
+
+    switch (stream_handshake(stream)) {
+    case IO_DONE:
+        e->shaking = false;
+        ask(e);
+        return;
+    case IO_AGAIN:
+        watch_for(e, (int)stream->wants);
+        return;
+    case IO_EOF:
+    case IO_ERROR:
+        lost_by_error(e);
+        return;
+    }
+}
+
 static void
 on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     struct auth_exchange *e = w->data;
 
     (void)loop;
-    if ((events & EV_READ) != 0) {
-        on_readable(e);
+    if (e->shaking) {
+        shake_hands(e);
         return;
     }
+    if ((events & EV_READ) != 0 && !read_all(e))
+        return;
     if (!send_request(e))
-        lost(e, FAILURE_CLOSED, strerror(errno));
+        lost_by_error(e);
 }
 
 /* Asks over e->conn.  What goes wrong here shows as an event on the socket, so
@@ -241,6 +306,19 @@ ask(struct auth_exchange *e)
 }
 
 static void
+start_tls(struct auth_exchange *e)
+{
+    if (!auth_tls_start(&e->group->tls, &e->pool->url, &e->conn->stream)) {
+        fail(e, FAILURE_TLS, "TLS could not be started");
+        return;
+    }
+    e->shaking = true;
+    e->conn->io.data = e;
+    ev_set_cb(&e->conn->io, on_io);
+    shake_hands(e);
+}
+
+static void
 on_dialed(void *arg, enum dial_status status, struct stream *stream,
           const struct addr *addr, const char *text)
 {
@@ -251,7 +329,10 @@ on_dialed(void *arg, enum dial_status status, struct stream *stream,
     switch (status) {
     case DIAL_OK:
         e->conn = auth_conn_new(e->pool, *stream);
-        ask(e);
+        if (e->pool->url.tls)
+            start_tls(e);
+        else
+            ask(e);
         return;
     case DIAL_TIMEOUT:
         fail(e, FAILURE_TIMEOUT, text);

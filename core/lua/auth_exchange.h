@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "lua/auth_pool.h"
+#include "lua/auth_tls.h"
 #include "lua/failure.h"
 #include "net/dns.h"
 
@@ -22,6 +23,7 @@ struct auth_group {
     unsigned retries; /* further tries after the first */
     struct buf extra; /* configured request fields, whole lines */
     bool pass_client_cert;
+    struct auth_tls tls;
 };
 
 struct auth_group *auth_group_new(struct ev_loop *loop, struct dns *dns);

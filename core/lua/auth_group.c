@@ -12,6 +12,7 @@ auth_group_new(struct ev_loop *loop, struct dns *dns)
     g->loop = loop;
     g->dns = dns;
     buf_init(&g->extra, AUTH_EXTRA_MAX);
+    auth_tls_init(&g->tls);
     return g;
 }
 
@@ -30,5 +31,6 @@ auth_group_unref(struct auth_group *g)
     for (size_t i = 0; i < g->pool_count; i++)
         auth_pool_deinit(&g->pools[i]);
     buf_deinit(&g->extra);
+    auth_tls_deinit(&g->tls);
     free(g);
 }

@@ -90,44 +90,56 @@ become_idle(struct auth_conn *c)
     set_timer(c, IDLE_SECONDS);
 }
 
-/* Whether the body that is read here goes on; closes `c` if it makes no
- * sense, is too long, or has something behind it. */
-static void
+/* Reads on in the body that is read here; closes `c`, which is false, if it
+ * makes no sense, is too long, or has something behind it. */
+static bool
 drain(struct auth_conn *c, struct slice bytes)
 {
     size_t used = 0;
     enum parse p = http_body_skip(&c->body, bytes, &used);
 
     c->drained += used;
-    if (p == PARSE_BAD || used < bytes.len || c->drained > DRAIN_MAX)
+    if (p == PARSE_BAD || used < bytes.len || c->drained > DRAIN_MAX) {
         drop_kept(c);
-    else if (p == PARSE_DONE)
+        return false;
+    }
+    if (p == PARSE_DONE)
         become_idle(c);
+    return true;
 }
 
-/* An idle connection must be silent; whatever it says ends it. */
-static void
-on_kept_readable(struct ev_loop *loop, ev_io *w, int events)
+/* An idle connection must be silent; whatever it says ends it.  Whether it is
+ * still kept. */
+static bool
+read_kept(struct auth_conn *c)
 {
-    struct auth_conn *c = container_of(w, struct auth_conn, io);
     char block[4096];
     size_t moved = 0;
 
-    (void)loop;
-    (void)events;
     switch (stream_read(&c->stream, block, sizeof(block), &moved)) {
     case IO_AGAIN:
-        return;
+        return true;
     case IO_DONE:
         if (c->body.framing == HTTP_BODY_NONE)
             break;
-        drain(c, (struct slice){block, moved});
-        return;
+        return drain(c, (struct slice){block, moved});
     case IO_EOF:
     case IO_ERROR:
         break;
     }
     drop_kept(c);
+    return false;
+}
+
+static void
+on_kept_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct auth_conn *c = container_of(w, struct auth_conn, io);
+
+    (void)loop;
+    (void)events;
+    while (read_kept(c) && stream_has_more(&c->stream))
+        ;
 }
 
 struct auth_conn *
@@ -163,7 +175,10 @@ auth_conn_keep(struct auth_conn *c, const struct http_reply *reply,
     ev_io_start(p->loop, &c->io);
     list_append(&p->draining, &c->link);
     set_timer(c, DRAIN_SECONDS);
-    drain(c, rest);
+    /* What TLS holds back no event will tell of. */
+    bool kept = drain(c, rest);
+    while (kept && stream_has_more(&c->stream))
+        kept = read_kept(c);
 }
 
 void

@@ -109,7 +109,7 @@ parse_remote(struct slice rest, struct auth_url *url)
 
     if (!cut_host(&authority, &host, &header))
         return false;
-    url->port = 80;
+    url->port = url->tls ? 443 : 80;
     if (authority.len > 0 &&
         (authority.ptr[0] != ':' ||
          !parse_port(slice_drop(authority, 1), &url->port)))
@@ -129,18 +129,20 @@ auth_url_parse(struct slice text, struct auth_url *url, struct error *err)
     if (text.len > URL_MAX || !is_graphic(text) ||
         slice_find(text, '#') < text.len)
         return error_set(err, "url: not a URL");
-    if (slice_has_prefix_nocase(text, S("https://")))
-        return error_set(err, "url: https is not supported here; "
-                              "use http, or a unix socket");
-    if (slice_has_prefix_nocase(text, S("http://")))
+    url->tls = slice_has_prefix_nocase(text, S("https://"));
+    if (url->tls)
+        rest = slice_drop(text, 8);
+    else if (slice_has_prefix_nocase(text, S("http://")))
         rest = slice_drop(text, 7);
+    if (url->tls && slice_has_prefix(rest, S("unix:")))
+        return error_set(err, "url: https needs the name of a host");
     bool ok = slice_has_prefix(rest, S("unix:"))
                   ? parse_local(slice_drop(rest, 5), url)
                   : parse_remote(rest, url);
     if (!ok)
         return error_set(err,
-                         "url: \"%.*s\" is not http://host[:port][/uri] or "
-                         "http://unix:/path[:/uri]",
+                         "url: \"%.*s\" is not http[s]://host[:port][/uri] "
+                         "or http://unix:/path[:/uri]",
                          (int)text.len, text.ptr);
     url->text = xstrndup(text.ptr, text.len);
     return true;

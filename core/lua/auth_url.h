@@ -1,5 +1,5 @@
 /* auth_url.h -- where an auth server is: "http://host[:port][/uri]" or
- * "http://unix:/path[:/uri]", as in nginx's `auth_http`. */
+ * "http://unix:/path[:/uri]", as in nginx's `auth_http`; or "https://...". */
 #pragma once
 
 #include "base/error.h"
@@ -11,6 +11,7 @@ struct auth_url {
     char *header; /* of the Host field: no port, "localhost" for unix */
     char *uri;
     uint16_t port;
+    bool tls;
 };
 
 /* False and `err`, and nothing to free. */

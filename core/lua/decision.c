@@ -338,20 +338,15 @@ static void
 read_pin(const struct reading *r)
 {
     struct target *t = &r->d->target;
-    struct slice text = read_line(r, TEXT_MAX), head = S("sha256/");
-    char bytes[48];
-    size_t len = 0;
+    struct slice text = read_line(r, TEXT_MAX);
 
-    bool good = slice_has_prefix(text, head) && text.len == head.len + 44 &&
-                base64_decode(slice_drop(text, head.len), bytes, &len) &&
-                len == TLS_PIN_SIZE;
-    if (!good)
-        luaL_error(r->L, "%s: %s: \"sha256/\" and 44 digits of base64 expected",
-                   r->what, r->name);
     if (t->pin_count == TARGET_PINS_MAX)
         luaL_error(r->L, "%s: %s: at most %d", r->what, r->name,
                    TARGET_PINS_MAX);
-    memcpy(t->pins[t->pin_count++], bytes, TLS_PIN_SIZE);
+    if (!target_parse_pin(text, t->pins[t->pin_count]))
+        luaL_error(r->L, "%s: %s: \"sha256/\" and 44 digits of base64 expected",
+                   r->what, r->name);
+    t->pin_count++;
 }
 
 /* One pin, or a list. */

@@ -7,6 +7,7 @@
 #include "lua/auth_request.h"
 #include "lua/await.h"
 #include "lua/decision.h"
+#include "lua/generation.h"
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/options.h"
@@ -276,6 +277,8 @@ auth_http_new(lua_State *L)
     lua_setmetatable(L, -2);
     self->group = auth_group_new(host != NULL ? host->loop : NULL,
                                  host != NULL ? host->dns : NULL);
+    if (vm_of(L)->generation != NULL)
+        self->group->tls.config = vm_of(L)->generation->config;
     auth_options_read(L, 1, self->group);
     lua_settop(L, 2);
     return 1;

@@ -1,5 +1,6 @@
 #include "lua/target.h"
 
+#include "base/base64.h"
 #include "base/slice.h"
 #include "net/addr.h"
 
@@ -87,6 +88,21 @@ target_parse(struct slice text, struct target *t, struct error *err)
     if (!target_set_host(host, t, err))
         return false;
     t->port = port;
+    return true;
+}
+
+bool
+target_parse_pin(struct slice text, unsigned char pin[TLS_PIN_SIZE])
+{
+    struct slice head = S("sha256/");
+    char bytes[48];
+    size_t len = 0;
+
+    if (!slice_has_prefix(text, head) || text.len != head.len + 44 ||
+        !base64_decode(slice_drop(text, head.len), bytes, &len) ||
+        len != TLS_PIN_SIZE)
+        return false;
+    memcpy(pin, bytes, TLS_PIN_SIZE);
     return true;
 }
 

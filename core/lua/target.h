@@ -12,4 +12,7 @@ bool target_parse(struct slice text, struct target *t, struct error *err);
 /* Sets the host alone; checks that it can be one. */
 bool target_set_host(struct slice host, struct target *t, struct error *err);
 
+/* Reads "sha256/<base64>", the digest of a public key. */
+bool target_parse_pin(struct slice text, unsigned char pin[TLS_PIN_SIZE]);
+
 bool target_tls_mode(struct slice name, enum tls_mode *mode);

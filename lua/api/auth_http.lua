@@ -10,7 +10,8 @@ return {
     {
       "new", doc = "a group of servers that give the same answers",
       options = {
-        { "url", "string", doc = "http://host[:port][/uri] or http://unix:/path[:/uri]" },
+        { "url", "string", doc = "http://host[:port][/uri], https://host[:port][/uri] or "
+          .. "http://unix:/path[:/uri]" },
         { "urls", "string[]", doc = "several, in the order of preference; at most 16" },
         { "timeout", "number", default = 5, unit = "seconds", doc = "for one server" },
         { "headers", "table", doc = "request fields by name, or { name, value } pairs in order; "
@@ -20,6 +21,14 @@ return {
         { "keepalive", "integer", default = 32, doc = "idle connections kept for each server" },
         { "pass_client_cert", "boolean", default = false,
           doc = "sends the client's certificate as Auth-SSL-Cert" },
+        { "profile", "string", default = "default",
+          doc = "https: the one of the configuration's tls_profiles that is used" },
+        { "server_name", "string",
+          doc = "https: the name in the server's certificate; by default the host of the url" },
+        { "verify", "boolean", default = true,
+          doc = "https: false trusts any server; with `pin`, any that has this key" },
+        { "pin", "string|string[]",
+          doc = "https: \"sha256/<base64>\", the server's public key is one of these" },
       },
       returns = { { "check", "moongate.AuthCheck" } },
     },

@@ -277,10 +277,12 @@ describe("auth_http's configuration", function()
   end
 
   for settings, expected in pairs {
-    [ [[auth_http = { url = "https://127.0.0.1/auth" }]] ] = "https is not supported",
+    [ [[auth_http = { url = "https://127.0.0.1/auth" }]] ] = "tls_profiles has no \"default\"",
+    [ [[auth_http = { url = "https://unix:/a/b" }]] ] = "https needs the name of a host",
+    [ [[auth_http = { url = "http://a/", pin = "sha256/AAAA" }]] ] = "44 digits of base64",
     [ [[auth_http = { }]] ] = "`url` or `urls` is missing",
-    [ [[auth_http = { url = "http://" }]] ] = "is not http://host",
-    [ [[auth_http = { url = "http://a:0/" }]] ] = "is not http://host",
+    [ [[auth_http = { url = "http://" }]] ] = "is not http[s]://host",
+    [ [[auth_http = { url = "http://a:0/" }]] ] = "is not http[s]://host",
     [ [[auth_http = { url = "http://a b/" }]] ] = "not a URL",
     [ [[auth_http = { url = "http://a/", headers = { ["X Y"] = "z" } }]] ] = "not the name",
     [ [[auth_http = { url = "http://a/", headers = { X = "a\r\nb" } }]] ] = "one line of text",

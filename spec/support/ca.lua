@@ -87,8 +87,8 @@ function ca.new(name)
 end
 
 --- A certificate and its key. Options: `subject` ("/CN=..."), `names` ("DNS:a", "IP:127.0.0.1"),
--- `kind` ("rsa" or "ec"), `passphrase` of the key, `expired`, `self_signed`, `authority` (it may
--- sign others), `extensions` (lines of an extension file).
+-- `kind` ("rsa" or "ec"), `passphrase` of the key, `days`, `expired`, `self_signed`, `authority`
+-- (it may sign others), `extensions` (lines of an extension file).
 function ca:leaf(options)
   self.count = self.count + 1
   local base = ("%s/leaf%d"):format(self.folder, self.count)
@@ -110,7 +110,8 @@ function ca:leaf(options)
   end
   openssl("ca", "-batch", "-config", self.config, "-notext", "-in", made.request, "-out",
     made.certificate, "-extfile", file, unpack(options.expired
-      and { "-startdate", "20200101000000Z", "-enddate", "20200201000000Z" } or {}))
+      and { "-startdate", "20200101000000Z", "-enddate", "20200201000000Z" }
+      or { "-days", tostring(options.days or 30) }))
   return made
 end
 

@@ -10,6 +10,7 @@
 -- the connection after it; or nil when it has written what it wanted on `peer` itself (dripping,
 -- cut off, reset), after which nothing more is read from that connection.
 local loop = require "spec.support.loop"
+local tls = require "spec.support.tls"
 local upstream = require "spec.support.upstream"
 
 local http_server = {}
@@ -61,7 +62,20 @@ local function serve(server, peer)
   peer:close()
 end
 
---- Options: `answer`, `ip`, `port`, `path`, `name`; the result is a spec.support.upstream besides.
+local function secure(server, peer)
+  if not tls.start(peer, server.tls):attempt(false) then
+    table.insert(server.failures, peer.failure or peer.ended)
+    peer:close()
+    return false
+  end
+  server.shaken = server.shaken + 1
+  if peer:is_resumed() then server.resumed = server.resumed + 1 end
+  return true
+end
+
+--- Options: `answer`, `ip`, `port`, `path`, `name`, `tls` (of spec.support.tls, a server's: then it
+-- is https and counts handshakes in `shaken`, those that resumed in `resumed`, and has why others
+-- failed in `failures`); the result is a spec.support.upstream besides.
 function http_server.start(options)
   local server = upstream.start {
     ip = options.ip,
@@ -72,8 +86,11 @@ function http_server.start(options)
   }
   server.requests = {}
   server.answer = options.answer
-  server.script = function(peer) serve(server, peer) end
-  server.url = ("http://%s/auth"):format(server.address)
+  server.tls, server.shaken, server.resumed, server.failures = options.tls, 0, 0, {}
+  server.script = function(peer)
+    if not server.tls or secure(server, peer) then serve(server, peer) end
+  end
+  server.url = ("%s://%s/auth"):format(options.tls and "https" or "http", server.address)
   return server
 end
 

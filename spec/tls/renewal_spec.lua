@@ -1,174 +1,151 @@
-local gateway = require "spec.support.gateway"
-local pki = require "spec.support.pki"
-local pop3 = require "spec.support.pop3"
+--- Certificates that are replaced on disk while the gateway serves.
+local ca = require "spec.support.ca"
+local client = require "spec.support.client"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
+local site = require "spec.support.site"
 local socket = require "socket"
-local ssl = require "ssl"
-local stdlib = require "posix.stdlib"
+local tls = require "spec.support.tls"
+local upstream = require "spec.support.upstream"
 
-local SESSIONS, RELAYED = 500, 200
+local SESSIONS, RELAYED = 500, 250
 
-local CONFIGURATION = [[
-local c = require "moongate.config"
-return c.gateway {
-  workers = 2,
-  c.listen "pop3s" {
-    address = "127.0.0.1:0", protocol = "pop3", policy = "open",
-    tls = { mode = "implicit", certificate = "tls/mail.pem", key = "tls/mail.key" },
-  },
-  c.listen "other" {
-    address = "127.0.0.1:0", protocol = "pop3", policy = "open",
-    tls = { mode = "implicit", certificate = "tls/other.pem", key = "tls/other.key" },
-  },
+local POLICY = [[
+return {
+  certificate = function(session)
+    if session.tls.sni == "chosen.test" then return moongate.certificate "chosen" end
+  end,
+  auth = function() return moongate.accept { upstream = %q } end,
 }
 ]]
 
-local function connect(port)
-  local plain = assert(socket.connect("127.0.0.1", port))
-  plain:settimeout(10)
-  local client = assert(ssl.wrap(plain, { mode = "client", protocol = "any", verify = "none",
-    options = "no_tlsv1" }))
-  client:settimeout(10)
-  assert(client:dohandshake())
-  return client, assert(client:receive "*l")
-end
-
-local function serial_of(client) return tonumber(client:getpeercertificate():serial(), 16) end
-
-local function serial_shown(port)
-  local client = connect(port)
-  local serial = serial_of(client)
-  client:close()
-  return serial
-end
-
---- Waits, at most `seconds`, until both workers show the certificate: several times in a row.
-local function await_serial(port, serial, seconds)
-  local began, hits = socket.gettime(), 0
-  repeat
-    hits = serial_shown(port) == serial and hits + 1 or 0
-    if hits == 12 then return socket.gettime() - began end
-  until socket.gettime() - began > seconds
-  error(("certificate %d is not shown after %d s"):format(serial, seconds))
-end
-
 describe("certificates on disk", function()
-  local folder, ca, upstream, g
+  local authority, first, second, up, gw
 
-  --- Puts the pair `name` where the configuration's `as` is.
-  local function install(name, as)
-    for _, suffix in ipairs { ".key", ".pem" } do
-      pki.write(g.folder .. "/tls/" .. as .. suffix, pki.read(folder .. "/" .. name .. suffix))
-    end
+  setup(function()
+    authority = ca.new()
+    first = authority:leaf { subject = "/CN=first" }
+    second = authority:leaf { subject = "/CN=second" }
+    up = upstream.start { script = upstream.imap() }
+  end)
+  teardown(function()
+    up:stop()
+    authority:remove()
+  end)
+
+  --- Writes a file as careful tools do: whole, and under its name at once.
+  local function replace(name, text)
+    assert(os.rename(authority:write(name .. ".new", text), authority.folder .. "/" .. name))
+  end
+
+  local function install(leaf)
+    replace("live.key", ca.read(leaf.key))
+    replace("live.pem", ca.read(leaf.certificate))
   end
 
   before_each(function()
-    folder = assert(stdlib.mkdtemp "/tmp/moongate-pki-XXXXXX")
-    ca = pki.authority(folder)
-    ca:issue "first"
-    ca:issue "second"
-    local port
-    upstream, port = pop3.upstream()
-    local files = pop3.files({}, nil, "127.0.0.1:" .. port)
-    files["moongate.lua"] = CONFIGURATION
-    for _, as in ipairs { "mail", "other" } do
-      files["tls/" .. as .. ".pem"] = pki.read(folder .. "/first.pem")
-      files["tls/" .. as .. ".key"] = pki.read(folder .. "/first.key")
-    end
-    g = gateway.start { files = files }
+    local other = authority:leaf { subject = "/CN=other" }
+    local live = authority:join("live.pem", first.certificate)
+    local key = authority:join("live.key", first.key)
+    gw = site.start {
+      policy = POLICY:format(up.address),
+      more = ([[workers = 2, certificates = {
+        chosen = { certificate = %q, key = %q },
+      },]]):format(live, key),
+      listen = {
+        imaps = { protocol = "imap", more = ("tls = { mode = 'implicit', certificate = %q, "
+          .. "key = %q, names = { ['name.test'] = { certificate = %q, key = %q } } },")
+          :format(live, key, live, key) },
+        other = { protocol = "imap", more = ("tls = { mode = 'implicit', certificate = %q, "
+          .. "key = %q },"):format(other.certificate, other.key) },
+      },
+    }
   end)
-
   after_each(function()
-    upstream:close()
-    g:stop()
-    os.execute("rm -rf '" .. folder .. "'")
+    client.discard_all()
+    up:clear()
+    gw:stop()
   end)
 
-  --- A client that is logged in, and the upstream's end of it.
-  local function relayed()
-    local client = connect(g.ports.pop3s)
-    client:send "USER ann\r\nPASS secret\r\n"
-    local other = pop3.accept_login(upstream)
-    client:receive "*l"
-    assert.matches("^%+OK", (client:receive "*l"))
-    return { client = client, upstream = other }
+  local function shown(port, how)
+    local c = tls.connect(port, how)
+    local subject = c:peer_subject()
+    c:discard()
+    return subject
   end
 
-  local function echo(session)
-    session.client:send "NOOP\r\n"
-    assert.equal("NOOP", (session.upstream:receive "*l"))
-    session.upstream:send "+OK still here\r\n"
-    assert.equal("+OK still here", (session.client:receive "*l"))
+  --- Waits, at most `seconds`, until it is shown twelve times in a row: by both workers.
+  local function await_shown(port, subject, seconds)
+    local began, hits = socket.gettime(), 0
+    repeat
+      hits = shown(port) == subject and hits + 1 or 0
+      if hits == 12 then return end
+    until socket.gettime() - began > seconds
+    error(("%s is not shown after %d s"):format(subject, seconds))
   end
 
   it("are swapped under 500 sessions without losing one", function()
-    local logged_in, greeted = {}, {}
-    for i = 1, RELAYED do logged_in[i] = relayed() end
-    for i = 1, SESSIONS - RELAYED do greeted[i] = connect(g.ports.pop3s) end
-    local pids = processes.children(g.process.pid)
-    assert.equal(1, serial_of(greeted[1]))
+    local clients = {}
+    for i = 1, SESSIONS do
+      clients[i] = tls.connect(gw.ports.imaps)
+      clients[i]:expect "^%* OK"
+      if i <= RELAYED then clients[i]:send_line("a LOGIN ann secret"):expect_until "^a OK" end
+    end
+    local pids = processes.children(gw.process.pid)
+    assert.equal("/CN=first", clients[1]:peer_subject())
 
     local began = socket.gettime()
-    install("second", "mail")
-    g.process:expect("certificates: (2) listeners have new ones", 10)
+    install(second)
+    gw:expect_log "certificates: (2) listeners have new ones"
     local took = socket.gettime() - began
     assert.is_true(took < 2, ("it took %.1f s"):format(took))
-    await_serial(g.ports.pop3s, 2, 2)
-    assert.equal(1, serial_shown(g.ports.other))
+    await_shown(gw.ports.imaps, "/CN=second", 2)
+    assert.equal("/CN=second", shown(gw.ports.imaps, { name = "name.test" }))
+    assert.equal("/CN=second", shown(gw.ports.imaps, { name = "chosen.test" }))
+    assert.equal("/CN=other", shown(gw.ports.other))
 
-    for _, session in ipairs(logged_in) do echo(session) end
-    for _, client in ipairs(greeted) do
-      client:send "NOOP\r\n"
-      assert.is_string((client:receive "*l"))
-    end
-    assert.same(pids, processes.children(g.process.pid))
-    for _, session in ipairs(logged_in) do
-      session.client:close()
-      session.upstream:close()
-    end
-    for _, client in ipairs(greeted) do client:close() end
+    for _, c in ipairs(clients) do c:send_line("n NOOP"):expect "^n OK" end
+    assert.same(pids, processes.children(gw.process.pid))
   end)
 
   it("that make no sense change nothing, until they do", function()
-    pki.write(g.folder .. "/tls/mail.pem", pki.read(folder .. "/second.pem"))
-    g.process:expect("certificates: the old ones stay: ([^\n]*key belongs to another[^\n]*)", 10)
-    assert.equal(1, serial_shown(g.ports.pop3s))
+    replace("live.pem", ca.read(second.certificate))
+    gw:expect_log "certificates: the old ones stay: ([^\n]*key belongs to another[^\n]*)"
+    assert.equal("/CN=first", shown(gw.ports.imaps))
 
-    pki.write(g.folder .. "/tls/mail.pem", pki.read(folder .. "/second.pem"):sub(1, 200))
-    g.process:expect("old ones stay.*(old ones stay[^\n]*mail.pem[^\n]*)", 10)
-    assert.equal(1, serial_shown(g.ports.pop3s))
+    replace("live.pem", ca.read(second.certificate):sub(1, 200))
+    gw:expect_log "old ones stay.*(old ones stay[^\n]*live.pem[^\n]*)"
+    assert.equal("/CN=first", shown(gw.ports.imaps))
 
-    os.remove(g.folder .. "/tls/mail.key")
-    g.process:expect("(old ones stay[^\n]*mail.key: No such file)", 10)
-    assert.equal(1, serial_shown(g.ports.pop3s))
+    os.remove(authority.folder .. "/live.key")
+    gw:expect_log "(old ones stay[^\n]*live.key: No such file)"
+    assert.equal("/CN=first", shown(gw.ports.imaps))
 
-    install("second", "mail")
-    g.process:expect("(listeners have new ones)", 10)
-    await_serial(g.ports.pop3s, 2, 5)
+    install(second)
+    gw:expect_log "(listeners have new ones)"
+    await_shown(gw.ports.imaps, "/CN=second", 5)
   end)
 
   it("are what a worker gets that is started later, with the policies of before", function()
-    g:write("moongate.lua", "this is no configuration")
-    g:write("scripts/open.lua", "nor a policy")
-    install("second", "mail")
-    g.process:expect("(listeners have new ones)", 10)
-    for _, pid in ipairs(processes.children(g.process.pid)) do
+    for _, name in ipairs { "moongate.lua", "scripts/policy.lua" } do
+      gw:write(name, "this is no Lua")
+    end
+    install(second)
+    gw:expect_log "(listeners have new ones)"
+    for _, pid in ipairs(processes.children(gw.process.pid)) do
       signal.kill(pid, signal.SIGKILL)
     end
-    g.process:expect("(worker %d is back.*worker %d is back)", 10)
-    assert.equal(2, serial_shown(g.ports.pop3s))
-    local session = relayed()
-    echo(session)
-    session.client:close()
-    session.upstream:close()
+    gw:expect_log "(worker %d is back.*worker %d is back)"
+    assert.equal("/CN=second", shown(gw.ports.imaps))
+    local c = tls.connect(gw.ports.imaps)
+    c:send_line("a LOGIN ann secret"):expect_until "^a OK"
   end)
 
-  it("are told of before they end, once", function()
-    ca:issue("short", { days = 3 })
-    install("short", "mail")
-    g.process:expect("(certificate tls/mail.pem: short.example expires in [23] days)", 10)
-    local _, count = g:log():gsub("expires in", "")
+  it("are told of once, before they end", function()
+    local short = authority:leaf { names = { "DNS:short.test" }, days = 3 }
+    install(short)
+    gw:expect_log "(certificate [^\n]*live.pem: short.test expires in [23] days)"
+    local _, count = gw:log():gsub("expires in", "")
     assert.equal(1, count)
   end)
 end)
