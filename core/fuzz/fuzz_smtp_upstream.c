@@ -11,6 +11,7 @@ may_send(struct slice line)
     return slice_equal(line, S("EHLO gate.example")) ||
            slice_equal(line, S("EHLO client.example")) ||
            slice_equal(line, S("HELO gate.example")) ||
+           slice_equal(line, S("HELO client.example")) ||
            slice_equal(line, S("MAIL FROM:<a@example>")) ||
            slice_equal(line, S("RCPT TO:<b@example>")) ||
            slice_has_prefix(line, S("XCLIENT ")) ||
