@@ -49,7 +49,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
                 .pass_capabilities = (options & 8) != 0,
                 .ask_helo = (options & 16) != 0,
                 .ask_mail = (options & 16) != 0,
-                .xclient = (options & 32) != 0,
+                .forward = (options & 32) != 0 ? FORWARD_OFFERED : FORWARD_OFF,
             },
     };
     arena_init(&s->arena, (options & 128) != 0 ? 2048 : (size_t)64 * 1024);
@@ -64,6 +64,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
         .learnt = &s->learnt,
         .mechanisms = ALL_MECHANISMS,
         .certified = (options & 64) != 0,
+        .peer_trusted = (options & 32) != 0,
         .salt = S("<1.2@gate.example>"),
     };
     dialog_init(&s->dialog);
@@ -179,7 +180,7 @@ answer_client(struct play *p, enum ask ask)
         dialog_restart(d);
         return;
     }
-    if (ask == ASK_HELO || ask == ASK_MAIL) {
+    if (ask == ASK_HELO || ask == ASK_MAIL || ask == ASK_IDENTITY) {
         d->proto->say(d, SAY_PROCEED);
         return;
     }
@@ -341,10 +342,15 @@ begin_upstream(struct play *p, unsigned options)
         .password = {(options & 4) != 0 ? S("\"\xff") : S("sec\"ret\\")},
         .authzid = (options & 16) != 0 ? S("alice") : S(""),
         .mechanism = (options & 64) != 0 ? MECHANISM_PLAIN : MECHANISM_NONE,
-        .xclient = (options & 32) != 0,
-        .client_ip = S("192.0.2.7"),
-        .client_name = S("[UNAVAILABLE]"),
     };
+    d->forward = (options & 128) != 0  ? FORWARD_ALWAYS
+                 : (options & 32) != 0 ? FORWARD_OFFERED
+                                       : FORWARD_OFF;
+    d->client_id = S("\"name\" \"fuzz\"");
+    d->identity.facts[IDENTITY_IP] = S("192.0.2.7");
+    d->identity.facts[IDENTITY_PORT] = S("4711");
+    d->identity.facts[IDENTITY_SERVER_NAME] = S("a b\"c\\");
+    d->identity.facts[IDENTITY_TTL] = S("6");
 }
 
 /* Cuts a value off the front, whose length the first byte says. */
@@ -374,7 +380,12 @@ begin_login(struct play *p, unsigned options)
     d->login.none = (more & 1) != 0;
     d->envelope.rcpt = (more & 2) != 0 ? S("RCPT TO:<b@example>") : S("");
     p->set.learnt.known = (more & 4) != 0;
-    d->login.client_ip = (more & 8) != 0 ? S("2001:db8::7") : S("192.0.2.7");
+    if ((more & 8) != 0)
+        d->identity.facts[IDENTITY_IP] = S("2001:db8::7");
+    if ((more & 48) == 16)
+        d->login.mechanism = MECHANISM_CRAM_MD5;
+    if ((more & 48) == 32)
+        d->login.mechanism = MECHANISM_EXTERNAL;
     d->credentials.mechanism = MECHANISM_PLAIN;
 }
 

@@ -45,6 +45,15 @@ copy_refusal(struct arena *a, const struct decision *d, enum hook hook,
            copy(a, word, &v->log);
 }
 
+/* A policy says whether, the listener how. */
+static enum forward
+forward_of(enum forward configured, bool wanted)
+{
+    if (!wanted)
+        return FORWARD_OFF;
+    return configured == FORWARD_OFF ? FORWARD_OFFERED : configured;
+}
+
 /* What the policy left out is as the client logged in, or as the login that
  * the session has planned. */
 static bool
@@ -60,12 +69,12 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
                        .user = v->user.ptr != NULL ? v->user
                                                    : dialog->credentials.user,
                        .password = dialog->credentials.password,
-                       .xclient = dialog->settings->xclient,
+                       .forward = dialog->settings->forward,
                    };
     l->mechanism = d->mechanism;
     l->none = d->none;
     if (d->xclient >= 0)
-        l->xclient = d->xclient != 0;
+        l->forward = forward_of(dialog->settings->forward, d->xclient != 0);
     v->has_login = true;
     if (d->login_user.ptr != NULL && !copy(a, d->login_user, &l->user))
         return false;

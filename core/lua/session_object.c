@@ -177,6 +177,7 @@ push_mail_from(lua_State *L, struct session *s)
 
 enum field {
     FIELD_ID,
+    FIELD_ORIGIN,
     FIELD_PROTOCOL,
     FIELD_LISTENER,
     FIELD_CLIENT,
@@ -195,6 +196,7 @@ enum field {
 
 static const char *const fields[] = {
     [FIELD_ID] = "id",
+    [FIELD_ORIGIN] = "origin",
     [FIELD_PROTOCOL] = "protocol",
     [FIELD_LISTENER] = "listener",
     [FIELD_CLIENT] = "client",
@@ -218,6 +220,8 @@ push_field(lua_State *L, struct session *s, enum field field)
     case FIELD_ID:
         lua_pushstring(L, s->id);
         return 1;
+    case FIELD_ORIGIN:
+        return push_text(L, slice_of(s->record.origin));
     case FIELD_PROTOCOL:
         lua_pushstring(L, s->listener->proto->name);
         return 1;
@@ -405,6 +409,7 @@ session_snapshot(const struct session *s)
     copy->record.policy = copy_text(s->record.policy);
     copy->record.upstream = copy_text(s->record.upstream);
     copy->record.log = copy_text(s->record.log);
+    copy->record.origin = copy_text(s->record.origin);
     if (copy->record.vars != NULL)
         copy->record.vars = vars_ref(copy->record.vars);
     return copy;
@@ -417,6 +422,7 @@ session_snapshot_free(struct session *s)
     free(s->record.policy);
     free(s->record.upstream);
     free(s->record.log);
+    free(s->record.origin);
     vars_unref(s->record.vars);
     config_unref(s->config);
     free(s);

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/types.h"
+#include "proto/identity.h"
 #include "proto/proto.h"
 #include "proto/refusal.h"
 #include "proto/sasl.h"
@@ -33,7 +34,8 @@ struct proto_settings {
     bool tls_required;         /* no credentials in clear */
     bool cleartext_hint;       /* reserved for TLS: LOGINDISABLED */
     bool ask_helo, ask_mail;   /* a policy has that hook */
-    bool xclient;              /* SMTP upstream: send XCLIENT if offered */
+    enum forward forward;      /* upstreams are told who the client is */
+    bool xoip;                 /* POP3: by XOIP, asked for or not */
     bool pass_error_message;   /* upstream refusals go out verbatim */
     bool pass_capabilities;    /* reconcile after login (not for imports) */
 };
@@ -75,10 +77,8 @@ struct login {
     struct slice authzid;
     enum mechanism mechanism; /* MECHANISM_NONE: as the upstream offers */
     bool none;                /* no AUTH: the connection itself is trusted */
-    bool xclient;             /* SMTP: tell the client's address */
+    enum forward forward;     /* tell who the client is */
     bool passthrough_reply;   /* refusals go to the client verbatim */
-    struct slice client_ip;   /* textual, for XCLIENT ADDR */
-    struct slice client_name; /* reverse name or "[UNAVAILABLE]" */
 };
 
 /* Why ASK_CLOSE. */
@@ -124,6 +124,7 @@ struct dialog {
     unsigned mechanisms; /* set offered now: settings and `mechanisms` hook */
     bool certified;      /* and has a certificate that was verified */
     bool secure;         /* the client is on TLS */
+    bool peer_trusted;   /* it may tell who the client is */
     struct slice salt;   /* "<123.456@host>" of CRAM-MD5 and APOP */
     struct refusal refusal; /* for SAY_REFUSAL and SAY_BYE */
 
@@ -140,6 +141,7 @@ struct dialog {
     size_t skip; /* SMTP: octets of a refused BDAT still to be dropped */
     bool asked_capabilities;     /* IMAP: client issued CAPABILITY by itself */
     struct slice client_id;      /* IMAP ID parameters, as sent, or "" */
+    struct identity told;        /* by a trusted peer; in the arena */
     struct arena_mark base_mark; /* rewound to by dialog_forget */
     bool has_base_mark;
 
@@ -148,6 +150,8 @@ struct dialog {
     bool probing; /* no login: learn what is offered, take leave, and return
                      ASK_CLOSE with FAULT_QUIT */
     struct login login;
+    struct identity identity; /* what the upstream may be told, */
+    enum forward forward;     /* and when */
     struct framer reply_framer;
     unsigned upstream_state;
     unsigned upstream_offers; /* protocol's own bits */

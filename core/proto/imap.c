@@ -5,6 +5,7 @@
 #include "proto/imap_args.h"
 #include "proto/imap_capabilities.h"
 #include "proto/imap_frame.h"
+#include "proto/imap_id.h"
 #include "proto/imap_upstream.h"
 #include "proto/line.h"
 #include "proto/protocols.h"
@@ -12,7 +13,7 @@
 /* What LITERAL- allows to be sent unasked (RFC 7888 5). */
 #define UNASKED_MAX 4096
 
-#define ID_KEPT_MAX 2048
+#define ID_KEPT_MAX 8192
 
 struct command {
     const char *name;
@@ -107,7 +108,8 @@ run_id(struct dialog *d, struct slice args)
     char text[ID_KEPT_MAX];
     size_t len = 0;
 
-    if (!imap_id_list(d, args, &list))
+    if (!imap_id_list(d, args, &list) ||
+        (d->peer_trusted && list.len > sizeof text))
         return drop_attempt(d, "invalid command");
     if (list.len <= sizeof text) {
         len = list.len;
@@ -117,11 +119,9 @@ run_id(struct dialog *d, struct slice args)
     /* The parser's pieces go, the list stays: only the first one, so that
      * the arena can't be filled with them. */
     dialog_forget(d);
-    if (len > 0 && d->client_id.len == 0 &&
-        !arena_copy(d->arena, (struct slice){text, len}, &d->client_id))
-        d->fault = FAULT_RESOURCES;
+    bool told = imap_id_take(d, (struct slice){text, len});
     dialog_put_client(d, S("* ID NIL\r\n"));
-    return answer_ok(d);
+    return told ? ASK_IDENTITY : answer_ok(d);
 }
 
 static enum ask

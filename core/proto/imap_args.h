@@ -8,7 +8,7 @@
 
 struct dialog;
 
-#define ID_PAIRS_MAX 30
+#define ID_PAIRS_MAX 40
 #define ID_KEY_MAX   30
 #define ID_VALUE_MAX 1024
 

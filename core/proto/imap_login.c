@@ -1,9 +1,9 @@
 #include "proto/imap_login.h"
 
-#include "base/base64.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
 #include "proto/imap_capabilities.h"
+#include "proto/sasl_upstream.h"
 
 /* What LITERAL- allows to be sent unasked (RFC 7888 5). */
 #define UNASKED_MAX 4096
@@ -93,77 +93,119 @@ start_login_command(struct dialog *d)
     return put_password(d);
 }
 
-static char *
-append(char *out, struct slice bytes)
-{
-    if (bytes.len > 0)
-        memcpy(out, bytes.ptr, bytes.len);
-    return out + bytes.len;
-}
-
-/* RFC 4616, in base64 and with its CRLF. */
+/* What is sent once the upstream is ready for it. */
 static void
-put_sasl_plain(struct dialog *d)
+put_response(struct dialog *d)
 {
-    const struct login *login = &d->login;
-    size_t len =
-        login->authzid.len + login->user.len + login->password.bytes.len + 2;
-    size_t text_len = base64_encoded_len(len);
+    bool external = d->login.mechanism == MECHANISM_EXTERNAL;
 
-    dialog_begin_attempt(d);
-    char *bytes = arena_alloc(d->arena, len + text_len);
-    if (bytes == NULL) {
-        d->fault = FAULT_RESOURCES;
-        return;
-    }
-    /* The arena's bytes are zero: both NULs are there already. */
-    char *out = append(bytes, login->authzid) + 1;
-    out = append(out, login->user) + 1;
-    out = append(out, login->password.bytes);
-    base64_encode((struct slice){bytes, len}, out);
-    dialog_put_upstream(d, (struct slice){out, text_len});
+    dialog_put_upstream(d, external ? sasl_encode_external(d)
+                                    : sasl_encode_plain(d));
     dialog_put_upstream(d, S("\r\n"));
 }
 
+/* PLAIN, or EXTERNAL. */
 static enum ask
 start_authenticate(struct dialog *d)
 {
+    enum mechanism m = d->login.mechanism == MECHANISM_EXTERNAL
+                           ? MECHANISM_EXTERNAL
+                           : MECHANISM_PLAIN;
+
     dialog_put_upstream(d, imap_login_tag(d));
-    dialog_put_upstream(d, S(" AUTHENTICATE PLAIN"));
+    dialog_tell_upstream(d, " AUTHENTICATE %s", mechanism_name(m));
     if (!offers(d, "SASL-IR")) {
         dialog_put_upstream(d, S("\r\n"));
         d->upstream_state = STATE_RESPONSE;
         return ASK_INPUT;
     }
     dialog_put_upstream(d, S(" "));
-    put_sasl_plain(d);
+    if (d->login.user.len + d->login.authzid.len == 0)
+        dialog_put_upstream(d, S("="));
+    put_response(d);
     d->upstream_state = STATE_ANSWER;
     return ASK_INPUT;
+}
+
+static enum ask
+start_cram_md5(struct dialog *d)
+{
+    dialog_put_upstream(d, imap_login_tag(d));
+    dialog_put_upstream(d, S(" AUTHENTICATE CRAM-MD5\r\n"));
+    d->upstream_state = STATE_CHALLENGE;
+    return ASK_INPUT;
+}
+
+/* The mechanism that a policy wants, or the first that the upstream takes. */
+static enum mechanism
+choose(const struct dialog *d)
+{
+    const struct login *login = &d->login;
+    bool can_plain =
+        (d->upstream_offers & OFFERS_KNOWN) == 0 || offers(d, "AUTH=PLAIN");
+
+    if (login->mechanism != MECHANISM_NONE)
+        return login->mechanism;
+    if (login->authzid.len > 0)
+        return MECHANISM_PLAIN;
+    if (!offers(d, "LOGINDISABLED"))
+        return MECHANISM_LOGIN;
+    return can_plain ? MECHANISM_PLAIN : MECHANISM_CRAM_MD5;
+}
+
+/* Whether the upstream takes `m`, as far as is known. */
+static bool
+takes(const struct dialog *d, enum mechanism m)
+{
+    bool known = (d->upstream_offers & OFFERS_KNOWN) != 0;
+
+    switch (m) {
+    case MECHANISM_PLAIN:
+        return !known || offers(d, "AUTH=PLAIN");
+    case MECHANISM_LOGIN:
+        return !offers(d, "LOGINDISABLED") && d->login.authzid.len == 0;
+    case MECHANISM_CRAM_MD5:
+        return (!known || offers(d, "AUTH=CRAM-MD5")) &&
+               d->login.authzid.len == 0;
+    case MECHANISM_EXTERNAL:
+        return !known || offers(d, "AUTH=EXTERNAL");
+    case MECHANISM_NONE:
+    case MECHANISM_APOP:
+    case MECHANISM_OAUTHBEARER:
+    case MECHANISM_XOAUTH2:
+    case MECHANISM_COUNT:
+        break;
+    }
+    return false;
 }
 
 enum ask
 imap_login_start(struct dialog *d)
 {
-    const struct login *login = &d->login;
-    bool known = (d->upstream_offers & OFFERS_KNOWN) != 0;
-    bool can_plain = !known || offers(d, "AUTH=PLAIN");
+    enum mechanism m = choose(d);
 
-    if (login->none)
+    if (d->login.none || !login_has_password(d) || !takes(d, m))
         return close_for(d, FAULT_NO_LOGIN);
-    if (login->authzid.len > 0 || login->mechanism == MECHANISM_PLAIN)
-        return can_plain ? start_authenticate(d) : close_for(d, FAULT_NO_LOGIN);
-    if (login->mechanism != MECHANISM_NONE &&
-        login->mechanism != MECHANISM_LOGIN)
-        return close_for(d, FAULT_NO_LOGIN);
-    if (!offers(d, "LOGINDISABLED"))
+    if (m == MECHANISM_LOGIN)
         return start_login_command(d);
-    if (login->mechanism == MECHANISM_NONE && can_plain)
-        return start_authenticate(d);
-    return close_for(d, FAULT_NO_LOGIN);
+    return m == MECHANISM_CRAM_MD5 ? start_cram_md5(d) : start_authenticate(d);
+}
+
+static enum ask
+answer_challenge(struct dialog *d, struct slice challenge)
+{
+    struct slice response = sasl_encode_cram_md5(d, challenge);
+
+    if (response.len == 0)
+        return close_for(d, FAULT_GARBAGE);
+    dialog_put_upstream(d, response);
+    dialog_put_upstream(d, S("\r\n"));
+    d->upstream_state = STATE_ANSWER;
+    return ASK_INPUT;
 }
 
 enum ask
-imap_login_go_on(struct dialog *d)
+imap_login_go_on(struct dialog *d, struct slice challenge)
 {
     switch (d->upstream_state) {
     case STATE_USER:
@@ -174,8 +216,10 @@ imap_login_go_on(struct dialog *d)
         dialog_put_upstream(d, S("\r\n"));
         break;
     case STATE_RESPONSE:
-        put_sasl_plain(d);
+        put_response(d);
         break;
+    case STATE_CHALLENGE:
+        return answer_challenge(d, challenge);
     default:
         /* Some servers say "+" to a literal that did not wait for it. */
         if (d->upstream_state == STATE_ANSWER &&

@@ -4,6 +4,7 @@
 #include "proto/dialog.h"
 #include "proto/imap_capabilities.h"
 #include "proto/imap_frame.h"
+#include "proto/imap_id.h"
 #include "proto/imap_login.h"
 #include "proto/imap_reply.h"
 #include "proto/line.h"
@@ -126,8 +127,12 @@ login(struct dialog *d)
 
     if (is_news && (d->upstream_offers & OFFERS_KNOWN) != 0)
         imap_learn(d, d->upstream_capabilities);
-    if (!d->probing)
+    if (!d->probing) {
+        if (imap_id_tell(
+                d, imap_has_capability(d->upstream_capabilities, S("ID"))))
+            d->upstream_offers |= OFFERS_ID_SENT;
         return imap_login_start(d);
+    }
     dialog_put_upstream(d, S("L LOGOUT\r\n"));
     return close_for(d, FAULT_QUIT);
 }
@@ -164,6 +169,19 @@ imap_upstream_on_secured(struct dialog *d)
     return ASK_INPUT;
 }
 
+static enum ask take_success(struct dialog *d);
+
+/* The connection itself is the login: only where a policy says so. */
+static enum ask
+on_preauth(struct dialog *d, const struct imap_reply *r)
+{
+    if (!d->login.none || d->probing || d->upstream_starttls)
+        return close_for(d, FAULT_PREAUTH);
+    (void)note_code(d, r->code, OFFERS_NEW_LIST);
+    d->reply.text = S("L OK Logged in");
+    return take_success(d);
+}
+
 static enum ask
 on_greeting(struct dialog *d, const struct imap_reply *r, struct slice line)
 {
@@ -174,7 +192,7 @@ on_greeting(struct dialog *d, const struct imap_reply *r, struct slice line)
     if (slice_equal_nocase(r->word, S("BYE")))
         return take_bye(d, line, r->code, FAULT_GREETING);
     if (slice_equal_nocase(r->word, S("PREAUTH")))
-        return close_for(d, FAULT_PREAUTH);
+        return on_preauth(d, r);
     if (!slice_equal_nocase(r->word, S("OK")))
         return close_for(d, FAULT_GARBAGE);
     if (has_control(given->user) || has_control(given->authzid) ||
@@ -278,15 +296,21 @@ succeed(struct dialog *d)
 }
 
 static enum ask
-on_success(struct dialog *d, const struct imap_reply *r, struct slice line)
+take_success(struct dialog *d)
 {
-    d->reply.text = dialog_keep(d, line);
-    (void)note_code(d, r->code, OFFERS_NEW_LIST | OFFERS_IN_ANSWER);
     if (!d->settings->pass_capabilities ||
         (d->upstream_offers & OFFERS_NEW_LIST) != 0)
         return succeed(d);
     ask_capability(d, STATE_AFTERWARDS);
     return ASK_INPUT;
+}
+
+static enum ask
+on_success(struct dialog *d, const struct imap_reply *r, struct slice line)
+{
+    d->reply.text = dialog_keep(d, line);
+    (void)note_code(d, r->code, OFFERS_NEW_LIST | OFFERS_IN_ANSWER);
+    return take_success(d);
 }
 
 static enum ask
@@ -312,11 +336,20 @@ on_data(struct dialog *d, const struct imap_reply *r, struct slice line)
         return take_bye(d, line, r->code, FAULT_BYE);
     if (slice_equal_nocase(r->word, S("PREAUTH")))
         return close_for(d, FAULT_GARBAGE);
+    if (slice_equal_nocase(r->word, S("ID"))) /* an answer to ours */
+        return ASK_INPUT;
     /* With reconciliation the list is told by `succeed`. */
     if (!note_untagged(d, r, OFFERS_NEW_LIST) ||
         !d->settings->pass_capabilities)
         hold(d, line);
     return ASK_INPUT;
+}
+
+static bool
+is_answer_to_id(const struct dialog *d, const struct imap_reply *r)
+{
+    return (d->upstream_offers & OFFERS_ID_SENT) != 0 &&
+           r->kind == IMAP_TAGGED && slice_equal(r->tag, imap_id_tag(d));
 }
 
 static enum ask
@@ -325,14 +358,20 @@ on_login(struct dialog *d, const struct imap_reply *r, struct slice line)
     if (r->kind == IMAP_UNTAGGED)
         return on_data(d, r, line);
     if (r->kind == IMAP_CONTINUE)
-        return imap_login_go_on(d);
+        return imap_login_go_on(d, r->rest);
+    /* Whatever the upstream thinks of our ID, it may still take the login. */
+    if (is_answer_to_id(d, r)) {
+        d->upstream_offers &= ~(unsigned)OFFERS_ID_SENT;
+        return ASK_INPUT;
+    }
     if (r->kind != IMAP_TAGGED || !slice_equal(r->tag, imap_login_tag(d)))
         return close_for(d, FAULT_GARBAGE);
     if (slice_equal_nocase(r->word, S("NO")) ||
         slice_equal_nocase(r->word, S("BAD")))
         return on_refusal(d, r, line);
     if (!slice_equal_nocase(r->word, S("OK")) ||
-        d->upstream_state != STATE_ANSWER)
+        d->upstream_state != STATE_ANSWER ||
+        (d->upstream_offers & OFFERS_ID_SENT) != 0)
         return close_for(d, FAULT_GARBAGE);
     return on_success(d, r, line);
 }

@@ -257,14 +257,22 @@ on_quit(struct dialog *d, struct slice argument)
     return ASK_CLOSE;
 }
 
+static enum ask
+on_xclient(struct dialog *d, struct slice argument)
+{
+    return d->peer_trusted ? pop3_on_xclient(d, argument) : invalid(d);
+}
+
 static const struct {
     const char *verb;
     enum ask (*run)(struct dialog *d, struct slice argument);
     bool after_user; /* also good between USER and PASS */
 } commands[] = {
-    {"USER", on_user, false}, {"PASS", on_pass, true}, {"APOP", on_apop, false},
-    {"AUTH", on_auth, false}, {"CAPA", on_capa, true}, {"NOOP", on_noop, true},
-    {"STLS", on_stls, false}, {"QUIT", on_quit, true},
+    {"USER", on_user, false},       {"PASS", on_pass, true},
+    {"APOP", on_apop, false},       {"AUTH", on_auth, false},
+    {"CAPA", on_capa, true},        {"NOOP", on_noop, true},
+    {"STLS", on_stls, false},       {"QUIT", on_quit, true},
+    {"XCLIENT", on_xclient, false},
 };
 
 static enum ask
@@ -311,7 +319,8 @@ say_greeting(struct dialog *d)
     bool salted = dialog_offers(d, MECHANISM_APOP) ||
                   dialog_offers(d, MECHANISM_CRAM_MD5);
 
-    dialog_tell_client(d, "+OK %.*s", (int)text.len, text.ptr);
+    dialog_tell_client(d, "+OK %s%.*s", d->peer_trusted ? "[XCLIENT] " : "",
+                       (int)text.len, text.ptr);
     if (salted)
         dialog_tell_client(d, " %.*s", (int)d->salt.len, d->salt.ptr);
     dialog_put_client(d, S("\r\n"));
@@ -331,8 +340,10 @@ say(struct dialog *d, enum say what)
     case SAY_MALFORMED:
         dialog_put_client(d, S("-ERR invalid command\r\n"));
         return;
-    case SAY_GO_AHEAD: /* POP3 has no literals, */
-    case SAY_PROCEED:  /* and no hook before the login. */
+    case SAY_PROCEED:
+        dialog_put_client(d, S("+OK\r\n"));
+        return;
+    case SAY_GO_AHEAD: /* POP3 has no literals. */
         return;
     }
     unreachable();

@@ -12,14 +12,19 @@ enum pop3_waiting {
     WAITING_GREETING,
     WAITING_STLS,
     WAITING_CAPA,
+    WAITING_XCLIENT, /* or XOIP */
     WAITING_USER,
     WAITING_PASS,
-    WAITING_PROMPT, /* "+" after AUTH PLAIN, then the response goes out */
+    WAITING_PROMPT, /* "+" after AUTH, then the response goes out */
     WAITING_AUTH,
 };
 
 /* dialog->upstream_offers */
-enum { PASS_IS_SENT = 1 };
+enum {
+    PASS_IS_SENT = 1,
+    XCLIENT_OFFERED = 2,
+    IDENTITY_MUST = 4, /* a "no" to who the client is ends the login */
+};
 
 /* Whether `line` is the status indicator `word`, alone or with a text. */
 static bool
@@ -104,16 +109,29 @@ refuse(struct dialog *d, enum reason reason, struct slice line)
     return ASK_REFUSE;
 }
 
-static enum ask
-send_auth_plain(struct dialog *d)
+/* What AUTH says once the upstream is ready for it. */
+static struct slice
+response_of(struct dialog *d)
 {
-    struct slice response = sasl_encode_plain(d);
+    return d->login.mechanism == MECHANISM_EXTERNAL ? sasl_encode_external(d)
+                                                    : sasl_encode_plain(d);
+}
 
-    dialog_put_upstream(d, S("AUTH PLAIN"));
+/* PLAIN, or what the policy asked for. */
+static enum ask
+send_auth(struct dialog *d)
+{
+    enum mechanism m = d->login.mechanism;
+    bool speaks_first = m != MECHANISM_CRAM_MD5;
+    struct slice response = speaks_first ? response_of(d) : S("");
+
+    if (m != MECHANISM_CRAM_MD5 && m != MECHANISM_EXTERNAL)
+        m = MECHANISM_PLAIN;
+    dialog_tell_upstream(d, "AUTH %s", mechanism_name(m));
     d->upstream_state = WAITING_PROMPT;
-    if (response.len + sizeof "AUTH PLAIN \r\n" - 1 <= LINE_MAX_RFC) {
+    if (speaks_first && response.len + 16 <= LINE_MAX_RFC) {
         dialog_put_upstream(d, S(" "));
-        dialog_put_upstream(d, response);
+        dialog_put_upstream(d, response.len > 0 ? response : S("="));
         d->upstream_state = WAITING_AUTH;
     }
     dialog_put_upstream(d, S("\r\n"));
@@ -134,8 +152,9 @@ send_login(struct dialog *d)
     const struct login *login = &d->login;
     const struct capabilities *learnt = d->learnt;
 
-    if (login->authzid.len > 0 || login->mechanism == MECHANISM_PLAIN)
-        return send_auth_plain(d);
+    if (login->authzid.len > 0 || (login->mechanism != MECHANISM_NONE &&
+                                   login->mechanism != MECHANISM_LOGIN))
+        return send_auth(d);
 
     dialog_put_upstream(d, S("USER "));
     dialog_put_upstream(d, login->user);
@@ -155,10 +174,24 @@ login_is_possible(const struct dialog *d)
 {
     const struct login *login = &d->login;
 
-    return !login->none && login->user.len > 0 && login_has_password(d) &&
-           (login->mechanism == MECHANISM_NONE ||
-            login->mechanism == MECHANISM_PLAIN ||
-            login->mechanism == MECHANISM_LOGIN);
+    if (login->none || !login_has_password(d))
+        return false;
+    switch (login->mechanism) {
+    case MECHANISM_NONE:
+    case MECHANISM_PLAIN:
+        return login->user.len > 0;
+    case MECHANISM_LOGIN: /* USER and PASS */
+    case MECHANISM_CRAM_MD5:
+        return login->user.len > 0 && login->authzid.len == 0;
+    case MECHANISM_EXTERNAL:
+        return true;
+    case MECHANISM_APOP:
+    case MECHANISM_OAUTHBEARER:
+    case MECHANISM_XOAUTH2:
+    case MECHANISM_COUNT:
+        break;
+    }
+    return false;
 }
 
 /* Whether CAPA tells anything that clients will be told. */
@@ -171,11 +204,40 @@ wants_list(const struct dialog *d)
            d->settings->capabilities.ptr == NULL;
 }
 
+/* Who the client is, then the login. */
+static enum ask
+introduce(struct dialog *d)
+{
+    bool offered = (d->upstream_offers & XCLIENT_OFFERED) != 0;
+
+    d->upstream_state = WAITING_XCLIENT;
+    if (pop3_xoip_tell(d))
+        return ASK_INPUT;
+    if (!pop3_xclient_tell(d, offered))
+        return send_login(d);
+    if (offered)
+        d->upstream_offers |= IDENTITY_MUST;
+    return ASK_INPUT;
+}
+
+/* One that never asked may not know what it was told. */
+static enum ask
+on_introduced(struct dialog *d, struct slice line)
+{
+    bool fine = is_status(line, S("+OK"));
+
+    if (!fine && !is_status(line, S("-ERR")))
+        return close_for(d, FAULT_GARBAGE);
+    if (!fine && (d->upstream_offers & IDENTITY_MUST) != 0)
+        return refuse(d, REASON_SERVER_BUG, line);
+    return send_login(d);
+}
+
 enum ask
 pop3_on_upstream_secured(struct dialog *d)
 {
     if (!wants_list(d))
-        return send_login(d);
+        return introduce(d);
     dialog_put_upstream(d, S("CAPA\r\n"));
     d->upstream_state = WAITING_CAPA;
     return ASK_INPUT;
@@ -201,6 +263,8 @@ on_greeting(struct dialog *d, struct slice line)
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("-ERR control character"));
+    if (pop3_is_xclient_offered(line))
+        d->upstream_offers |= XCLIENT_OFFERED;
     if (!d->upstream_starttls)
         return pop3_on_upstream_secured(d);
     dialog_put_upstream(d, S("STLS\r\n"));
@@ -218,7 +282,7 @@ on_capabilities(struct dialog *d, struct slice reply)
     if (is_status(first, S("+OK")))
         dialog_learn(d, offer_filter(d, reply, S("STLS\nSASL\n.")));
     if (!d->probing)
-        return send_login(d);
+        return introduce(d);
     dialog_put_upstream(d, S("QUIT\r\n"));
     return close_for(d, FAULT_QUIT);
 }
@@ -231,9 +295,15 @@ is_prompt(struct slice line)
 }
 
 static enum ask
-send_response(struct dialog *d)
+send_response(struct dialog *d, struct slice challenge)
 {
-    dialog_put_upstream(d, sasl_encode_plain(d));
+    bool cram = d->login.mechanism == MECHANISM_CRAM_MD5;
+    struct slice response =
+        cram ? sasl_encode_cram_md5(d, challenge) : response_of(d);
+
+    if (cram && response.len == 0)
+        return close_for(d, FAULT_GARBAGE);
+    dialog_put_upstream(d, response);
     dialog_put_upstream(d, S("\r\n"));
     d->upstream_state = WAITING_AUTH;
     return ASK_INPUT;
@@ -247,7 +317,7 @@ on_login_reply(struct dialog *d, struct slice reply)
     if (is_status(line, S("-ERR")))
         return refuse(d, reason_of(line), line);
     if (d->upstream_state == WAITING_PROMPT && is_prompt(line))
-        return send_response(d);
+        return send_response(d, slice_drop(line, 2));
     if (!is_status(line, S("+OK")) || d->upstream_state == WAITING_PROMPT)
         return close_for(d, FAULT_GARBAGE);
     if (d->upstream_state == WAITING_USER) {
@@ -271,6 +341,8 @@ pop3_on_reply(struct dialog *d, struct slice reply)
         return on_stls(d, line_text(reply));
     case WAITING_CAPA:
         return on_capabilities(d, reply);
+    case WAITING_XCLIENT:
+        return on_introduced(d, line_text(reply));
     case WAITING_USER:
     case WAITING_PASS:
     case WAITING_PROMPT:

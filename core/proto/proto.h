@@ -19,6 +19,8 @@ enum ask {
     ASK_HELO,     /* SMTP: dialog->envelope.helo is set, answer is pending */
     ASK_MAIL,     /* SMTP without AUTH: envelope.mail is set */
     ASK_RCPT,     /* SMTP without AUTH: envelope.rcpt is set */
+    ASK_IDENTITY, /* a trusted peer told who the client is: dialog->told has
+                     more in it; the answer is pending */
     ASK_SPLICE,   /* upstream has accepted the login; its answer is in
                      dialog->to_client */
     ASK_REFUSE,   /* upstream said no; dialog->reply tells how */
@@ -30,7 +32,8 @@ enum ask {
 enum say {
     SAY_GREETING,
     SAY_GO_AHEAD,  /* continue with the literal that was announced */
-    SAY_PROCEED,   /* yes to the command that ASK_HELO, ASK_MAIL stood for */
+    SAY_PROCEED,   /* yes to the command that ASK_HELO, ASK_MAIL,
+                      ASK_IDENTITY stood for */
     SAY_REFUSAL,   /* dialog->refusal: wrong credentials, try later, ... */
     SAY_MALFORMED, /* frame_command found PARSE_BAD: the last words */
     SAY_BYE,       /* the gateway closes: dialog->refusal.text says why */

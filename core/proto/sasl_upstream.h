@@ -9,12 +9,20 @@ struct dialog;
  * upstream dialogue.  Asked before the first byte of a login is written. */
 bool login_is_sane(const struct dialog *d);
 
-/* Whether there is a password to log in with.  CRAM-MD5, APOP and EXTERNAL
- * bring none: a policy has to. */
+/* Whether there is a password to log in with, or none is needed.  CRAM-MD5,
+ * APOP and EXTERNAL of a client bring none: a policy has to. */
 bool login_has_password(const struct dialog *d);
 
 /* `bytes` in base64, in the arena; empty and FAULT_RESOURCES at the cap. */
 struct slice sasl_encode(struct dialog *d, struct slice bytes);
+
+/* The response of EXTERNAL: the identity to act as, in base64, in the arena;
+ * empty when the certificate alone says it. */
+struct slice sasl_encode_external(struct dialog *d);
+
+/* The response of CRAM-MD5 to `challenge`, which is base64 as it came.  Empty
+ * if the challenge is nonsense. */
+struct slice sasl_encode_cram_md5(struct dialog *d, struct slice challenge);
 
 /* The whole response of PLAIN for dialog->login, in base64, in the arena. */
 struct slice sasl_encode_plain(struct dialog *d);

@@ -7,7 +7,7 @@
 #include "proto/protocols.h"
 
 /* dialog->client_state: the command that a policy is asked about. */
-enum smtp_pending { PENDING_NONE, PENDING_HELO, PENDING_MAIL };
+enum smtp_pending { PENDING_NONE, PENDING_HELO, PENDING_MAIL, PENDING_XCLIENT };
 
 static enum ask
 answer(struct dialog *d, struct slice text)
@@ -234,15 +234,33 @@ on_quit(struct dialog *d, struct slice command, struct slice argument)
     return ASK_CLOSE;
 }
 
+/* Afterwards it is as if the connection had just been made. */
+static enum ask
+on_xclient(struct dialog *d, struct slice command, struct slice argument)
+{
+    (void)command;
+    if (!d->peer_trusted) {
+        d->errors++;
+        return answer(d, S("550 5.7.0 You may not use XCLIENT\r\n"));
+    }
+    if (d->envelope.mail.len > 0)
+        return bad_sequence(d);
+    forget_transaction(d);
+    enum ask ask = smtp_on_xclient(d, argument);
+    if (ask == ASK_IDENTITY)
+        d->client_state = PENDING_XCLIENT;
+    return ask;
+}
+
 static const struct {
     const char *verb;
     enum ask (*run)(struct dialog *d, struct slice command,
                     struct slice argument);
 } commands[] = {
-    {"EHLO", on_ehlo}, {"HELO", on_helo}, {"AUTH", on_auth},
-    {"MAIL", on_mail}, {"RCPT", on_rcpt}, {"BDAT", on_bdat},
-    {"NOOP", on_noop}, {"RSET", on_rset}, {"STARTTLS", on_starttls},
-    {"QUIT", on_quit},
+    {"EHLO", on_ehlo}, {"HELO", on_helo},       {"AUTH", on_auth},
+    {"MAIL", on_mail}, {"RCPT", on_rcpt},       {"BDAT", on_bdat},
+    {"NOOP", on_noop}, {"RSET", on_rset},       {"STARTTLS", on_starttls},
+    {"QUIT", on_quit}, {"XCLIENT", on_xclient},
 };
 
 static enum ask
@@ -307,10 +325,19 @@ say_greeting(struct dialog *d)
 }
 
 static void
+welcome_again(struct dialog *d)
+{
+    d->envelope = (struct envelope){0};
+    say_greeting(d);
+}
+
+static void
 say_proceed(struct dialog *d)
 {
     if (d->client_state == PENDING_HELO)
         smtp_say_hello(d);
+    else if (d->client_state == PENDING_XCLIENT)
+        welcome_again(d);
     else
         dialog_put_client(d, S("250 2.0.0 OK\r\n"));
     d->client_state = PENDING_NONE;

@@ -33,11 +33,19 @@ enum reason smtp_reply_reason(unsigned code);
 enum ask smtp_on_reply(struct dialog *d, struct slice reply);
 enum ask smtp_on_upstream_secured(struct dialog *d);
 
-/* XCLIENT: smtp_xclient.c.  smtp_xclient_learn notes the attributes that an
+/* XCLIENT: smtp_xclient.c.  smtp_on_xclient takes it from a trusted peer and
+ * leaves the answer to smtp.c.  smtp_xclient_learn notes the attributes that an
  * upstream takes; smtp_xclient_send writes the next command and returns whether
  * there was anything (more) to tell. */
 void smtp_xclient_learn(struct dialog *d, struct slice names);
 bool smtp_xclient_send(struct dialog *d);
+void smtp_xclient_assume(struct dialog *d); /* what it did not say it takes */
+enum ask smtp_on_xclient(struct dialog *d, struct slice argument);
+
+/* What EHLO offers to a trusted peer. */
+#define SMTP_XCLIENT_OFFER \
+    "XCLIENT NAME ADDR PORT DESTADDR DESTPORT SESSION TTL CLIENT-TRANSPORT " \
+    "DESTNAME"
 
 /* dialog->upstream_offers */
 #define OFFER_PLAIN    (1U << 0)
@@ -45,5 +53,7 @@ bool smtp_xclient_send(struct dialog *d);
 #define XCLIENT_DONE   (1U << 2) /* at least one was accepted */
 #define OFFER_STARTTLS (1U << 3)
 #define ON_TLS         (1U << 4) /* STARTTLS was done */
+#define OFFER_CRAM_MD5 (1U << 5)
+#define OFFER_EXTERNAL (1U << 6)
 /* The attributes still to be told, as the table in smtp_xclient.c has them. */
-#define XCLIENT_ATTRIBUTE(i) (1U << (5 + (i)))
+#define XCLIENT_ATTRIBUTE(i) (1U << (8 + (i)))

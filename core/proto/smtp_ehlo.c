@@ -63,6 +63,8 @@ smtp_say_hello(struct dialog *d)
             put(&h, slice_of(auth));
         if (settings->starttls && !d->secure)
             put(&h, S("STARTTLS"));
+        if (d->peer_trusted)
+            put(&h, S(SMTP_XCLIENT_OFFER));
     }
     dialog_tell_client(d, "250 %.*s\r\n", (int)h.held.len, h.held.ptr);
 }
@@ -76,6 +78,10 @@ learn_mechanisms(struct dialog *d, struct slice line)
             d->upstream_offers |= OFFER_PLAIN;
         if (slice_equal_nocase(name, S("LOGIN")))
             d->upstream_offers |= OFFER_LOGIN;
+        if (slice_equal_nocase(name, S("CRAM-MD5")))
+            d->upstream_offers |= OFFER_CRAM_MD5;
+        if (slice_equal_nocase(name, S("EXTERNAL")))
+            d->upstream_offers |= OFFER_EXTERNAL;
     }
 }
 

@@ -14,6 +14,7 @@ enum smtp_waiting {
     WAITING_STARTTLS,
     WAITING_XCLIENT,
     WAITING_PLAIN_PROMPT,    /* 334, then the response goes out */
+    WAITING_CHALLENGE,       /* the 334 of CRAM-MD5 */
     WAITING_USER_PROMPT,     /* AUTH LOGIN */
     WAITING_PASSWORD_PROMPT, /* AUTH LOGIN */
     WAITING_AUTH,
@@ -88,8 +89,8 @@ on_greeting(struct dialog *d, unsigned code, struct slice reply)
     if (code != 220)
         return close_for(d, FAULT_GARBAGE);
     return send_hello(d, d->envelope.ehlo || needs_auth(d) || d->probing ||
-                             d->upstream_starttls || d->login.xclient ||
-                             !d->envelope.greeted);
+                             d->upstream_starttls ||
+                             d->forward != FORWARD_OFF || !d->envelope.greeted);
 }
 
 static enum ask
@@ -112,18 +113,33 @@ send_auth_plain(struct dialog *d)
     return wait_for(d, WAITING_AUTH);
 }
 
-/* PLAIN if offered, else LOGIN, which knows no authorization identity; or just
- * the one that the policy asked for. */
+static enum ask
+send_auth_external(struct dialog *d)
+{
+    struct slice response = sasl_encode_external(d);
+
+    if ((d->upstream_offers & OFFER_EXTERNAL) == 0)
+        return close_for(d, FAULT_NO_LOGIN);
+    put_line(d, S("AUTH EXTERNAL "), response.len > 0 ? response : S("="));
+    return wait_for(d, WAITING_AUTH);
+}
+
+/* PLAIN if offered, else LOGIN or CRAM-MD5, which know no authorization
+ * identity; or just the one that the policy asked for. */
 static enum ask
 send_auth(struct dialog *d)
 {
     enum mechanism wanted = d->login.mechanism;
     unsigned offers = d->upstream_offers;
 
-    if (d->login.user.len == 0 || !login_has_password(d))
+    if (!login_has_password(d))
         return close_for(d, FAULT_NO_LOGIN);
     if (!login_is_sane(d))
         return refuse(d, REASON_SERVER_BUG, S("500 control character"));
+    if (wanted == MECHANISM_EXTERNAL)
+        return send_auth_external(d);
+    if (d->login.user.len == 0)
+        return close_for(d, FAULT_NO_LOGIN);
     if ((offers & OFFER_PLAIN) != 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_PLAIN))
         return send_auth_plain(d);
@@ -131,6 +147,11 @@ send_auth(struct dialog *d)
         (wanted == MECHANISM_NONE || wanted == MECHANISM_LOGIN)) {
         put_line(d, S("AUTH LOGIN"), S(""));
         return wait_for(d, WAITING_USER_PROMPT);
+    }
+    if ((offers & OFFER_CRAM_MD5) != 0 && d->login.authzid.len == 0 &&
+        (wanted == MECHANISM_NONE || wanted == MECHANISM_CRAM_MD5)) {
+        put_line(d, S("AUTH CRAM-MD5"), S(""));
+        return wait_for(d, WAITING_CHALLENGE);
     }
     return close_for(d, FAULT_NO_LOGIN);
 }
@@ -173,6 +194,19 @@ smtp_on_upstream_secured(struct dialog *d)
     return send_hello(d, true);
 }
 
+/* Who the client is, once, then the login. */
+static enum ask
+introduce(struct dialog *d)
+{
+    bool is_first = (d->upstream_offers & XCLIENT_DONE) == 0;
+
+    if (is_first && d->forward == FORWARD_ALWAYS)
+        smtp_xclient_assume(d);
+    if (is_first && d->forward != FORWARD_OFF && smtp_xclient_send(d))
+        return wait_for(d, WAITING_XCLIENT);
+    return authenticate(d);
+}
+
 static enum ask
 on_hello(struct dialog *d, unsigned code, struct slice reply)
 {
@@ -193,10 +227,7 @@ on_hello(struct dialog *d, unsigned code, struct slice reply)
         return send_starttls(d);
     if (d->probing)
         return take_leave(d);
-    if (d->login.xclient && (d->upstream_offers & XCLIENT_DONE) == 0 &&
-        smtp_xclient_send(d))
-        return wait_for(d, WAITING_XCLIENT);
-    return authenticate(d);
+    return introduce(d);
 }
 
 /* The upstream then knows nothing of what was said before, EHLO included. */
@@ -215,6 +246,20 @@ on_xclient(struct dialog *d, unsigned code, struct slice reply)
 }
 
 static enum ask
+answer_challenge(struct dialog *d, struct slice reply)
+{
+    struct slice challenge;
+
+    if (!smtp_reply_next(&reply, &challenge))
+        return close_for(d, FAULT_GARBAGE);
+    struct slice response = sasl_encode_cram_md5(d, challenge);
+    if (response.len == 0)
+        return close_for(d, FAULT_GARBAGE);
+    put_line(d, response, S(""));
+    return wait_for(d, WAITING_AUTH);
+}
+
+static enum ask
 on_prompt(struct dialog *d, unsigned code, struct slice reply)
 {
     if (code >= 400)
@@ -225,6 +270,8 @@ on_prompt(struct dialog *d, unsigned code, struct slice reply)
         put_line(d, sasl_encode(d, d->login.user), S(""));
         return wait_for(d, WAITING_PASSWORD_PROMPT);
     }
+    if (d->upstream_state == WAITING_CHALLENGE)
+        return answer_challenge(d, reply);
     if (d->upstream_state == WAITING_PASSWORD_PROMPT)
         put_line(d, sasl_encode(d, d->login.password.bytes), S(""));
     else
@@ -273,6 +320,7 @@ smtp_on_reply(struct dialog *d, struct slice reply)
     case WAITING_XCLIENT:
         return on_xclient(d, code, reply);
     case WAITING_PLAIN_PROMPT:
+    case WAITING_CHALLENGE:
     case WAITING_USER_PROMPT:
     case WAITING_PASSWORD_PROMPT:
         return on_prompt(d, code, reply);

@@ -10,3 +10,7 @@ size_t xtext_encoded_max(size_t n);
  * bytes, and returns the length: control characters, space, '+', '=' and all
  * from 0x7f up become "+XX". */
 size_t xtext_encode(struct slice in, char *out);
+
+/* Decodes to `out`, which has room for `in.len` bytes; false if it is not
+ * xtext. */
+bool xtext_decode(struct slice in, char *out, size_t *len);

@@ -76,6 +76,10 @@ put_session(struct line *l, const struct session *s)
     put_word(l, "session", s->id);
     put_number(l, "generation", s->generation);
     put_word(l, "client", addr_format(&s->client_addr, client));
+    if (r->via[0] != '\0')
+        put_word(l, "via", r->via);
+    if (r->origin[0] != '\0')
+        put_text(l, "origin", slice_of(r->origin));
     put_text(l, "listener", s->listener->name);
     put_word(l, "protocol", s->listener->proto->name);
     if (r->mechanism[0] != '\0')

@@ -2,8 +2,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 #include "session/sessions.h"
 
 #define WAITS_MAX 5
@@ -24,6 +24,24 @@ fail(struct session *s, enum stage stage, struct slice why)
         .log = why,
     };
     return session_refuse(s, stage);
+}
+
+static enum stage attempt_stage(const struct session *s);
+
+enum phase
+session_end_loop(struct session *s, struct slice why)
+{
+    s->login->verdict = (struct verdict){
+        .kind = VERDICT_TEMPFAIL,
+        .refusal.reason = REASON_SERVER_BUG,
+        .policy = slice_of(s->record.policy),
+        .log = why,
+    };
+    log_warn("session %s: gateways send logins to each other: %.*s", s->id,
+             (int)why.len, why.ptr);
+    (void)session_refuse(s, attempt_stage(s));
+    s->end = END_LOOP;
+    return PHASE_CLOSE;
 }
 
 static enum stage
@@ -50,8 +68,12 @@ answer_connect(struct session *s)
     const struct verdict *v = &s->login->verdict;
     enum verdict_kind kind = v->kind; /* session_refuse forgets it */
 
-    if (!is_refusal(v))
+    if (!is_refusal(v)) {
+        if (s->login->introducing)
+            s->listener->proto->say(&s->login->dialog, SAY_PROCEED);
+        s->login->introducing = false;
         return s->login->greeted ? go_on_secured(s) : PHASE_GREET;
+    }
     (void)session_refuse(s, STAGE_CONNECT);
     return session_end(s, kind == VERDICT_REJECT ? END_REFUSED
                                                  : END_POLICY_FAILED);
@@ -87,7 +109,7 @@ take_accept(struct session *s)
     d->login = (struct login){
         .user = d->credentials.user,
         .password = d->credentials.password,
-        .xclient = s->listener->settings.xclient,
+        .forward = s->listener->settings.forward,
     };
     if (v->has_login)
         d->login = v->login;
@@ -132,6 +154,8 @@ answer_route(struct session *s)
         return session_end(s, END_CLIENT_CLOSED);
     if (login->target.host.len == 0)
         return fail(s, attempt_stage(s), S("no policy named an upstream"));
+    if (identity_is_looping(s))
+        return session_end_loop(s, S("it came through too many gateways"));
     return session_connect(s);
 }
 

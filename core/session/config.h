@@ -31,6 +31,7 @@ struct target {
     struct slice server_name; /* in its certificate; empty: `host` */
     unsigned char pins[TARGET_PINS_MAX][TLS_PIN_SIZE];
     size_t pin_count;
+    bool distrusted; /* it is not told who the client is */
 };
 
 /* PROXY headers from in front of this listener. */
@@ -65,6 +66,8 @@ struct listener_config {
     enum tls_mode tls;
     struct tls_server_context *tls_context; /* the configuration's */
     struct proxy_settings proxy;
+    struct network *trusted; /* who may tell that the client is another */
+    size_t trusted_count;
     double greeting_delay;  /* SMTP; seconds */
     bool resolve_client;    /* SMTP: reverse name before the greeting */
     bool refusal_closes;    /* nginx: a refused login ends the session */

@@ -55,6 +55,7 @@ login_state_new(struct session *s, struct capabilities *learnt)
         .learnt = learnt,
         .mechanisms = settings->mechanisms,
     };
+    login->ttl = IDENTITY_TTL_START;
     login_state_salt(s);
     dialog_init(&login->dialog);
     return login;

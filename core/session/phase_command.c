@@ -1,8 +1,8 @@
 /* phase_command.c -- the client's commands until it has said who it is. */
 #include "base/slice.h"
 #include "proto/username.h"
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 #include "session/sessions.h"
 
 #define ANSWER_ROOM 4096 /* no answer to one command is longer */
@@ -102,6 +102,8 @@ act(struct session *s, enum ask ask)
         return session_ask(s, HOOK_MAIL);
     case ASK_CLOSE:
         return close_for(s, d->fault);
+    case ASK_IDENTITY:
+        return identity_take_over(s);
     case ASK_STARTTLS:
         return start_tls(s);
     case ASK_SPLICE:

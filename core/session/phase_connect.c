@@ -2,9 +2,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "net/proxy_header.h"
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 #include "session/sessions.h"
 #include "session/side.h"
 
@@ -98,28 +97,16 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
     return session_ask(s, HOOK_CONNECT_FAILED);
 }
 
-/* Tells the upstream who the client is, ahead of everything else. */
+/* The upstream is where the client connected to, with the same user. */
 static bool
-write_proxy_header(struct session *s)
+leads_back(struct session *s)
 {
-    struct login_state *login = s->login;
-    struct proxy_header header = {
-        .source = s->client_addr,
-        .destination = login->proxy_destination.len > 0
-                           ? login->proxy_destination
-                           : *session_server_addr(s),
-        .tls = login->dialog.secure,
-        .authority = login->tls.sni,
-        .alpn = login->tls.alpn,
-        .certificate = login->tls.client_asked && login->tls.subject.len > 0,
-        .verified = login->dialog.certified,
-        .tls_version = login->tls.version,
-        .tls_cipher = login->tls.cipher,
-        .unique_id = slice_of(s->id),
-    };
+    const struct dialog *d = &s->login->dialog;
+    char here[ADDR_TEXT_MAX];
 
-    return proxy_header_write(&header, login->target.proxy_protocol,
-                              &login->to_upstream);
+    addr_format(session_server_addr(s), here);
+    return slice_equal(slice_of(here), slice_of(s->record.upstream)) &&
+           slice_equal(d->login.user, d->credentials.user);
 }
 
 /* The connection is up: the PROXY header, then TLS if it is to be there from
@@ -131,8 +118,10 @@ prepare(struct session *s)
 
     if (!login->prepared) {
         login->prepared = true;
-        if (login->target.proxy_protocol > 0 && !write_proxy_header(s))
+        if (login->target.proxy_protocol > 0 && !identity_write_proxy_header(s))
             return session_end(s, END_RESOURCES);
+        if (leads_back(s))
+            return session_end_loop(s, S("the upstream is this listener"));
     }
     if (login->target.tls != TLS_IMPLICIT)
         return session_ask(s, HOOK_UPSTREAM_AUTH);

@@ -1,7 +1,7 @@
 /* phase_handshake.c -- before the greeting: who is it, and may it speak? */
 #include "base/slice.h"
 #include "net/proxy_receive.h"
-#include "session/session.h"
+#include "session/identity.h"
 #include "session/sessions.h"
 
 #define REVERSE_SECONDS 30.0
@@ -60,7 +60,7 @@ take_proxy_header(struct session *s, const struct proxy_header *header)
     login->proxy_source = header->source;
     login->proxy_destination = header->destination;
     if (trusted)
-        s->client_addr = header->source;
+        identity_take_proxy(s, header);
     return PHASE_HANDSHAKE;
 }
 
@@ -92,9 +92,21 @@ wants_tls(const struct session *s)
            (s->login->starttls || s->listener->tls == TLS_IMPLICIT);
 }
 
+/* Whoever the client is, by now or again: may it go on? */
+static enum phase
+ask_about_client(struct session *s)
+{
+    if (!resolve(s))
+        return s->client.eof ? session_end(s, END_CLIENT_CLOSED)
+                             : PHASE_HANDSHAKE;
+    return session_ask(s, HOOK_CONNECT);
+}
+
 enum phase
 phase_handshake(struct session *s)
 {
+    if (s->login->introducing)
+        return ask_about_client(s);
     if (s->home->draining)
         return session_say_bye(s, REASON_SHUTDOWN, END_SHUTDOWN);
     if (s->home->count_max > 0 && s->home->count > s->home->count_max)
@@ -111,8 +123,6 @@ phase_handshake(struct session *s)
     }
     if (s->login->greeted)
         return session_ask(s, HOOK_SECURED);
-    if (!resolve(s))
-        return s->client.eof ? session_end(s, END_CLIENT_CLOSED)
-                             : PHASE_HANDSHAKE;
-    return session_ask(s, HOOK_CONNECT);
+    identity_judge_peer(s);
+    return ask_about_client(s);
 }

@@ -1,8 +1,7 @@
 /* phase_login.c -- the gateway logs the user in at the upstream. */
 #include "base/check.h"
 #include "base/slice.h"
-#include "net/addr.h"
-#include "session/session.h"
+#include "session/identity.h"
 
 /* What the upstream half needs besides what the policies decided. */
 void
@@ -10,15 +9,12 @@ phase_login_begin(struct session *s)
 {
     struct login_state *login = s->login;
     struct dialog *d = &login->dialog;
-    char ip[ADDR_TEXT_MAX];
 
     dialog_restart_upstream(d);
     d->upstream_starttls = login->target.tls == TLS_STARTTLS;
-    d->login.client_ip =
-        dialog_keep(d, slice_of(addr_format_ip(&s->client_addr, ip)));
-    d->login.client_name = login->client_host;
     if (d->credentials.mechanism == MECHANISM_NONE)
         d->login.none = true;
+    identity_prepare(s);
 }
 
 static enum phase
@@ -99,6 +95,7 @@ one_reply(struct session *s, bool *waiting)
     case ASK_HELO:
     case ASK_MAIL:
     case ASK_RCPT:
+    case ASK_IDENTITY:
         break;
     }
     unreachable();

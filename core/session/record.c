@@ -11,7 +11,8 @@ static char nothing[] = "";
 void
 record_init(struct record *r)
 {
-    *r = (struct record){nothing, nothing, nothing, "", nothing, nothing, NULL};
+    *r = (struct record){nothing, nothing, nothing, "",  nothing,
+                         nothing, nothing, nothing, NULL};
 }
 
 void
@@ -33,4 +34,6 @@ record_deinit(struct record *r)
     record_set(&r->upstream, S(""));
     record_set(&r->tls, S(""));
     record_set(&r->log, S(""));
+    record_set(&r->via, S(""));
+    record_set(&r->origin, S(""));
 }

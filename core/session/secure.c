@@ -2,8 +2,8 @@
  * means that it is up or has failed. */
 #include "base/log.h"
 #include "base/slice.h"
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 #include "session/sessions.h"
 
 #include <stdio.h>
@@ -48,6 +48,8 @@ client_is_secure(struct session *s)
 
     login->shaking = false;
     dialog_restart(&login->dialog);
+    if (login->greeted)
+        identity_forget(s);
     login->dialog.secure = true;
     if (!stream_tls_facts(&s->client.stream, &login->arena, tls))
         return session_end(s, END_RESOURCES);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "net/dial.h"
+#include "net/proxy_header.h"
 #include "net/splice.h"
 #include "net/stream.h"
 #include "net/stream_tls.h"
@@ -50,6 +51,8 @@ struct record {
     const char *mechanism; /* constant text */
     char *tls;             /* "TLSv1.3 TLS_AES_128_GCM_SHA256 sni"; "" */
     char *log;             /* the policy's word for the log; "" */
+    char *via;             /* who told that the client is another; "" */
+    char *origin;          /* the id that it has for this session; "" */
     void *vars; /* session.vars, owned and encoded by the policy layer;
                         policy_ops.forget frees it */
 };
@@ -87,10 +90,14 @@ struct login_state {
     struct tls_facts tls;      /* of the client, once `dialog.secure` */
     struct addr proxy_addr;    /* who sent the PROXY header; len 0: nobody */
     struct addr proxy_source, proxy_destination; /* what it said */
-    bool greeted;                                /* the greeting is written */
-    bool resolved;       /* the reverse name is known, or not wanted */
-    char salt_text[304]; /* what dialog.salt points to */
-    bool lingering;      /* CLOSE: waits for the client to close too */
+    struct proxy_header proxy_header;            /* if it is believed */
+    struct addr peer_addr; /* who speaks; see dialog.peer_trusted */
+    unsigned ttl;          /* gateways that the login may still pass */
+    bool introducing;      /* the peer has told who the client is */
+    bool greeted;          /* the greeting is written */
+    bool resolved;         /* the reverse name is known, or not wanted */
+    char salt_text[304];   /* what dialog.salt points to */
+    bool lingering;        /* CLOSE: waits for the client to close too */
 };
 
 struct sessions;
@@ -168,6 +175,9 @@ enum phase session_refuse(struct session *s, enum stage stage);
 /* The upstream being tried is lost for `why`: the next one, or a refusal. */
 enum phase session_upstream_failed(struct session *s, enum end why,
                                    struct slice text);
+
+/* The login would come back to where it has been: it is refused. */
+enum phase session_end_loop(struct session *s, struct slice why);
 
 /* Dials login->target; the CONNECT phase. */
 enum phase session_connect(struct session *s);
