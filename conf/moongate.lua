@@ -107,7 +107,7 @@ return c.gateway {
     -- Who speaks before the greeting is no mail client.
     -- greeting_delay = 0,
     -- resolve_client = false,    -- look up the client's name first
-    -- xclient = true,            -- tell the upstream the client's address
+    -- forward = "offered",       -- upstreams that ask hear who the client is
     -- auth = "required",         -- "none": no AUTH, the `rcpt` hook decides
   },
 }

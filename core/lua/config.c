@@ -129,11 +129,18 @@ read_mechanisms(lua_State *L, int listen)
     return set;
 }
 
+static enum forward
+read_forward(struct slice word)
+{
+    if (slice_equal(word, S("always")))
+        return FORWARD_ALWAYS;
+    return slice_equal(word, S("offered")) ? FORWARD_OFFERED : FORWARD_OFF;
+}
+
 static void
 read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
 {
     struct proto_settings *s = &l->settings;
-    bool smtp = strcmp(l->proto->name, "smtp") == 0;
 
     s->server_name = value_copy(L, t, "server_name", a);
     s->greeting = value_copy(L, t, "greeting", a);
@@ -142,16 +149,39 @@ read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
                    strcmp(l->proto->name, "imap") == 0 ? " " : "\n", a);
     s->mechanisms = read_mechanisms(L, t);
     s->no_auth = slice_equal(value_text(L, t, "auth"), S("none"));
-    s->xclient = smtp && value_flag(L, t, "xclient");
+    s->forward = read_forward(value_text(L, t, "forward"));
+    s->xoip = value_flag(L, t, "xoip");
     s->pass_error_message = value_flag(L, t, "pass_error_message");
     s->pass_capabilities = value_flag(L, t, "pass_capabilities");
+}
+
+/* The networks that the list `name` of the table has; their number. */
+static size_t
+read_networks(lua_State *L, int table, const char *name,
+              struct network **networks, struct arena *a)
+{
+    int list = open_section(L, table, name);
+    size_t count = lua_objlen(L, list), found = 0;
+    struct error err;
+
+    *networks = arena_alloc(a, (count + 1) * sizeof **networks);
+    require(*networks != NULL);
+    for (int i = 1; i <= (int)count; i++) {
+        struct slice text;
+        lua_rawgeti(L, list, i);
+        text.ptr = luaL_checklstring(L, -1, &text.len);
+        if (network_parse(text, &(*networks)[found], &err))
+            found++;
+        lua_pop(L, 1);
+    }
+    lua_settop(L, list - 1);
+    return found;
 }
 
 static void
 read_proxy(lua_State *L, int listen, struct proxy_settings *p, struct arena *a)
 {
     int t = open_section(L, listen, "proxy_protocol");
-    struct error err;
 
     if (!lua_istable(L, t)) {
         lua_settop(L, t - 1);
@@ -159,18 +189,7 @@ read_proxy(lua_State *L, int listen, struct proxy_settings *p, struct arena *a)
     }
     p->expected = true;
     p->lenient = value_flag(L, t, "lenient");
-    int from = open_section(L, t, "from");
-    size_t count = lua_objlen(L, from);
-    p->trusted = arena_alloc(a, (count + 1) * sizeof *p->trusted);
-    require(p->trusted != NULL);
-    for (int i = 1; i <= (int)count; i++) {
-        struct slice text;
-        lua_rawgeti(L, from, i);
-        text.ptr = luaL_checklstring(L, -1, &text.len);
-        if (network_parse(text, &p->trusted[p->trusted_count], &err))
-            p->trusted_count++;
-        lua_pop(L, 1);
-    }
+    p->trusted_count = read_networks(L, t, "from", &p->trusted, a);
     lua_settop(L, t - 1);
 }
 
@@ -194,6 +213,10 @@ read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
     read_username(L, t, l, a);
     read_socket(L, t, &l->socket);
     read_proxy(L, t, &l->proxy, a);
+    l->trusted_count = read_networks(L, t, "trusted", &l->trusted, a);
+    struct slice version = value_text(L, t, "upstream_proxy_protocol");
+    if (version.len > 0)
+        l->upstream.proxy_protocol = slice_equal(version, S("v1")) ? 1 : 2;
     if (upstream.ptr != NULL && !target_parse(upstream, &l->upstream, &err))
         return false;
     return target_tls_mode(value_text(L, t, "upstream_tls"), &l->upstream.tls);

@@ -35,6 +35,7 @@ enum option_kind {
     OPTION_SERVER_NAME,
     OPTION_PIN,
     OPTION_PROXY_PROTOCOL,
+    OPTION_TRUSTED,
     OPTION_SOURCE,
     OPTION_CONNECT_TIMEOUT,
     OPTION_MECHANISM,
@@ -95,6 +96,7 @@ static const struct option to_options[] = {
     {"verify", OPTION_VERIFY, 0}, /* behind `pin`, on which it depends */
     {"server_name", OPTION_SERVER_NAME, 0},
     {"proxy_protocol", OPTION_PROXY_PROTOCOL, 0},
+    {"trusted", OPTION_TRUSTED, 0},
     {"source", OPTION_SOURCE, 0},
     {"fallback", OPTION_FALLBACK, 0},
     {"connect_timeout", OPTION_CONNECT_TIMEOUT, 0},
@@ -416,6 +418,8 @@ read_target_option(const struct reading *r, enum option_kind kind)
         d->target.connect_timeout = read_number(r, 0.001, 3600);
     else if (kind == OPTION_PROXY_PROTOCOL)
         d->target.proxy_protocol = read_proxy_version(r);
+    else if (kind == OPTION_TRUSTED)
+        d->target.distrusted = !read_flag(r);
     else
         read_tls_option(r, kind);
 }
@@ -483,6 +487,7 @@ read_option(const struct reading *r, const struct option *o)
     case OPTION_SERVER_NAME:
     case OPTION_PIN:
     case OPTION_PROXY_PROTOCOL:
+    case OPTION_TRUSTED:
     case OPTION_SOURCE:
     case OPTION_CONNECT_TIMEOUT:
         read_target_option(r, o->kind);

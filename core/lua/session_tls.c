@@ -50,6 +50,24 @@ session_tls_push(lua_State *L, const struct session *s)
     return 1;
 }
 
+/* What a PROXY header of version 2 tells besides the addresses. */
+static void
+push_header(lua_State *L, const struct proxy_header *h)
+{
+    set_text(L, "alpn", h->alpn);
+    set_text(L, "authority", h->authority);
+    set_text(L, "unique_id", h->unique_id);
+    if (!h->tls)
+        return;
+    lua_createtable(L, 0, 4);
+    set_text(L, "version", h->tls_version);
+    set_text(L, "cipher", h->tls_cipher);
+    set_text(L, "common_name", h->common_name);
+    lua_pushboolean(L, h->verified);
+    lua_setfield(L, -2, "verified");
+    lua_setfield(L, -2, "tls");
+}
+
 int
 session_proxy_push(lua_State *L, const struct session *s)
 {
@@ -62,7 +80,10 @@ session_proxy_push(lua_State *L, const struct session *s)
     lua_createtable(L, 0, 2);
     lua_pushstring(L, addr_format_ip(&s->login->proxy_addr, text));
     lua_setfield(L, -2, "ip");
-    lua_pushinteger(L, addr_port(&s->login->proxy_addr));
-    lua_setfield(L, -2, "port");
+    if (!addr_is_local(&s->login->proxy_addr)) {
+        lua_pushinteger(L, addr_port(&s->login->proxy_addr));
+        lua_setfield(L, -2, "port");
+    }
+    push_header(L, &s->login->proxy_header);
     return 1;
 }

@@ -54,7 +54,7 @@ dialog_restart(struct dialog *d)
     d->tag = S("");
     d->asked_capabilities = false;
     d->client_id = S("");
-    d->told = (struct identity){0};
+    d->told = (struct client_identity){0};
 }
 
 void

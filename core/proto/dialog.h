@@ -141,7 +141,7 @@ struct dialog {
     size_t skip; /* SMTP: octets of a refused BDAT still to be dropped */
     bool asked_capabilities;     /* IMAP: client issued CAPABILITY by itself */
     struct slice client_id;      /* IMAP ID parameters, as sent, or "" */
-    struct identity told;        /* by a trusted peer; in the arena */
+    struct client_identity told; /* by a trusted peer; in the arena */
     struct arena_mark base_mark; /* rewound to by dialog_forget */
     bool has_base_mark;
 
@@ -150,8 +150,8 @@ struct dialog {
     bool probing; /* no login: learn what is offered, take leave, and return
                      ASK_CLOSE with FAULT_QUIT */
     struct login login;
-    struct identity identity; /* what the upstream may be told, */
-    enum forward forward;     /* and when */
+    struct client_identity identity; /* what the upstream may be told, */
+    enum forward forward;            /* and when */
     struct framer reply_framer;
     unsigned upstream_state;
     unsigned upstream_offers; /* protocol's own bits */

@@ -25,7 +25,7 @@ enum identity_fact {
 #define IDENTITY_TTL_START 7
 
 /* A fact that is not known is empty. */
-struct identity {
+struct client_identity {
     struct slice facts[IDENTITY_COUNT];
 };
 

@@ -195,7 +195,8 @@ imap_id_list(struct dialog *d, struct slice rest, struct slice *list)
     dialog_begin_attempt(d);
     char *start = arena_alloc(d->arena, 2 * rest.len + 2);
     char *out = start;
-    for (size_t pairs = 0; out != NULL && pairs < ID_PAIRS_MAX; pairs++) {
+    size_t max = d->peer_trusted ? ID_PAIRS_MAX + ID_PAIRS_OWN : ID_PAIRS_MAX;
+    for (size_t pairs = 0; out != NULL && pairs < max; pairs++) {
         out = take_pair(d, &rest, out);
         if (out == NULL)
             return false;

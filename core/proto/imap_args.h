@@ -8,7 +8,8 @@
 
 struct dialog;
 
-#define ID_PAIRS_MAX 40
+#define ID_PAIRS_MAX 30 /* RFC 2971 3.3; a gateway adds its own to them */
+#define ID_PAIRS_OWN 10
 #define ID_KEY_MAX   30
 #define ID_VALUE_MAX 1024
 

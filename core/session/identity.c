@@ -174,7 +174,7 @@ identity_prepare(struct session *s)
     struct slice *facts = d->identity.facts;
     bool secure = d->secure || login->proxy_header.tls;
 
-    d->identity = (struct identity){0};
+    d->identity = (struct client_identity){0};
     d->forward = login->target.distrusted ? FORWARD_OFF : d->login.forward;
     if (d->forward == FORWARD_OFF)
         return;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "net/proxy_header.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,16 @@ on_io(struct ev_loop *loop, ev_io *w, int events)
         flush(p);
 }
 
+/* There is no client behind a probe: LOCAL, or UNKNOWN in version 1. */
+static bool
+put_proxy_header(struct probe *p)
+{
+    static const struct proxy_header header = {.local = true};
+    unsigned version = p->listener->upstream.proxy_protocol;
+
+    return version == 0 || proxy_header_write(&header, version, &p->out);
+}
+
 static void
 on_dialled(void *arg, enum dial_status status, struct stream *stream,
            const struct addr *addr, const char *text)
@@ -133,8 +144,12 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
         return;
     }
     p->stream = *stream;
+    if (!put_proxy_header(p)) {
+        rest(p, "the PROXY header did not fit");
+        return;
+    }
     ev_io_init(&p->watcher, on_io, p->stream.fd, EV_READ);
-    ev_io_start(p->home->loop, &p->watcher);
+    flush(p);
 }
 
 static void

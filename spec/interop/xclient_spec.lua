@@ -16,7 +16,7 @@ return c.gateway {
   c.listen "submission" { address = "127.0.0.1:0", protocol = "smtp", policy = { "users" },
     upstream = "127.0.0.1:$submission" },
   c.listen "quiet" { address = "127.0.0.1:0", protocol = "smtp", policy = { "recipients" },
-    auth = "none", xclient = false, upstream = "127.0.0.1:$smtp" },
+    auth = "none", forward = "off", upstream = "127.0.0.1:$smtp" },
 }
 ]]
 

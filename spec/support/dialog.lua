@@ -27,6 +27,12 @@ local function text_of(slice)
   return slice.len > 0 and ffi.string(slice.ptr, slice.len) or ""
 end
 
+--- What `accept` may say of the client, and `told` has of it.
+local FACTS = {}
+for word in ("ip port name server_ip server_port session ttl transport server_name"):gmatch "%S+" do
+  FACTS[word] = tonumber(core["IDENTITY_" .. word:upper()])
+end
+
 local Dialog = {}
 Dialog.__index = Dialog
 
@@ -62,7 +68,7 @@ local function apply_settings(self, given)
   for field, header in pairs {
     no_auth = "no-auth", starttls = "starttls", tls_required = "tls-required",
     cleartext_hint = "cleartext-hint", ask_helo = "ask-helo", ask_mail = "ask-mail",
-    xclient = "xclient", pass_error_message = "pass-error-message",
+    xoip = "xoip", pass_error_message = "pass-error-message",
     pass_capabilities = "pass-capabilities",
   } do
     settings[field] = given[header] == "yes"
@@ -87,6 +93,7 @@ local function new(given)
   d.to_client, d.to_upstream, d.learnt = self.to_client, self.to_upstream, self.learnt
   d.secure = given.secure == "yes"
   d.certified = given.certified == "yes"
+  d.peer_trusted = given.trusted == "yes"
   d.salt = self:slice(given.salt or "<1896.697170952@mail.example.com>")
   self:offer(given.mechanisms or "plain login")
   if given.learnt then self:learn(given.learnt) end
@@ -144,7 +151,14 @@ function Dialog:say(what) self.proto.say(self.d, core["SAY_" .. what]) end
 function Dialog:facts()
   local d = self.d
   local credentials, envelope = d.credentials, d.envelope
+  local told = {}
+  for name, index in pairs(FACTS) do
+    local value = text_of(d.told.facts[index])
+    if value ~= "" then told[#told + 1] = name .. "=" .. value end
+  end
+  table.sort(told)
   return {
+    told = table.concat(told, " "),
     mechanism = names.mechanism[tonumber(credentials.mechanism)]:sub(11):gsub("_", "-"),
     user = text_of(credentials.user), authzid = text_of(credentials.authzid),
     password = text_of(credentials.password.bytes), response = text_of(credentials.response),
@@ -181,9 +195,10 @@ function Dialog:accept(options)
   login.authzid = self:slice(options.authzid or "")
   login.mechanism = constant("MECHANISM_", options.mechanism or "none")
   login.none = options.none == "yes" or d.envelope.rcpt.len > 0
-  login.xclient = self.settings.xclient
-  login.client_ip = self:slice(options.ip or "192.0.2.7")
-  login.client_name = self:slice(options.name or "client.example.net")
+  d.forward = constant("FORWARD_", options.forward or self.given.forward or "off")
+  local facts = { ip = "192.0.2.7", name = "client.example.net" }
+  for name, value in pairs(options) do facts[name] = value end
+  for name, index in pairs(FACTS) do d.identity.facts[index] = self:slice(facts[name] or "") end
 end
 
 --- What upstreams offer is asked for before any user logs in.
