@@ -11,6 +11,9 @@ may_send(struct slice line)
     return slice_has_prefix(line, S("USER ")) ||
            slice_has_prefix(line, S("PASS ")) ||
            slice_has_prefix(line, S("AUTH PLAIN")) ||
+           slice_has_prefix(line, S("AUTH EXTERNAL ")) ||
+           slice_equal(line, S("AUTH CRAM-MD5")) ||
+           slice_has_prefix(line, S("XCLIENT ADDR=")) ||
            slice_equal(line, S("CAPA")) || slice_equal(line, S("QUIT")) ||
            is_base64(line);
 }

@@ -16,6 +16,8 @@ may_send(struct slice line)
            slice_equal(line, S("RCPT TO:<b@example>")) ||
            slice_has_prefix(line, S("XCLIENT ")) ||
            slice_has_prefix(line, S("AUTH PLAIN")) ||
+           slice_has_prefix(line, S("AUTH EXTERNAL ")) ||
+           slice_equal(line, S("AUTH CRAM-MD5")) ||
            slice_equal(line, S("AUTH LOGIN")) || slice_equal(line, S("QUIT")) ||
            is_base64(line);
 }
