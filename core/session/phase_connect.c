@@ -84,10 +84,10 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
     struct login_state *login = s->login;
     char escaped[512];
 
+    if (text.len > 0) /* it may be the stream's own */
+        login->failure = dialog_keep(&login->dialog, text);
     close_upstream(s);
     login->failed = why;
-    if (text.len > 0)
-        login->failure = dialog_keep(&login->dialog, text);
     log_warn("session %s: upstream %.*s: %s: %s", s->id,
              (int)login->target.host.len, login->target.host.ptr, end_name(why),
              log_escape(login->failure, escaped, sizeof escaped));
