@@ -1,0 +1,256 @@
+--- TLS towards upstreams: who is believed, what is shown, and that nothing secret goes elsewhere.
+local ca = require "spec.support.ca"
+local client = require "spec.support.client"
+local site = require "spec.support.site"
+local tls = require "spec.support.tls"
+local upstream = require "spec.support.upstream"
+
+local GREETED = { imap = "^%* OK", pop3 = "^%+OK", smtp = "^220" }
+
+describe("TLS with an upstream", function()
+  local authority, stranger, leaves, gw, servers, up, fallback
+  local how -- of the upstream's TLS, for the next connection
+
+  setup(function()
+    authority, stranger = ca.new(), ca.new "Stranger"
+    local names = { "DNS:mx.spec.test", "IP:127.0.0.1" }
+    leaves = {
+      good = authority:leaf { names = names },
+      other = authority:leaf { names = { "DNS:elsewhere.test", "IP:127.0.0.2" } },
+      nameless = authority:leaf { subject = "/CN=mx.spec.test" },
+      wildcard = authority:leaf { names = { "DNS:*.spec.test" } },
+      expired = authority:leaf { names = names, expired = true },
+      self_signed = authority:leaf { names = names, self_signed = true },
+      strange = stranger:leaf { names = names },
+      revoked = authority:leaf { names = names },
+      gateway = authority:leaf { subject = "/CN=gateway" },
+    }
+    local crl = authority:revoke(leaves.revoked)
+    servers = {}
+    for protocol in pairs(GREETED) do
+      servers[protocol] = upstream.start { name = protocol, script = function(peer)
+        tls.start(peer, how)
+        if peer:attempt() then upstream[protocol]()(peer) end
+      end }
+    end
+    up = servers.imap
+    fallback = upstream.start { name = "fallback", script = upstream.imap() }
+    local listen = {}
+    for protocol in pairs(GREETED) do listen[protocol] = { protocol = protocol } end
+    gw = site.start { listen = listen, more = ([[tls_profiles = {
+        default = { ca = %q },
+        shows = { ca = %q, certificate = %q, key = %q },
+        strict = { ca = %q, min_version = "1.3" },
+        old = { ca = %q, max_version = "1.2" },
+        revoking = { ca = %q, crl = %q },
+        system = {},
+      },]]):format(authority.certificate, authority.certificate, leaves.gateway.certificate,
+        leaves.gateway.key, authority.certificate, authority.certificate, authority.certificate,
+        crl),
+      policy = ([[
+local ports = { imap = %d, pop3 = %d, smtp = %d }
+local routes = {
+  plain = {},
+  named = { server_name = "mx.spec.test" },
+  wrong_name = { server_name = "mx.other.test" },
+  unverified = { verify = false },
+  pinned = { verify = false, pin = %q },
+  pinned_and_verified = { pin = %q, server_name = "mx.spec.test" },
+  pinned_twice = { verify = false, pin = { %q, %q } },
+  shows = { profile = "shows" },
+  strict = { profile = "strict" },
+  old = { profile = "old" },
+  revoking = { profile = "revoking" },
+  system = { profile = "system" },
+  nowhere = { profile = "nowhere" },
+  fallback = { fallback = "127.0.0.1:%d" },
+}
+return {
+  auth = function() return moongate.accept {} end,
+  route = function(session)
+    local to = { host = "127.0.0.1", port = ports[session.protocol], tls = "implicit" }
+    for key, value in pairs(routes[session.user:gsub("^again_", "")]) do to[key] = value end
+    return moongate.to(to)
+  end,
+  connect_failed = function(session, _, message)
+    session:log("info", "failed: " .. message)
+    if session.user:find "^again_" then return moongate.retry { upstream = "127.0.0.1:%d" } end
+  end,
+}]]):format(servers.imap.port, servers.pop3.port, servers.smtp.port, ca.pin(leaves.strange),
+        ca.pin(leaves.good), ca.pin(leaves.other), ca.pin(leaves.strange), fallback.port,
+        fallback.port) }
+  end)
+
+  teardown(function()
+    for _, server in pairs(servers or {}) do server:stop() end
+    if fallback then fallback:stop() end
+    if gw then gw:stop() end
+    for _, one in pairs { authority, stranger } do one:remove() end
+  end)
+
+  before_each(function() how = tls.server(leaves.good) end)
+
+  after_each(function()
+    client.discard_all()
+    for _, server in pairs(servers) do server:clear() end
+    fallback:clear()
+  end)
+
+  --- A client that has sent its login and has an answer.
+  local function log_in(user, protocol)
+    protocol = protocol or "imap"
+    local c = client.connect(gw.ports[protocol])
+    c:expect(GREETED[protocol])
+    local plain = client.plain(user, "secret")
+    if protocol == "imap" then
+      c:send_line(("a LOGIN %s secret"):format(user)):expect_until "^a (%u+)"
+    elseif protocol == "pop3" then
+      c:send_line("AUTH PLAIN " .. plain):expect "^[-+]"
+    else
+      c:send_line "EHLO c":expect_until "^250 "
+      c:send_line("AUTH PLAIN " .. plain):expect "^%d"
+    end
+    c:half_close()
+    return gw:session_of(c)
+  end
+
+  local function works(user, protocol)
+    assert.equal("client_closed", log_in(user, protocol)["end"])
+    local peer = servers[protocol or "imap"]:peer(1)
+    assert.equal("secret", peer.password)
+    return peer
+  end
+
+  --- No byte of the login may have reached the upstream, and it is tried once.
+  local function fails(reason, user, protocol)
+    local session = log_in(user, protocol)
+    assert.equal(reason, session["end"])
+    local server = servers[protocol or "imap"]
+    assert.equal(1, #server.peers)
+    local heard = server:peer(1):all()
+    for _, secret in ipairs { "secret", user, client.plain(user, "secret") } do
+      assert.is_nil(heard:find(secret, 1, true), heard)
+    end
+    return session
+  end
+
+  for protocol in pairs(GREETED) do
+    describe(protocol, function()
+      it("logs in at a server that is who it should be", function()
+        local peer = works("plain", protocol)
+        assert.equal("TLSv1.3", peer:version())
+      end)
+
+      for _, case in ipairs {
+        { "has expired", "expired", "expired" },
+        { "is self-signed", "self_signed", "self.signed" },
+        { "is of another authority", "strange", "issuer" },
+        { "is for another name", "other", "127.0.0.1" },
+        { "has no name", "nameless", "127.0.0.1" },
+      } do
+        it("sends nothing to a server whose certificate " .. case[1], function()
+          how = tls.server(leaves[case[2]])
+          local session = fails("upstream_untrusted", "plain", protocol)
+          assert.matches(case[3], session.log)
+        end)
+      end
+    end)
+  end
+
+  it("asks for the expected name, and takes that alone", function()
+    assert.equal("mx.spec.test", works("named"):server_name())
+    how = tls.server(leaves.wildcard)
+    up:clear()
+    works "named"
+    up:clear()
+    assert.matches("mx.other.test", fails("upstream_untrusted", "wrong_name").log)
+  end)
+
+  it("sends no address as a name", function() assert.is_nil(works("plain"):server_name()) end)
+
+  it("is not tried again, nor elsewhere, with a server that can't be trusted", function()
+    how = tls.server(leaves.expired)
+    fails("upstream_untrusted", "fallback")
+    up:clear()
+    fails("upstream_untrusted", "again_plain")
+    assert.equal(0, #fallback.peers)
+  end)
+
+  it("is tried elsewhere when it fails otherwise", function()
+    how = tls.server(leaves.good, { max = "1.2" })
+    assert.equal("upstream_tls", fails("upstream_tls", "strict")["end"])
+    up:clear()
+    assert.equal("client_closed", log_in("again_strict")["end"])
+    assert.equal("secret", fallback:peer(1).password)
+  end)
+
+  it("speaks the version that its profile wants", function()
+    assert.equal("TLSv1.2", works("old"):version())
+    up:clear()
+    assert.equal("TLSv1.3", works("strict"):version())
+  end)
+
+  it("believes anybody when told so", function()
+    how = tls.server(leaves.self_signed)
+    works "unverified"
+  end)
+
+  it("believes a pinned key, and no other", function()
+    how = tls.server(leaves.strange)
+    works "pinned"
+    up:clear()
+    works "pinned_twice"
+    up:clear()
+    how = tls.server(leaves.good)
+    assert.matches("pin", fails("upstream_untrusted", "pinned").log)
+    up:clear()
+    works "pinned_and_verified"
+    up:clear()
+    how = tls.server(leaves.wildcard)
+    fails("upstream_untrusted", "pinned_and_verified")
+  end)
+
+  it("heeds revocations", function()
+    how = tls.server(leaves.revoked)
+    assert.matches("revoked", fails("upstream_untrusted", "revoking").log)
+    up:clear()
+    how = tls.server(leaves.good)
+    works "revoking"
+  end)
+
+  it("trusts a private authority only where it is named", function()
+    fails("upstream_untrusted", "system")
+  end)
+
+  it("shows its certificate to a server that asks", function()
+    how = tls.server(leaves.good, { ca = authority.certificate, demand = true })
+    assert.equal("/CN=gateway", works("shows"):peer_subject())
+  end)
+
+  it("fails at a server that asks in vain, and says so", function()
+    how = tls.server(leaves.good, { ca = authority.certificate, demand = true, max = "1.2" })
+    fails("upstream_tls", "plain")
+  end)
+
+  it("resumes its sessions", function()
+    assert.is_false(works("plain"):is_resumed())
+    client.discard_all()
+    local session = log_in "plain"
+    assert.equal("client_closed", session["end"])
+    assert.is_true(up:peer(2):is_resumed())
+  end)
+
+  it("verifies again what it resumes", function()
+    works "plain"
+    how = tls.server(leaves.expired)
+    up:clear()
+    fails("upstream_untrusted", "plain")
+  end)
+
+  it("fails when the profile is unknown", function()
+    local session = log_in "nowhere"
+    assert.equal("upstream_tls", session["end"])
+    assert.matches("no such profile", session.log)
+    assert.is_nil(up:peer(1):all():find("secret", 1, true))
+  end)
+end)
