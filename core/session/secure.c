@@ -28,14 +28,12 @@ refuse_certificate(struct session *s)
     bool none = slice_equal(s->login->tls.client_verify, S("NONE"));
 
     d->refusal = (struct refusal){
-        .reason = REASON_NOT_ALLOWED,
+        .reason = REASON_CERTIFICATE,
         .stage = STAGE_CONNECT,
-        .code = S("421"),
-        .enhanced = S("4.7.1"),
-        .text = none ? S("No required SSL certificate")
-                     : S("SSL certificate error"),
     };
-    s->listener->proto->say(d, SAY_BYE);
+    if (none)
+        d->refusal.text = S("No required SSL certificate");
+    s->listener->proto->say(d, SAY_REFUSAL);
     return session_end(s, END_TLS_CERTIFICATE);
 }
 

@@ -86,6 +86,16 @@ function ca.new(name)
   return self
 end
 
+--- An authority below this one. What it signs comes with its certificate, as a chain.
+function ca:below(name)
+  local lower = ca.new(name)
+  local leaf = self:leaf { subject = "/CN=" .. name, authority = true }
+  write(lower.certificate, ca.read(leaf.certificate))
+  write(lower.key, ca.read(leaf.key))
+  lower.chain = ca.read(leaf.certificate) .. (self.chain or "")
+  return lower
+end
+
 --- A certificate and its key. Options: `subject` ("/CN=..."), `names` ("DNS:a", "IP:127.0.0.1"),
 -- `kind` ("rsa" or "ec"), `passphrase` of the key, `days`, `expired`, `self_signed`, `authority`
 -- (it may sign others), `extensions` (lines of an extension file).
@@ -112,6 +122,7 @@ function ca:leaf(options)
     made.certificate, "-extfile", file, unpack(options.expired
       and { "-startdate", "20200101000000Z", "-enddate", "20200201000000Z" }
       or { "-days", tostring(options.days or 30) }))
+  if self.chain then write(made.certificate, ca.read(made.certificate) .. self.chain) end
   return made
 end
 
