@@ -48,7 +48,9 @@ function SERVERS.imap(peer, options)
   peer:send_line(options.greeting or ("* OK [CAPABILITY %s] ready"):format(offered))
   for line in function() return peer:read_line(false) end do
     local tag, word = line:match "^(%S+) (%S+)"
-    if word == "STARTTLS" then return peer:send((options.go_ahead or "$ OK go\r\n"):gsub("%$", tag)) end
+    if word == "STARTTLS" then
+      return peer:send((options.go_ahead or "$ OK go\r\n"):gsub("%$", tag))
+    end
     if word == "CAPABILITY" then peer:send_line("* CAPABILITY " .. offered) end
     peer:send_line(tag .. (word == "CAPABILITY" and " OK done" or " BAD no"))
   end

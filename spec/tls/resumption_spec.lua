@@ -49,7 +49,8 @@ describe("a TLS session", function()
       both = listener "session_cache = true",
       none = listener "tickets = false",
       short = listener "session_timeout = 1",
-      demands = listener(('client_certificate = "required", ca = %q'):format(authority.certificate)),
+      demands = listener(('client_certificate = "required", ca = %q'):format(
+        authority.certificate)),
     }
   end)
 
@@ -189,7 +190,8 @@ describe("a TLS session", function()
         local first = authority:write("first" .. size, bytes(size, 1))
         local second = authority:write("second" .. size, bytes(size, 2))
         local a = start({ shared = listener(("ticket_keys = { %q }"):format(first)) }, 1)
-        local b = start({ shared = listener(("ticket_keys = { %q, %q }"):format(second, first)) }, 1)
+        local b = start({ shared = listener(("ticket_keys = { %q, %q }"):format(second,
+          first)) }, 1)
         local c = start({ shared = listener(("ticket_keys = { %q }"):format(second)) }, 1)
         for _, version in ipairs { "1.2", "1.3" } do
           local session = visit(a.ports.shared, { max = version })
