@@ -227,13 +227,14 @@ is_host_name(struct slice name)
     return name.len > 0;
 }
 
-/* Keeps the first name alone, and asks whether it leads back. */
+/* Keeps the first name alone, and asks whether it leads back.  One that
+ * can be no host's is a fault of the zone, as with nginx. */
 static void
 confirm(struct dns_query *q)
 {
     dns_records_keep_first(&q->records);
     if (!is_host_name(q->records.items[0])) {
-        finish(q, DNS_NOT_FOUND);
+        finish(q, DNS_FAILED);
         return;
     }
     q->outstanding++;

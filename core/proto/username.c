@@ -57,7 +57,8 @@ wide_character(struct slice s)
     return len;
 }
 
-/* Length of the allowed character that begins `s`, or 0. */
+/* Length of the allowed character that begins `s`, or 0.  What counts is the
+ * letter that it becomes. */
 static size_t
 character(const struct username_settings *settings, struct slice s)
 {
@@ -69,7 +70,10 @@ character(const struct username_settings *settings, struct slice s)
         return settings->utf8 ? wide_character(s) : 0;
     if (settings->allowed.len == 0)
         return 1;
-    return slice_find(settings->allowed, s.ptr[0]) < settings->allowed.len;
+    char letter = settings->letter_case == USERNAME_LOWER
+                      ? ascii_lower(s.ptr[0])
+                      : s.ptr[0];
+    return slice_find(settings->allowed, letter) < settings->allowed.len;
 }
 
 static bool

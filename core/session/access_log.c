@@ -6,6 +6,7 @@
 #include "session/sessions.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define LINE_MAX_BYTES 4096
 #define VALUE_MAX      768
@@ -62,8 +63,10 @@ put_times(struct line *l, const struct session *s)
 
     put_seconds(l, "seconds", now - s->began);
     for (enum phase p = PHASE_HANDSHAKE; p < PHASE_CLOSE; p++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s_seconds", phase_name(p));
         if (s->spent[p] >= 0.0005F)
-            put_seconds(l, phase_name(p), (double)s->spent[p]);
+            put_seconds(l, name, (double)s->spent[p]);
     }
 }
 

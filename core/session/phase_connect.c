@@ -44,6 +44,22 @@ close_upstream(struct session *s)
     buf_discard(&login->to_upstream, buf_len(&login->to_upstream));
 }
 
+/* What is tried, for the log; its address once that is known. */
+static void
+record_target(struct session *s, const char *host)
+{
+    char name[280];
+    unsigned port = s->login->target.port;
+
+    if (slice_has_prefix(slice_of(host), S("unix:")))
+        (void)snprintf(name, sizeof name, "%s", host);
+    else if (strchr(host, ':') != NULL)
+        (void)snprintf(name, sizeof name, "[%s]:%u", host, port);
+    else
+        (void)snprintf(name, sizeof name, "%s:%u", host, port);
+    record_set(&s->record.upstream, slice_of(name));
+}
+
 enum phase
 session_connect(struct session *s)
 {
@@ -64,6 +80,7 @@ session_connect(struct session *s)
     require(target->host.len < sizeof host);
     (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
                    target->host.ptr);
+    record_target(s, host);
     bool bound =
         target->source.len > 0 && addr_parse_ip(target->source, 0, &source);
 

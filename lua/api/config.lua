@@ -181,8 +181,8 @@ return {
     { "case", "enum", default = "keep", values = { "keep", "lower" },
       doc = "\"lower\": ASCII letters are made small" },
     { "default_domain", "string", doc = "appended as \"@domain\" when there is none" },
-    { "allowed", "text", doc = "the ASCII characters that may occur; all but control "
-      .. "characters by default" },
+    { "allowed", "text", doc = "the ASCII characters that may occur, as `case` spells "
+      .. "them; all but control characters by default" },
     { "utf8", "boolean", default = true, doc = "whether valid UTF-8 may occur" },
     { "max", "integer", default = 512, min = 1, max = 512, doc = "bytes, with the domain" },
   },

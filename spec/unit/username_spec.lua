@@ -46,6 +46,12 @@ describe("username_apply", function()
     assert.is_nil(apply("b ob", { allowed = "bo@" }))
   end)
 
+  it("looks at letters as they become", function()
+    assert.equal("bob", apply("BoB", { allowed = "bo", lower = true }))
+    assert.is_nil(apply("BoB", { allowed = "bo" }))
+    assert.is_nil(apply("BoB", { allowed = "BO", lower = true }))
+  end)
+
   it("counts the domain in the length", function()
     assert.equal(("x"):rep(16), apply(("x"):rep(16), { max = 16 }))
     assert.is_nil(apply(("x"):rep(17), { max = 16 }))
