@@ -214,23 +214,11 @@ read_all(struct auth_exchange *e)
 }
 
 static void
-watch_for(struct auth_exchange *e, int events)
-{
-    ev_io *io = &e->conn->io;
-
-    if (ev_is_active(io) && (io->events & (EV_READ | EV_WRITE)) == events)
-        return;
-    ev_io_stop(e->group->loop, io);
-    ev_io_set(io, e->conn->stream.fd, events);
-    ev_io_start(e->group->loop, io);
-}
-
-static void
 watch(struct auth_exchange *e)
 {
     int events = buf_is_empty(&e->request) ? EV_READ : EV_READ | EV_WRITE;
 
-    watch_for(e, events | (int)e->conn->stream.wants);
+    auth_conn_watch(e->conn, events | (int)e->conn->stream.wants);
 }
 
 /* False if the connection was lost. */
@@ -265,7 +253,7 @@ shake_hands(struct auth_exchange *e)
         ask(e);
         return;
     case IO_AGAIN:
-        watch_for(e, (int)stream->wants);
+        auth_conn_watch(e->conn, (int)stream->wants);
         return;
     case IO_EOF:
     case IO_ERROR:

@@ -53,7 +53,8 @@ auth_pool_take(struct auth_pool *p)
     if (list_is_empty(&p->idle))
         return NULL;
     struct auth_conn *c = container_of(p->idle.next, struct auth_conn, link);
-    unwatch(c);
+    list_remove(&c->link);
+    ev_timer_stop(p->loop, &c->timer);
     p->kept--;
     return c;
 }
@@ -155,13 +156,26 @@ auth_conn_new(struct auth_pool *p, struct stream stream)
     return c;
 }
 
+/* The kernel is only told what changes: a connection that is taken, used and
+ * given back is read from all the time. */
+void
+auth_conn_watch(struct auth_conn *c, int events)
+{
+    ev_io *io = &c->io;
+
+    if (ev_is_active(io) && (io->events & (EV_READ | EV_WRITE)) == events)
+        return;
+    ev_io_stop(c->pool->loop, io);
+    ev_io_set(io, c->stream.fd, events);
+    ev_io_start(c->pool->loop, io);
+}
+
 void
 auth_conn_keep(struct auth_conn *c, const struct http_reply *reply,
                struct slice rest)
 {
     struct auth_pool *p = c->pool;
 
-    unwatch(c);
     if (!reply->keep_alive || p->kept >= p->keep_max) {
         auth_conn_close(c);
         return;
@@ -171,8 +185,7 @@ auth_conn_keep(struct auth_conn *c, const struct http_reply *reply,
     c->drained = 0;
     http_body_begin(&c->body, reply);
     ev_set_cb(&c->io, on_kept_readable);
-    ev_io_set(&c->io, c->stream.fd, EV_READ);
-    ev_io_start(p->loop, &c->io);
+    auth_conn_watch(c, EV_READ);
     list_append(&p->draining, &c->link);
     set_timer(c, DRAIN_SECONDS);
     /* What TLS holds back no event will tell of. */

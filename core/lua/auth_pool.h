@@ -26,7 +26,8 @@ struct auth_conn {
     struct list link;
     struct auth_pool *pool;
     struct stream stream;
-    ev_io io; /* the taker's while it is taken: set `cb` and `data` */
+    ev_io io; /* the taker's while it is taken: set `cb` and `data` at once,
+                 it may be active already */
     ev_timer timer;
     struct http_body body;
     size_t drained;
@@ -42,6 +43,9 @@ struct auth_conn *auth_pool_take(struct auth_pool *p);
 
 /* A fresh one over `stream`, taken. */
 struct auth_conn *auth_conn_new(struct auth_pool *p, struct stream stream);
+
+/* Waits for EV_READ, EV_WRITE or both. */
+void auth_conn_watch(struct auth_conn *c, int events);
 
 /* Gives it back after an answer whose body is `body`, of which `rest` has
  * been read; it is closed if it can't be used again. */

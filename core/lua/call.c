@@ -232,14 +232,13 @@ resume(struct call *c, int nargs)
     struct vm *vm = c->vm;
     struct call *outer = vm->running;
     double left = c->cpu_left < CPU_BURST ? c->cpu_left : CPU_BURST;
-    double began = vm_cpu_time();
 
     vm->running = c;
     struct budget budget = vm_enter(vm, left);
     int status = lua_resume(c->thread, nargs);
+    c->cpu_left -= vm_spent(vm);
     vm_leave(vm, budget);
     vm->running = outer;
-    c->cpu_left -= vm_cpu_time() - began;
 
     if (status == LUA_YIELD)
         return after_yield(c);

@@ -33,13 +33,20 @@ vm_of(lua_State *L)
     return vm;
 }
 
-double
-vm_cpu_time(void)
+/* CPU seconds of this thread. */
+static double
+cpu_time(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double
+vm_spent(const struct vm *vm)
+{
+    return vm->budget.began == 0 ? 0 : cpu_time() - vm->budget.began;
 }
 
 /* Sticky: once over, every instruction raises, so that no pcall loop in the
@@ -50,8 +57,13 @@ on_count(lua_State *L, lua_Debug *activation)
     struct vm *vm = vm_of(L);
 
     (void)activation;
-    if (vm->budget.end == 0 ||
-        (!vm->budget.over && vm_cpu_time() < vm->budget.end))
+    if (vm->budget.seconds == 0)
+        return;
+    /* Reading the clock is a system call; a call too short to get here, as
+     * nearly all are, does not need it. */
+    if (vm->budget.began == 0)
+        vm->budget.began = cpu_time();
+    if (!vm->budget.over && vm_spent(vm) < vm->budget.seconds)
         return;
     vm->budget.over = true;
     (void)lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
@@ -63,9 +75,7 @@ vm_enter(struct vm *vm, double seconds)
 {
     struct budget outer = vm->budget;
 
-    vm->budget = (struct budget){vm_cpu_time() + seconds, false};
-    if (vm->open)
-        vm->budget.end = 0;
+    vm->budget = (struct budget){.seconds = vm->open ? 0 : seconds};
     vm->memory.capped = !vm->open;
     return outer;
 }
@@ -76,7 +86,7 @@ vm_leave(struct vm *vm, struct budget outer)
     bool over = vm->budget.over;
 
     vm->budget = outer;
-    vm->memory.capped = outer.end != 0;
+    vm->memory.capped = outer.seconds != 0;
     if (over)
         (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT,
                           outer.over ? 1 : COUNT_CHECK);

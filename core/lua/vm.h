@@ -24,8 +24,9 @@ struct source_file;
 
 /* CPU time of the code that runs now. */
 struct budget {
-    double end; /* thread CPU time at which the burst is too long; 0: none */
-    bool over;  /* the running coroutine must die */
+    double seconds; /* it may take; 0: no limit */
+    double began;   /* thread CPU time when it was first looked at; 0: never */
+    bool over;      /* the running coroutine must die */
 };
 
 struct vm {
@@ -75,8 +76,8 @@ void vm_text(lua_State *L, const char *path);
 /* A function that the prelude has left in `moongate.core`, on the stack. */
 void vm_core(lua_State *L, const char *name);
 
-/* CPU seconds of this thread. */
-double vm_cpu_time(void);
+/* CPU seconds that the code entered last has used; 0 if too few to notice. */
+double vm_spent(const struct vm *vm);
 
 /* The budget of the code that is entered next; the result goes to vm_leave. */
 struct budget vm_enter(struct vm *vm, double seconds);

@@ -207,7 +207,7 @@ static enum splice_state
 end_of_source(struct turn *t)
 {
     t->channel->eof = true;
-    if (!t->channel->shut)
+    if (!t->channel->shut && !t->channel->last)
         stream_shutdown_write(t->to);
     t->channel->shut = true;
     return SPLICE_ENDED;

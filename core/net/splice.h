@@ -20,6 +20,8 @@ struct channel {
     uint64_t bytes;           /* written to the destination so far */
     bool eof;                 /* the source has ended */
     bool shut;                /* and the destination was told so */
+    bool last;                /* the other direction has ended too: the end
+                                 need not be told, both are closed */
 };
 
 enum splice_state {

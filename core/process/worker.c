@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MEMORY_KEPT   (8 * 1024 * 1024)
 #define FLUSH_LIMIT   1. /* seconds for the last log lines */
 #define EXPIRY_PERIOD 86400.
 /* Descriptors that are not of sessions: pipes, auth servers, the log. */
@@ -370,6 +372,10 @@ start(struct worker *w)
 
     ignore_signals();
     open_early();
+    /* A login's memory comes and goes: it need not go back to the kernel each
+     * time. */
+    (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+    (void)mallopt(M_TOP_PAD, MEMORY_KEPT / 8);
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (w->loop == NULL)
         return fail("libev has no epoll here");

@@ -52,6 +52,7 @@ relay(struct session *s, struct channel *c, struct side *from, struct side *to)
 
     if (!is_due(c, from, to))
         return true;
+    c->last = c == &s->up ? s->down.shut : s->up.shut;
     enum splice_state state =
         splice_turn(s->home->pool, c, &from->stream, &to->stream, &moved);
     from->readable = false;
