@@ -142,6 +142,7 @@ tls_handshake(struct stream *s)
         return fail(l, EPROTO);
     drop_identity(l);
     l->up = true;
+    l->kernel = BIO_get_ktls_send(SSL_get_wbio(l->ssl)) == 1;
     /* The peer's first words may have come along with its Finished. */
     l->more = SSL_has_pending(l->ssl) == 1;
     return IO_DONE;
@@ -185,6 +186,22 @@ tls_read(struct stream *s, char *into, size_t size, size_t *moved)
     return IO_DONE;
 }
 
+/* Past OpenSSL 3.0, which would remember where the bytes of a write that has
+ * to wait were, and not look where they are when it is repeated. */
+static enum io
+write_to_kernel(struct stream *s, struct slice bytes, size_t *moved)
+{
+    ssize_t n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return broken(s->tls, errno);
+    s->wants = 0;
+    if (n <= 0)
+        return IO_AGAIN;
+    *moved = (size_t)n;
+    return IO_DONE;
+}
+
 static enum io
 tls_write(struct stream *s, struct slice bytes, size_t *moved)
 {
@@ -193,6 +210,8 @@ tls_write(struct stream *s, struct slice bytes, size_t *moved)
     require(l->up || l->dead);
     if (l->dead || l->closing || l->closed)
         return refuse_dead();
+    if (l->kernel)
+        return write_to_kernel(s, bytes, moved);
     ERR_clear_error();
     int result = SSL_write_ex(l->ssl, bytes.ptr, bytes.len, moved);
     if (result == 1) {

@@ -101,7 +101,7 @@ stream_tls_facts(const struct stream *s, struct arena *arena,
 
     require(l->up);
     *facts = (struct tls_facts){.resumed = SSL_session_reused(l->ssl) == 1};
-    facts->kernel = BIO_get_ktls_send(SSL_get_wbio(l->ssl)) == 1;
+    facts->kernel = l->kernel;
     SSL_get0_alpn_selected(l->ssl, &alpn, &alpn_len);
     return copy_text(arena, SSL_get_version(l->ssl), &facts->version) &&
            copy_text(arena, SSL_get_cipher_name(l->ssl), &facts->cipher) &&

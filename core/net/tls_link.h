@@ -28,6 +28,7 @@ struct tls_link {
     char *sni;      /* owned; what the client asked for, lower case, or NULL */
     char *failure;  /* owned; why it is lost, in words */
     bool up;        /* the handshake is over */
+    bool kernel;    /* the kernel seals what is sent (kTLS) */
     bool dead;      /* OpenSSL may not be called any more */
     bool eof;       /* the socket has ended */
     bool asks;      /* a full handshake waits for stream_show */
