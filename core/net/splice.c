@@ -285,9 +285,8 @@ move_new(struct turn *t)
         enum splice_state state = move_block(t, &n);
         if (state != SPLICE_MORE)
             return state;
-        /* A plain source that did not fill the block is empty.  A TLS one may
-         * hold bytes that no event tells of, so it is read dry. */
-        if (n < BLOCK_SIZE && stream_is_plain(t->from))
+        /* Of a source that did not fill the block, events tell the rest. */
+        if (n < BLOCK_SIZE && !stream_has_more(t->from))
             return SPLICE_IDLE;
         if (n == BLOCK_SIZE && plain && pipe_borrow(t->pool, &pipe)) {
             state = move_by_pipe(t, &pipe);

@@ -201,6 +201,18 @@ tls_identity_staple(struct tls_identity *i, struct slice der, time_t now,
 }
 
 bool
+tls_identity_lacks_staple(const struct tls_identity *i, time_t now)
+{
+    for (size_t n = 0; n < i->count; n++) {
+        const struct pair *p = &i->pairs[n];
+        bool has = p->staple != NULL && now < p->staple_until;
+        if (!has && tls_x509_must_staple(p->leaf))
+            return true;
+    }
+    return false;
+}
+
+bool
 tls_identity_show(const struct tls_identity *i, struct ssl_st *ssl)
 {
     SSL_certs_clear(ssl);

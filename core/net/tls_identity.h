@@ -58,6 +58,10 @@ void tls_identity_each_name(const struct tls_identity *i,
 bool tls_identity_staple(struct tls_identity *i, struct slice der, time_t now,
                          struct error *err) MUST_USE;
 
+/* One of its certificates promises a staple (RFC 7633) and has none that is
+ * good at `now`: strict clients will leave. */
+bool tls_identity_lacks_staple(const struct tls_identity *i, time_t now);
+
 /* For the streams: one connection, or all of a context, shows this set. */
 bool tls_identity_show(const struct tls_identity *i,
                        struct ssl_st *ssl) MUST_USE;
