@@ -70,9 +70,9 @@ character(const struct username_settings *settings, struct slice s)
         return settings->utf8 ? wide_character(s) : 0;
     if (settings->allowed.len == 0)
         return 1;
-    char letter = settings->letter_case == USERNAME_LOWER
-                      ? ascii_lower(s.ptr[0])
-                      : s.ptr[0];
+    char letter = s.ptr[0];
+    if (settings->letter_case == USERNAME_LOWER)
+        letter = ascii_lower(letter);
     return slice_find(settings->allowed, letter) < settings->allowed.len;
 }
 
