@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "lua/interpreter.h"
 #include "process/helper.h"
+#include "process/ocsp_helper.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
 
@@ -178,6 +179,15 @@ command_helper(const struct command *command, int argc, char **argv)
 }
 
 static int
+command_ocsp(const struct command *command, int argc, char **argv)
+{
+    (void)command;
+    (void)argc;
+    (void)argv;
+    return ocsp_helper_run();
+}
+
+static int
 command_worker(const struct command *command, int argc, char **argv)
 {
     (void)command;
@@ -187,9 +197,9 @@ command_worker(const struct command *command, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-    {"run", command_run, run_help},    {"check", command_check, check_help},
-    {"lua", command_lua, lua_help},    {"@helper", command_helper, NULL},
-    {"@worker", command_worker, NULL},
+    {"run", command_run, run_help}, {"check", command_check, check_help},
+    {"lua", command_lua, lua_help}, {"@helper", command_helper, NULL},
+    {"@ocsp", command_ocsp, NULL},  {"@worker", command_worker, NULL},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

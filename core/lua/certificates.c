@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/slice.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ certificates_free(struct certificates *c)
         c->first = one->next;
         tls_identity_unref(one->identity);
         free(one->name);
+        free(one->chain);
+        free(one->responder);
         free(one);
     }
     free(c);
@@ -37,31 +40,84 @@ add_one(struct certificates *c, struct own_certificate *one)
     c->last = one;
 }
 
+/* A file is about one of the set; which, its content says. */
+static bool
+staple_files(struct tls_identity *identity, const struct stapling_config *s,
+             struct error *err)
+{
+    for (size_t i = 0; i < s->file_count; i++) {
+        if (!tls_identity_staple(identity, s->files[i], time(NULL), err))
+            return error_context(err, "stapling_file");
+    }
+    return s->file_count > 0;
+}
+
 void
 certificates_add(struct certificates *c, struct tls_identity *identity,
-                 const struct tls_pair_config *pairs, size_t count)
+                 const struct tls_identity_config *config,
+                 const struct stapling_config *stapling)
 {
-    struct error err;
+    struct error err = {""};
+    bool stapled = staple_files(identity, stapling, &err);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < config->pair_count; i++) {
+        const struct tls_pair_config *pair = &config->pairs[i];
         struct own_certificate *one = xcalloc(1, sizeof *one);
         bool read =
-            tls_certificate_read(pairs[i].certificate, &one->facts, &err);
+            tls_certificate_read(pair->certificate, &one->facts, &one->why);
         require(read); /* the identity was made of it */
-        one->name = xstrndup(pairs[i].name, strlen(pairs[i].name));
+        struct slice responder = stapling->responder.len > 0
+                                     ? stapling->responder
+                                     : slice_of(one->facts.ocsp);
+        one->name = xstrndup(pair->name, strlen(pair->name));
         one->identity = tls_identity_ref(identity);
+        one->chain = xstrndup(pair->certificate.ptr, pair->certificate.len);
+        one->chain_len = pair->certificate.len;
+        one->stapling = stapling->on;
+        one->responder = xstrndup(responder.ptr, responder.len);
+        one->stapled = stapled;
+        one->why = err;
         add_one(c, one);
     }
 }
 
-static bool
-is_named_before(const struct certificates *c, const struct own_certificate *one)
+bool
+certificates_is_first(const struct certificates *c,
+                      const struct own_certificate *o)
 {
     const struct own_certificate *other = c->first;
 
-    while (other != one && strcmp(other->name, one->name) != 0)
+    while (other != o && strcmp(other->name, o->name) != 0)
         other = other->next;
-    return other != one;
+    return other == o;
+}
+
+bool
+certificates_staple(const struct certificates *c, struct slice name,
+                    struct slice der, time_t now, struct error *err)
+{
+    bool all = true;
+
+    for (const struct own_certificate *o = c->first; o != NULL; o = o->next) {
+        if (o->stapling && slice_equal(slice_of(o->name), name))
+            all = tls_identity_staple(o->identity, der, now, err) && all;
+    }
+    return all;
+}
+
+static void
+warn_of_staple(const struct own_certificate *o)
+{
+    if (o->why.text[0] != '\0')
+        log_warn("certificate %s: %s", o->name, o->why.text);
+    if (o->stapling && *o->responder == '\0')
+        log_warn("certificate %s: stapling: it names no OCSP responder",
+                 o->name);
+    if (o->facts.must_staple && !o->stapled &&
+        (!o->stapling || *o->responder == '\0'))
+        log_error("certificate %s must be stapled and is not: clients will "
+                  "refuse it",
+                  o->name);
 }
 
 void
@@ -70,8 +126,10 @@ certificates_warn(const struct certificates *c, time_t now)
     char text[640];
 
     for (const struct own_certificate *o = c->first; o != NULL; o = o->next) {
-        if (!is_named_before(c, o) &&
-            tls_certificate_warning(&o->facts, now, EXPIRY_WARNING, text))
+        if (!certificates_is_first(c, o))
+            continue;
+        if (tls_certificate_warning(&o->facts, now, EXPIRY_WARNING, text))
             log_warn("certificate %s: %s", o->name, text);
+        warn_of_staple(o);
     }
 }

@@ -316,7 +316,7 @@ config_build(const struct generation *g, int index, struct error *err)
     struct whole *w = xcalloc(1, sizeof *w);
     struct building b = {
         .whole = w,
-        .tls = {L, g->source, &g->host, &w->arena, certificates_new()},
+        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false},
         .err = err};
     size_t count = 0;
 

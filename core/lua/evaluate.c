@@ -28,6 +28,7 @@ config_evaluate(const char *path, const struct share *share,
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
         source_each_tls(g->source, add_file, plan);
+        plan_add_staples(plan, g->config->own);
         free(*errors);
         *errors = NULL;
     }

@@ -24,6 +24,16 @@ struct plan_file {
     struct file_stamp stamp;
 };
 
+/* A certificate whose status is to be fetched; all that doing so takes. */
+struct plan_staple {
+    char *name;      /* its file */
+    char *responder; /* URL */
+    char *chain;     /* PEM */
+    bool must;       /* clients refuse the certificate without */
+};
+
+struct certificates;
+
 struct plan {
     unsigned workers;   /* "auto" is resolved: online cores */
     char *user, *group; /* to run as when started as root; or NULL */
@@ -36,6 +46,8 @@ struct plan {
     size_t listener_count;
     struct plan_file *files;
     size_t file_count;
+    struct plan_staple *staples;
+    size_t staple_count;
 };
 
 void plan_deinit(struct plan *p);
@@ -44,6 +56,12 @@ void plan_deinit(struct plan *p);
 void plan_add_file(struct plan *p, struct slice path,
                    const struct file_stamp *stamp);
 void plan_forget_files(struct plan *p);
+
+/* What is to be stapled of `c`. */
+void plan_add_staples(struct plan *p, const struct certificates *c);
+/* One more; the texts become the plan's. */
+void plan_add_staple(struct plan *p, const struct plan_staple *staple);
+void plan_forget_staples(struct plan *p);
 
 /* Reads `path` and everything it and its policies need into `w` and fills
  * `plan`.  What ships with the program is found in `share`.  On failure every

@@ -1,6 +1,7 @@
 /* plan.c -- what the supervisor needs of a configuration. */
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/certificates.h"
 #include "lua/config.h"
 #include "lua/values.h"
 
@@ -93,9 +94,51 @@ plan_forget_files(struct plan *p)
 }
 
 void
+plan_add_staple(struct plan *p, const struct plan_staple *staple)
+{
+    struct plan_staple *staples = xcalloc(p->staple_count + 1, sizeof *staples);
+
+    if (p->staple_count > 0)
+        memcpy(staples, p->staples, p->staple_count * sizeof *staples);
+    free(p->staples);
+    p->staples = staples;
+    staples[p->staple_count++] = *staple;
+}
+
+void
+plan_add_staples(struct plan *p, const struct certificates *c)
+{
+    for (const struct own_certificate *o = c->first; o != NULL; o = o->next) {
+        if (!o->stapling || *o->responder == '\0' ||
+            !certificates_is_first(c, o))
+            continue;
+        plan_add_staple(p, &(struct plan_staple){
+                               xstrndup(o->name, strlen(o->name)),
+                               xstrndup(o->responder, strlen(o->responder)),
+                               xstrndup(o->chain, o->chain_len),
+                               o->facts.must_staple,
+                           });
+    }
+}
+
+void
+plan_forget_staples(struct plan *p)
+{
+    for (size_t i = 0; i < p->staple_count; i++) {
+        free(p->staples[i].name);
+        free(p->staples[i].responder);
+        free(p->staples[i].chain);
+    }
+    free(p->staples);
+    p->staples = NULL;
+    p->staple_count = 0;
+}
+
+void
 plan_deinit(struct plan *p)
 {
     plan_forget_files(p);
+    plan_forget_staples(p);
     for (size_t i = 0; i < p->listener_count; i++) {
         free(p->listeners[i].name);
         free(p->listeners[i].address);

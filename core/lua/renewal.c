@@ -56,11 +56,14 @@ build(const struct host *host, const struct bundle *b, struct error *err)
 }
 
 bool
-renewal_try(const struct host *host, const struct bundle *b, struct error *err)
+renewal_try(const struct host *host, const struct bundle *b, struct plan *plan,
+            struct error *err)
 {
     struct generation *g = build(host, b, err);
     bool built = g != NULL;
 
+    if (built)
+        plan_add_staples(plan, g->config->own);
     generation_free(g);
     return built;
 }

@@ -16,9 +16,10 @@
 bool renewal_copy(const struct bundle *old, struct bundle_writer *w,
                   struct plan *plan, struct error *err) MUST_USE;
 
-/* Whether a configuration can be built of `b`; false with words. */
+/* Whether a configuration can be built of `b`; false with words.  What is to
+ * be stapled is added to `plan`. */
 bool renewal_try(const struct host *host, const struct bundle *b,
-                 struct error *err) MUST_USE;
+                 struct plan *plan, struct error *err) MUST_USE;
 
 /* In a worker: takes the contexts of listeners and profiles from `b`, which
  * may be closed afterwards.  `*count` is how many listeners have a new one.

@@ -91,6 +91,31 @@ read_pairs(const struct tls_building *b, int table,
     return error_set(err, "at most %d certificates", TLS_PAIRS_MAX);
 }
 
+/* Their staples, and what an operator wants to know of them. */
+static bool
+note_certificates(const struct tls_building *b, int table,
+                  struct tls_identity *identity,
+                  const struct tls_identity_config *config, struct error *err)
+{
+    struct slice files[TLS_PAIRS_MAX];
+    struct stapling_config stapling = {
+        .on = b->stapling || value_flag(b->L, table, "stapling"),
+        .responder = value_text(b->L, table, "stapling_responder"),
+        .files = files,
+    };
+
+    while (stapling.file_count < TLS_PAIRS_MAX) {
+        struct slice path =
+            nth(b, table, "stapling_file", (int)stapling.file_count + 1);
+        if (path.ptr == NULL)
+            break;
+        if (!read_path(b, path, &files[stapling.file_count++], err))
+            return error_context(err, "stapling_file");
+    }
+    certificates_add(b->certificates, identity, config, &stapling);
+    return true;
+}
+
 /* NULL without an error when the section has no certificate. */
 static struct tls_identity *
 read_identity(const struct tls_building *b, int table, bool *failed,
@@ -113,8 +138,12 @@ read_identity(const struct tls_building *b, int table, bool *failed,
     }
     struct tls_identity *identity = tls_identity_new(&config, err);
     *failed = identity == NULL;
-    if (identity != NULL)
-        certificates_add(b->certificates, identity, pairs, config.pair_count);
+    if (identity != NULL &&
+        !note_certificates(b, table, identity, &config, err)) {
+        *failed = true;
+        tls_identity_unref(identity);
+        return NULL;
+    }
     return identity;
 }
 
@@ -284,8 +313,10 @@ read_section(const struct tls_building *b, int table, struct section *s,
              struct error *err)
 {
     struct tls_server_config *c = &s->config;
+    struct tls_building names = *b;
     bool failed;
 
+    names.stapling = value_flag(b->L, table, "stapling");
     c->options = read_options(b, table, s->commands);
     c->names_only = value_flag(b->L, table, "names_only");
     c->prefer_server_ciphers = value_flag(b->L, table, "prefer_server_ciphers");
@@ -301,7 +332,7 @@ read_section(const struct tls_building *b, int table, struct section *s,
         c->cache = b->host->tls_cache;
     if (!read_file(b, table, "dhparam", &c->dhparam, err) ||
         !read_ticket_keys(b, table, s->ticket_keys, &c->tickets, err) ||
-        !read_names(b, table, "names", &s->names, err))
+        !read_names(&names, table, "names", &s->names, err))
         return false;
     c->names = s->names.each;
     c->name_count = s->names.count;

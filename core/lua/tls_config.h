@@ -17,6 +17,7 @@ struct tls_building {
     const struct host *host; /* ticket secret and session cache */
     struct arena *arena;
     struct certificates *certificates; /* those that sections name */
+    bool stapling;                     /* the section around wants it */
 };
 
 /* Reads `listen`'s `tls` section, if there is one, into `l`; the context is a

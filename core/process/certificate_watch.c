@@ -72,6 +72,8 @@ take(struct helper_job *job, struct message *m)
 
     if (m->type == MESSAGE_FILE)
         return plan_take_file(&w->plan, m);
+    if (m->type == MESSAGE_STAPLING)
+        return plan_take_staple(&w->plan, m);
     if (m->type != MESSAGE_BUNDLE || w->bundle >= 0)
         return false;
     w->bundle = message_take_fd(m, 0);
@@ -82,6 +84,7 @@ static void
 forget(struct certificate_watch *w)
 {
     plan_forget_files(&w->plan);
+    plan_forget_staples(&w->plan);
     if (w->bundle >= 0)
         (void)close(w->bundle);
     w->bundle = -1;
@@ -97,6 +100,11 @@ replace(struct certificate_watch *w)
         e->plan.files[i].stamp = w->plan.files[i].stamp;
         w->tried[i] = w->plan.files[i].stamp;
     }
+    plan_forget_staples(&e->plan);
+    e->plan.staples = w->plan.staples;
+    e->plan.staple_count = w->plan.staple_count;
+    w->plan.staples = NULL;
+    w->plan.staple_count = 0;
     (void)close(e->bundle);
     e->bundle = w->bundle;
     w->bundle = -1;

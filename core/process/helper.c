@@ -40,9 +40,12 @@ check_addresses(const struct plan *plan, struct error *err)
 }
 
 static bool
-try_whole(const struct host *host, const struct bundle *b, struct error *err)
+try_whole(const struct host *host, const struct bundle *b, struct plan *plan,
+          struct error *err)
 {
     struct generation *generation = generation_new(host, b, 1, err);
+
+    (void)plan; /* it is complete */
     bool built = generation != NULL;
 
     generation_free(generation);
@@ -51,9 +54,9 @@ try_whole(const struct host *host, const struct bundle *b, struct error *err)
 
 /* Builds what a worker will build, and forgets it. */
 static bool
-try_generation(const struct evaluation *e,
+try_generation(struct evaluation *e,
                bool (*build)(const struct host *host, const struct bundle *b,
-                             struct error *err),
+                             struct plan *plan, struct error *err),
                struct error *err)
 {
     struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
@@ -62,7 +65,7 @@ try_generation(const struct evaluation *e,
         bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
     struct host host = {.loop = loop, .dns = dns, .worker = 1};
 
-    bool built = dns != NULL && build(&host, bundle, err);
+    bool built = dns != NULL && build(&host, bundle, &e->plan, err);
     if (dns != NULL)
         dns_free(dns);
     if (bundle != NULL)
@@ -158,8 +161,9 @@ run_renewal(struct message *order)
     struct message m;
 
     evaluation_init(&e);
-    bool done =
-        renew(old, &e, &err) && plan_send_files(SPAWN_FD, &e.plan, &err);
+    bool done = renew(old, &e, &err) &&
+                plan_send_files(SPAWN_FD, &e.plan, &err) &&
+                plan_send_staples(SPAWN_FD, &e.plan, &err);
     if (done) {
         message_init(&m, MESSAGE_BUNDLE);
         m.fds[0] = e.bundle;

@@ -91,6 +91,24 @@ plan_send_files(int fd, const struct plan *plan, struct error *err)
 }
 
 bool
+plan_send_staples(int fd, const struct plan *plan, struct error *err)
+{
+    struct message m;
+
+    for (size_t i = 0; i < plan->staple_count; i++) {
+        const struct plan_staple *s = &plan->staples[i];
+        message_init(&m, MESSAGE_STAPLING);
+        message_put_text(&m, slice_of(s->name));
+        message_put_text(&m, slice_of(s->responder));
+        message_put_text(&m, slice_of(s->chain));
+        message_put_u64(&m, s->must);
+        if (!message_send_wait(fd, &m, err))
+            return error_context(err, "stapling of \"%s\"", s->name);
+    }
+    return true;
+}
+
+bool
 evaluation_send(int fd, const struct evaluation *e, struct error *err)
 {
     struct message m;
@@ -101,7 +119,8 @@ evaluation_send(int fd, const struct evaluation *e, struct error *err)
         if (!send_listener(fd, &e->plan.listeners[i], err))
             return false;
     }
-    if (!plan_send_files(fd, &e->plan, err))
+    if (!plan_send_files(fd, &e->plan, err) ||
+        !plan_send_staples(fd, &e->plan, err))
         return false;
     message_init(&m, MESSAGE_BUNDLE);
     m.fds[0] = e->bundle;
@@ -184,6 +203,21 @@ plan_take_file(struct plan *plan, struct message *m)
     return true;
 }
 
+bool
+plan_take_staple(struct plan *plan, struct message *m)
+{
+    struct plan_staple s;
+
+    if (plan->staple_count >= FILES_MAX)
+        return false;
+    s.name = take_text(m);
+    s.responder = take_text(m);
+    s.chain = take_text(m);
+    s.must = message_get_u64(m) != 0;
+    plan_add_staple(plan, &s);
+    return message_is_whole(m);
+}
+
 static bool
 take_bundle(struct evaluation *e, struct message *m)
 {
@@ -205,6 +239,8 @@ evaluation_take(struct evaluation *e, struct message *m, bool *complete)
         return take_listener(e, m);
     if (m->type == MESSAGE_FILE)
         return plan_take_file(&e->plan, m);
+    if (m->type == MESSAGE_STAPLING)
+        return plan_take_staple(&e->plan, m);
     if (m->type != MESSAGE_BUNDLE)
         return false;
     *complete = true;

@@ -23,10 +23,15 @@ bool evaluation_send(int fd, const struct evaluation *e,
 bool plan_send_files(int fd, const struct plan *plan,
                      struct error *err) MUST_USE;
 
+/* What is to be stapled, the same. */
+bool plan_send_staples(int fd, const struct plan *plan,
+                       struct error *err) MUST_USE;
+
 struct message;
 
 /* One of them. */
 bool plan_take_file(struct plan *plan, struct message *m) MUST_USE;
+bool plan_take_staple(struct plan *plan, struct message *m) MUST_USE;
 
 /* Takes one message of evaluation_send into `e`.  `*complete` once it was the
  * last.  false if it was none of them, or makes no sense. */

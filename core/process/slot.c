@@ -85,6 +85,8 @@ slot_start(struct slot *s, struct error *err)
     /* One that can't be told what to do is reaped like one that died. */
     if (!send_setup(s, &s->failure) || !send_sockets(s, &s->failure))
         slot_kill(s, SIGKILL);
+    else
+        s->host->started(s->host, s);
     return true;
 }
 

@@ -30,6 +30,8 @@ struct slot_host {
     const struct log_target *log;
     const struct shared_tls *tls;
     bool restarting; /* whether a worker that died is started again */
+    /* A process has its sockets; what else it is told first. */
+    void (*started)(struct slot_host *host, struct slot *slot);
     void (*ready)(struct slot_host *host, struct slot *slot);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);

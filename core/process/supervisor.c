@@ -8,6 +8,7 @@
 #include "process/helper.h"
 #include "process/log_writer.h"
 #include "process/privileges.h"
+#include "process/staples.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@ struct supervisor {
     struct sockets sockets;
     struct shared_tls tls;
     struct certificate_watch certificates;
+    struct staples staples;
     struct log_target log; /* for workers still to be started */
     struct slot *slots;
     enum supervisor_state state;
@@ -112,6 +114,7 @@ drain(struct supervisor *s)
     s->host.restarting = false;
     ev_timer_stop(s->host.loop, &s->tick);
     certificate_watch_stop(&s->certificates);
+    staples_stop(&s->staples);
     message_init(&m, MESSAGE_DRAIN);
     message_put_double(&m, timeout);
     for (size_t i = 0; i < slot_count(s); i++) {
@@ -260,6 +263,25 @@ on_renewed(void *arg)
     message_init(&m, MESSAGE_CERTIFICATES);
     m.fds[0] = s->evaluation.bundle;
     tell_all(s, &m);
+    staples_renew(&s->staples);
+}
+
+static void
+tell_workers(void *arg, const struct message *m)
+{
+    tell_all(arg, m);
+}
+
+static void
+tell_one(void *arg, const struct message *m)
+{
+    slot_tell(arg, m);
+}
+
+static void
+on_started(struct slot_host *host, struct slot *slot)
+{
+    staples_tell(&of(host)->staples, tell_one, slot);
 }
 
 static void
@@ -276,6 +298,8 @@ on_ready(struct slot_host *host, struct slot *slot)
         ev_timer_start(s->host.loop, &s->tick);
         certificate_watch_start(&s->certificates, s->host.loop, &s->evaluation,
                                 on_renewed, s);
+        staples_start(&s->staples, s->host.loop, &s->evaluation, tell_workers,
+                      s);
         print_ready(s);
         log_info("serving with %zu workers", slot_count(s));
     }
@@ -443,6 +467,7 @@ deinit(struct supervisor *s)
         slot_deinit(&s->slots[i]);
     free(s->slots);
     certificate_watch_stop(&s->certificates);
+    staples_stop(&s->staples);
     sockets_close(&s->sockets);
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);
@@ -463,6 +488,7 @@ supervisor_run(const char *path)
     s.host.sockets = &s.sockets;
     s.host.log = &s.log;
     s.host.tls = &s.tls;
+    s.host.started = on_started;
     s.host.ready = on_ready;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);

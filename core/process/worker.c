@@ -136,6 +136,21 @@ take_certificates(struct worker *w, struct message *m)
     return message_is_whole(m);
 }
 
+static bool
+take_staple(struct worker *w, struct message *m)
+{
+    struct slice name = message_get_text(m), der = message_get_text(m);
+    const struct certificates *own = generation_config(w->generation)->own;
+    struct error err;
+
+    if (!message_is_whole(m))
+        return false;
+    if (!certificates_staple(own, name, der, time(NULL), &err))
+        log_warn("certificate %.*s: its status can't be shown: %s",
+                 (int)name.len, name.ptr, err.text);
+    return true;
+}
+
 static void
 leave(void *arg)
 {
@@ -188,6 +203,8 @@ take(struct worker *w, struct message *m)
         return take_log(m);
     if (m->type == MESSAGE_CERTIFICATES)
         return take_certificates(w, m);
+    if (m->type == MESSAGE_STAPLE)
+        return take_staple(w, m);
     if (m->type == MESSAGE_DRAIN)
         return drain(w, m);
     if (m->type == MESSAGE_RELEASE)
