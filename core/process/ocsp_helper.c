@@ -2,10 +2,10 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "lua/http_post.h"
 #include "net/tls_ocsp.h"
 #include "process/spawn.h"
 
-#include <curl/curl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -13,8 +13,6 @@
 
 #define REQUEST_MAX  4096
 #define RESPONSE_MAX ((size_t)64 * 1024)
-#define CONNECT_MS   10000L
-#define WHOLE_MS     20000L
 
 void
 ocsp_helper_order(struct message *m, const struct plan_staple *staple,
@@ -50,54 +48,6 @@ take_order(struct order *o, struct message *m)
     return message_is_whole(m);
 }
 
-static size_t
-on_bytes(const char *bytes, size_t size, size_t count, void *arg)
-{
-    struct slice piece = {bytes, size * count};
-
-    return buf_append(arg, piece) ? piece.len : 0;
-}
-
-#define SET(option, value) (void)curl_easy_setopt(easy, option, value)
-
-static void
-prepare(CURL *easy, const char *url, struct slice request)
-{
-    SET(CURLOPT_URL, url);
-    SET(CURLOPT_PROTOCOLS_STR, "http");
-    SET(CURLOPT_PROXY, "");
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-    SET(CURLOPT_TIMEOUT_MS, WHOLE_MS);
-    SET(CURLOPT_FAILONERROR, 1L);
-    SET(CURLOPT_POST, 1L);
-    SET(CURLOPT_POSTFIELDS, request.ptr);
-    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request.len);
-    SET(CURLOPT_WRITEFUNCTION, on_bytes);
-}
-
-static bool
-ask(const char *url, struct slice request, struct buf *response,
-    struct error *err)
-{
-    struct curl_slist *headers =
-        curl_slist_append(NULL, "Content-Type: application/ocsp-request");
-    CURL *easy = curl_easy_init();
-    char words[CURL_ERROR_SIZE] = "";
-
-    require(easy != NULL && headers != NULL);
-    prepare(easy, url, request);
-    SET(CURLOPT_HTTPHEADER, headers);
-    SET(CURLOPT_WRITEDATA, response);
-    SET(CURLOPT_ERRORBUFFER, words);
-    CURLcode code = curl_easy_perform(easy);
-    curl_easy_cleanup(easy);
-    curl_slist_free_all(headers);
-    return code == CURLE_OK ||
-           error_set(err, "%s",
-                     *words != '\0' ? words : curl_easy_strerror(code));
-}
-
 static bool
 answer(struct slice der, time_t until, struct error *err)
 {
@@ -118,7 +68,8 @@ fetch(const struct order *o, struct error *err)
     buf_init(&request, REQUEST_MAX);
     buf_init(&response, RESPONSE_MAX);
     bool done = tls_ocsp_request(o->chain, &request, err) &&
-                ask(o->url, buf_bytes(&request), &response, err) &&
+                http_post(o->url, "application/ocsp-request",
+                          buf_bytes(&request), &response, err) &&
                 tls_ocsp_check(o->chain, buf_bytes(&response), time(NULL),
                                &until, err) &&
                 answer(buf_bytes(&response), until, err);
@@ -148,7 +99,6 @@ ocsp_helper_run(void)
         return EXIT_FAILURE;
     bool done = take_order(&order, &m) &&
                 give_up_privileges(&order.identity, &err) &&
-                curl_global_init(CURL_GLOBAL_NOTHING) == CURLE_OK &&
                 fetch(&order, &err);
     free(order.url);
     message_deinit(&m);
