@@ -115,10 +115,12 @@ end
 --- Waits until the session of `client` has ended, and returns the fields of its line.
 function gateway:session_of(client, seconds)
   local found
-  local sign = (" client=127.0.0.1:%d "):format(client.port)
+  local address = ("127.0.0.1:%d"):format(client.port)
+  local sign = " client=" .. address .. " "
+  local proxied = " via=" .. address .. " " -- a client that named another
   await_log(self, "the session's line of " .. client.name, function()
     for _, line in ipairs(session_lines(self)) do
-      if line:find(sign, 1, true) then found = line end
+      if line:find(sign, 1, true) or line:find(proxied, 1, true) then found = line end
     end
     return found
   end, seconds)
