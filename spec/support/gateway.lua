@@ -120,7 +120,8 @@ function gateway:session_of(client, seconds)
   local proxied = " via=" .. address .. " " -- a client that named another
   await_log(self, "the session's line of " .. client.name, function()
     for _, line in ipairs(session_lines(self)) do
-      if line:find(sign, 1, true) or line:find(proxied, 1, true) then found = line end
+      local own = line:find(sign, 1, true) and not line:find(" via=", 1, true)
+      if own or line:find(proxied, 1, true) then found = line end
     end
     return found
   end, seconds)
