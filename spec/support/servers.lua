@@ -193,7 +193,7 @@ local function start_dovecot(self)
     users[#users + 1] = user .. ":{PLAIN}" .. password .. "\n"
   end
   write(self.folder .. "/users", table.concat(users))
-  write(self.folder .. "/dovecot.conf", (DOVECOT:gsub("%$([%l%d]+)", self)))
+  write(self.folder .. "/dovecot.conf", ((DOVECOT .. self.more_dovecot):gsub("%$([%l%d]+)", self)))
   self.dovecot = child.start { "dovecot", "-F", "-c", self.folder .. "/dovecot.conf",
     log = self.folder .. "/dovecot.log" }
 end
@@ -212,19 +212,24 @@ local function start_postfix(self)
   for user in pairs(self.users) do mailboxes[#mailboxes + 1] = user .. " here\n" end
   write(self.folder .. "/postfix/mailboxes", table.concat(mailboxes))
   write(self.folder .. "/postfix/main.cf", (MAIN_CF:gsub("%$([%l%d]+)", self)))
-  write(self.folder .. "/postfix/master.cf", (MASTER_CF:gsub("%$([%l%d]+)", self)))
+  write(self.folder .. "/postfix/master.cf",
+    ((MASTER_CF .. self.more_master):gsub("%$([%l%d]+)", self)))
   self.postfix = child.start { MASTER, "-c", self.folder .. "/postfix", "-s",
     makes_session = true, log = self.folder .. "/postfix.log" }
 end
 
---- Starts both servers. `users` maps whole addresses of one domain to passwords.
+--- Starts both servers. `users` maps whole addresses of one domain to passwords. `dovecot` and
+-- `master` are appended to the configuration files; in them `$name` is a port for each of `ports`. `files` go to `$folder`.
 function servers.start(options)
   assert(unistd.geteuid() == 0, "the private Postfix needs root to run")
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-XXXXXX")
   posix_stat.chmod(folder, 493)
-  local self = setmetatable({ folder = folder, users = options.users }, servers)
+  local self = setmetatable({ folder = folder, users = options.users,
+    more_dovecot = options.dovecot or "", more_master = options.master or "" }, servers)
+  for name, text in pairs(options.files or {}) do write(folder .. "/" .. name, text) end
   self.domain = next(options.users):match "@(.+)$"
-  self.imap, self.pop3, self.smtp, self.submission = free_ports(4)
+  local names = { "imap", "pop3", "smtp", "submission", unpack(options.ports or {}) }
+  for i, port in ipairs { free_ports(#names) } do self[names[i]] = port end
   local fine, message = pcall(function()
     start_dovecot(self)
     start_postfix(self)
