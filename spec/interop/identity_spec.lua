@@ -48,8 +48,8 @@ local MASTER = [[
 
 -- The gateway that clients reach through a proxy, and the one that stands behind it.
 local LISTENER = [[
-  c.listen "%s" { address = "127.0.0.1:0", protocol = "%s", policy = { "users" }, upstream = "127.0.0.1:%d",
-    %s },
+  c.listen "%s" { address = "127.0.0.1:0", protocol = "%s", policy = { "users" },
+    upstream = "127.0.0.1:%d", %s },
 ]]
 
 local FRONT = 'proxy_protocol = { from = "127.0.0.1" },'
@@ -60,7 +60,8 @@ local moongate = require "moongate"
 local users = { ["erin@example.org"] = "moonlight" }
 local logins = {
   master = moongate.login { user = "root", password = "masterkey", authzid = "erin@example.org" },
-  cram = moongate.login { mechanism = "CRAM-MD5", user = "erin@example.org", password = "moonlight" },
+  cram = moongate.login { mechanism = "CRAM-MD5", user = "erin@example.org",
+    password = "moonlight" },
   plain = moongate.login { mechanism = "PLAIN", user = "erin@example.org", password = "moonlight" },
   login = moongate.login { mechanism = "LOGIN", user = "erin@example.org", password = "moonlight" },
 }
@@ -191,11 +192,12 @@ describe("real servers behind gateways", function()
 
       it("Dovecot hears by a PROXY header" .. through, function()
         local ip = fresh(family)
+        local server = family == "IPv6" and "2001:db8::1" or "198.51.100.1"
         log_in_imap(connect("imaphead" .. hops, ip))
         log_in_pop3(connect("pophead" .. hops, ip))
         for _, name in ipairs { "imap", "pop3" } do
           real.dovecot:expect(name .. "%-login: Info: Login: user=<erin@example.org>[^\n]* rip=" ..
-            escape(ip) .. ", lip=" .. escape(family == "IPv6" and "2001:db8::1" or "198.51.100.1"), 20)
+            escape(ip) .. ", lip=" .. escape(server), 20)
         end
       end)
 

@@ -65,7 +65,8 @@ local function takes_xclient(protocol)
       local line = peer:read_line(false)
       if not line then return peer:close() end
       if line:find "^EHLO" then
-        peer:send "250-up\r\n250-XCLIENT ADDR PORT NAME HELO PROTO SESSION TTL\r\n250 AUTH PLAIN\r\n"
+        peer:send("250-up\r\n250-XCLIENT ADDR PORT NAME HELO PROTO SESSION TTL\r\n" ..
+          "250 AUTH PLAIN\r\n")
       elseif line:find "^XCLIENT" then
         peer.told = line
         peer:send_line(protocol == "pop3" and "+OK" or welcome)
@@ -325,7 +326,8 @@ describe("a circle", function()
 end)
 
 describe("a probe", function()
-  for version, header in pairs { v1 = "PROXY UNKNOWN\r\n", v2 = "\r\n\r\n\0\r\nQUIT\n\32\0\0\0" } do
+  local headers = { v1 = "PROXY UNKNOWN\r\n", v2 = "\r\n\r\n\0\r\nQUIT\n\32\0\0\0" }
+  for version, header in pairs(headers) do
     it("sends a header of nobody to an upstream that wants one, in " .. version, function()
       local up = upstream.start { script = function(peer)
         peer:read(#header)

@@ -16,11 +16,12 @@ local function v2(command, family, body)
   return SIGNATURE .. string.char(command, family, 0, #body) .. body
 end
 
-local TLVS = tlv(1, "imap") .. tlv(2, "mail.example.com") .. tlv(5, "edge-1") .. tlv(0xE7, "other") ..
-  tlv(0x20, "\3\0\0\0\0" .. tlv(0x21, "TLSv1.3") .. tlv(0x22, "ann") .. tlv(0x23, "AES"))
+local TLVS = tlv(1, "imap") .. tlv(2, "mail.example.com") .. tlv(5, "edge-1") ..
+  tlv(0xE7, "other") .. tlv(0x20, "\3\0\0\0\0" .. tlv(0x21, "TLSv1.3") .. tlv(0x22, "ann") .. tlv(0x23, "AES"))
 
 -- Answers any login with what it knows of the client.
 local POLICY = [[
+local up = moongate.settings("up", { address = "string" })
 local function words(t)
   local out = {}
   for _, name in ipairs { "ip", "port", "alpn", "authority", "unique_id" } do
@@ -41,7 +42,7 @@ return {
         (session.origin or "") }
     end
     local version = credentials.user:match "^v%d$"
-    return moongate.accept { upstream = moongate.to { address = moongate.settings("up").address,
+    return moongate.accept { upstream = moongate.to { address = up.address,
       proxy_protocol = version } }
   end,
 }
@@ -57,7 +58,7 @@ describe("a PROXY header", function()
     local certificate = ("certificate = %q, key = %q"):format(leaf.certificate, leaf.key)
     gw = site.start {
       more = ("settings = { up = { address = %q } },"):format(up.address),
-      policy = POLICY:gsub('moongate.settings%("up"%)', 'moongate.settings("up", { address = "string" })'),
+      policy = POLICY,
       listen = {
         imap = { protocol = "imap", more = 'proxy_protocol = { from = "127.0.0.1" }' },
         elsewhere = { protocol = "imap", more = 'proxy_protocol = { from = "10.0.0.0/8" }' },

@@ -219,7 +219,8 @@ local function start_postfix(self)
 end
 
 --- Starts both servers. `users` maps whole addresses of one domain to passwords. `dovecot` and
--- `master` are appended to the configuration files; in them `$name` is a port for each of `ports`. `files` go to `$folder`.
+-- `master` are appended to the configuration files; in them `$name` is a port for each of `ports`.
+-- `files` go to `$folder`.
 function servers.start(options)
   assert(unistd.geteuid() == 0, "the private Postfix needs root to run")
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-XXXXXX")
