@@ -333,9 +333,9 @@ describe("a probe", function()
         peer:read(#header)
         return upstream.imap()(peer)
       end }
+      local more = "upstream = %q, probe = 60, upstream_proxy_protocol = %q"
       local gw = site.start { users = { ann = up.address }, listen = { imap = {
-        protocol = "imap", more = ("upstream = %q, probe = 60, upstream_proxy_protocol = %q"):format(
-          up.address, version) } } }
+        protocol = "imap", more = more:format(up.address, version) } } }
       finally(function() gw:stop() up:stop() end)
       local peer = up:peer(1)
       loop.wait("the probe's goodbye", function() return peer:all():find("LOGOUT", 1, true) end)

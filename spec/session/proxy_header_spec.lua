@@ -17,7 +17,8 @@ local function v2(command, family, body)
 end
 
 local TLVS = tlv(1, "imap") .. tlv(2, "mail.example.com") .. tlv(5, "edge-1") ..
-  tlv(0xE7, "other") .. tlv(0x20, "\3\0\0\0\0" .. tlv(0x21, "TLSv1.3") .. tlv(0x22, "ann") .. tlv(0x23, "AES"))
+  tlv(0xE7, "other") ..
+  tlv(0x20, "\3\0\0\0\0" .. tlv(0x21, "TLSv1.3") .. tlv(0x22, "ann") .. tlv(0x23, "AES"))
 
 -- Answers any login with what it knows of the client.
 local POLICY = [[
