@@ -30,11 +30,28 @@ take_message(lua_State *L, char **errors)
     return false;
 }
 
-/* Calls the function below its arguments as the body of a file. */
+/* Calls finish_config on the file's result, at index 1, and leaves there what
+ * the policies are to be loaded with.  False if there are errors; then that
+ * may be nil. */
 static bool
-call_body(struct vm *vm, int nargs, char **errors)
+finish_config(struct generation *g, struct slice path, char **errors)
 {
-    return vm_call(vm, nargs, 1) || take_message(vm->L, errors);
+    lua_State *L = g->vm->L;
+
+    vm_core(L, "finish_config");
+    lua_insert(L, 1);
+    lua_pushlstring(L, path.ptr, path.len);
+    if (!vm_call(g->vm, 2, 2)) {
+        (void)take_message(L, errors);
+        lua_settop(L, 0);
+        lua_pushnil(L);
+        return false;
+    }
+    bool fine = lua_isnil(L, 2);
+    if (!fine)
+        (void)take_message(L, errors);
+    lua_settop(L, 1);
+    return fine;
 }
 
 /* Leaves the checked configuration at index 1. */
@@ -51,12 +68,14 @@ run_config(struct generation *g, char **errors)
     }
     if (vm_compile(L, BUNDLE_CONFIG, &file) != 1)
         return take_message(L, errors);
-    if (!call_body(g->vm, 0, errors))
-        return false;
-    vm_core(L, "finish_config");
-    lua_insert(L, 1);
-    lua_pushlstring(L, file.path.ptr, file.path.len);
-    return call_body(g->vm, 2, errors);
+    if (!vm_call(g->vm, 0, 1))
+        return take_message(L, errors);
+    if (finish_config(g, file.path, errors))
+        return true;
+    /* All mistakes are told at once. */
+    if (lua_istable(L, 1) && !g->host.no_policies)
+        (void)policies_check(g, errors);
+    return false;
 }
 
 static bool

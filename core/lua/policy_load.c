@@ -230,26 +230,44 @@ set_asks(struct generation *g)
     }
 }
 
-bool
-policies_load(struct generation *g, char **errors)
+/* `*names` is how many there are in all chains together. */
+static bool
+load_all(struct generation *g, char **errors, size_t *names)
 {
     lua_State *L = g->vm->L;
-    size_t len, names;
+    size_t len;
 
     lua_settop(L, 1);
-    lua_pushliteral(L, ""); /* errors; see add_error */
+    lua_pushstring(L, *errors != NULL ? *errors : ""); /* see add_error */
     each_name(g, count_name);
-    names = g->policy_count;
-    g->policies = xcalloc(names + 1, sizeof *g->policies);
+    *names = g->policy_count;
+    g->policies = xcalloc(*names + 1, sizeof *g->policies);
     g->policy_count = 0;
     each_name(g, load_name);
     const char *text = lua_tolstring(L, 2, &len);
     if (len > 0) {
         free(*errors);
         *errors = xstrndup(text, len);
-        return false;
     }
     lua_settop(L, 1);
+    return len == 0;
+}
+
+bool
+policies_check(struct generation *g, char **errors)
+{
+    size_t names;
+
+    return load_all(g, errors, &names);
+}
+
+bool
+policies_load(struct generation *g, char **errors)
+{
+    size_t names;
+
+    if (!load_all(g, errors, &names))
+        return false;
     make_chains(g, names);
     set_asks(g);
     return true;

@@ -152,7 +152,8 @@ local function gateway_line(path)
   return 1
 end
 
---- For the host: the checked configuration, or raises all errors as one text.
+--- For the host: the checked configuration, and all its errors as one text. With errors it is
+--- what remains of it, for the policies to be looked at all the same; or nil if that is too little.
 function core.finish_config(made, path)
   local from = blocks[made]
   if not from or from.kind ~= "gateway" then
@@ -163,16 +164,17 @@ function core.finish_config(made, path)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
   for _, listener in ipairs(listeners) do
-    if listener.upstream_tls ~= "off" and not gateway.tls_profiles.default then
+    if listener.upstream_tls ~= "off" and not (gateway.tls_profiles or {}).default then
       report:add({ "tls_profiles" }, ("\"default\" is missing: listen \"%s\" has upstream_tls")
         :format(listener.name))
     end
   end
-  if #errors > 0 then error(schema.text(errors), 0) end
+  for _, listener in ipairs(listeners) do listener.policy = listener.policy or {} end
   gateway.listen = listeners
   core.config = core.freeze(gateway)
   core.gateway_path, core.gateway_line = from.path, from.line
-  return gateway
+  if #errors == 0 then return gateway end
+  return gateway.settings and gateway, schema.text(errors)
 end
 
 return config

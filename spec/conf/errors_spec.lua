@@ -43,7 +43,7 @@ return c.gateway {
       errors = "x",
     },
   },
-  c.listen "pop" { policy = "x" },
+  c.listen "pop" { policy = "by_domain" },
 }]])
   end)
 

@@ -4,9 +4,11 @@
 -- "```lua scripts/NAME.lua" a policy; those of one README lie in one folder. A policy without a
 -- configuration gets one that does nothing but name it.
 local child = require "spec.support.child"
+local client = require "spec.support.client"
 local gateway = require "spec.support.gateway"
 local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
+local upstream = require "spec.support.upstream"
 
 local CONFIGURATION = [[
 local c = require "moongate.config"
@@ -100,6 +102,30 @@ describe("the READMEs", function()
       end)
     end
   end
+
+  it("begin with a policy that lets in whom it names, and nobody else", function()
+    local up = upstream.start { script = upstream.imap() }
+    local files = {}
+    for _, block in ipairs(blocks "README.md") do files[block.name] = block.text end
+    local function set(name, text, value)
+      local at, stop = files[name]:find(text, 1, true)
+      files[name] = files[name]:sub(1, at - 1) .. value .. files[name]:sub(stop + 1)
+    end
+    set("moongate.lua", "[::]:143", "127.0.0.1:0")
+    set("scripts/users.lua", "10.0.0.5:143", up.address)
+    local gw = gateway.start { files = files }
+    finally(function()
+      client.discard_all()
+      up:stop()
+      gw:stop()
+    end)
+    local c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    c:send_line("a LOGIN erin@example.org sunlight"):expect "^a NO %[AUTHENTICATIONFAILED%]"
+    gw:expect_log 'refused user="erin@example.org"'
+    c:send_line("b LOGIN erin@example.org moonlight"):expect_until "^b OK"
+    assert.same({ "erin@example.org", "moonlight" }, { up:peer(1).user, up:peer(1).password })
+  end)
 
   it("would be caught with a mistake in them", function()
     local set = sets("README.md")[1]

@@ -85,6 +85,36 @@ return c.gateway {
     end)
   end
 
+  it("is told whole: all mistakes, of the configuration and of every policy, in one run", function()
+    local code, text = fail_to_start({
+      ["moongate.lua"] = [[
+local c = require "moongate.config"
+return c.gateway {
+  wrokers = 2,
+  c.listen "one" { address = "127.0.0.1:0", protocol = "pop3",
+    policy = { "syntax", "hook", "absent", "needs", "runs", "nothing" } },
+  c.listen "two" { address = "127.0.0.1:0", protocol = "pup3", policy = "syntax" },
+}
+]],
+      ["scripts/syntax.lua"] = "return {\n  auth = = 1,\n}\n",
+      ["scripts/hook.lua"] = "return {\n  auht = function() end,\n}\n",
+      ["scripts/needs.lua"] = "\nlocal gone = require \"no.such.module\"\nreturn gone\n",
+      ["scripts/runs.lua"] = "\n\nlocal x = nil + 1\nreturn { auth = x }\n",
+      ["scripts/nothing.lua"] = "local unused = 1\n",
+    }, "check")
+    assert.equal(1, code)
+    for _, expected in ipairs {
+      "moongate%.lua:3: wrokers: unknown key", "moongate%.lua:6: listen \"two\": protocol: ",
+      "scripts/syntax%.lua:2: ", "scripts/hook%.lua:%d+: unknown hook \"auht\"",
+      "moongate%.lua:5: policy \"absent\" not found", "scripts/needs%.lua:2: .*no%.such%.module",
+      "scripts/runs%.lua:3: ", "scripts/nothing%.lua:%d+: ",
+    } do
+      assert.matches(expected, text)
+    end
+    -- Each line is `file:line: message`, for editors to jump to.
+    for line in text:gmatch "[^\n]+" do assert.matches("^%S+:%d+: .+", line) end
+  end)
+
   it("ends run with 1 when the user does not exist", function()
     local files = pop3.files({ pop3 = "127.0.0.1:0" }, '  user = "no-such-user",')
     local code, text = fail_to_start(files)
