@@ -142,6 +142,7 @@ command_check(const struct command *command, int argc, char **argv)
         return status;
     evaluation_init(&evaluation);
     if (configuration_evaluate(path, &evaluation, &errors)) {
+        configuration_warn(&evaluation);
         (void)printf("%s: nothing is wrong\n", path);
         status = EXIT_SUCCESS;
     } else {

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "lua/certificates.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "lua/share.h"
@@ -95,6 +96,31 @@ configuration_evaluate(const char *path, struct evaluation *e, char **errors)
     if (!done)
         *errors = xstrndup(err.text, strlen(err.text));
     return done;
+}
+
+static bool
+warn(const struct host *host, const struct bundle *b, struct plan *plan,
+     struct error *err)
+{
+    struct host bare = *host;
+
+    (void)plan;
+    bare.no_policies = true;
+    struct generation *generation = generation_new(&bare, b, 1, err);
+    if (generation == NULL)
+        return false;
+    certificates_warn(generation_config(generation)->own, time(NULL));
+    generation_free(generation);
+    return true;
+}
+
+void
+configuration_warn(struct evaluation *e)
+{
+    struct error err;
+
+    if (!try_generation(e, warn, &err))
+        log_error("%s", err.text);
 }
 
 /* All errors, in as many messages as it takes. */

@@ -1,8 +1,9 @@
 /* helper.h -- the throw-away process that evaluates a configuration.
  *
  * Lua files are the operator's, but they are programs: they run in a process
- * that is gone before the first client comes, and the supervisor sees only
- * the plan that they led to. */
+ * that ends with its answer and never meets a client, and the supervisor sees
+ * only the plan that they led to.  Files of `tls` sections are read again, and
+ * tried, in such a process too. */
 #pragma once
 
 #include "process/plan_transfer.h"
@@ -16,6 +17,9 @@ bool configuration_evaluate(const char *path, struct evaluation *e,
 /* The same in a helper of its own. */
 bool helper_evaluate(const char *path, struct evaluation *e,
                      char **errors) MUST_USE;
+
+/* Logs what is wrong, or soon will be, with the certificates of `e`. */
+void configuration_warn(struct evaluation *e);
 
 /* The helper's whole life; the exit status. */
 int helper_run(void);

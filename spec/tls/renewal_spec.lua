@@ -1,6 +1,8 @@
 --- Certificates that are replaced on disk while the gateway serves.
 local ca = require "spec.support.ca"
+local child = require "spec.support.child"
 local client = require "spec.support.client"
+local gateway = require "spec.support.gateway"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
 local site = require "spec.support.site"
@@ -56,6 +58,9 @@ describe("certificates on disk", function()
         imaps = { protocol = "imap", more = ("tls = { mode = 'implicit', certificate = %q, "
           .. "key = %q, names = { ['name.test'] = { certificate = %q, key = %q } } },")
           :format(live, key, live, key) },
+        keyed = { protocol = "imap", more = ("tls = { mode = 'implicit', certificate = %q, "
+          .. "key = %q, ticket_keys = %q },"):format(other.certificate, other.key,
+          authority:write("tickets", ("a"):rep(80))) },
         other = { protocol = "imap", more = ("tls = { mode = 'implicit', certificate = %q, "
           .. "key = %q },"):format(other.certificate, other.key) },
       },
@@ -96,7 +101,7 @@ describe("certificates on disk", function()
 
     local began = socket.gettime()
     install(second)
-    gw:expect_log "certificates: (2) listeners have new ones"
+    gw:expect_log "certificates: (3) listeners have new ones"
     local took = socket.gettime() - began
     assert.is_true(took < 2, ("it took %.1f s"):format(took))
     await_shown(gw.ports.imaps, "/CN=second", 2)
@@ -147,5 +152,26 @@ describe("certificates on disk", function()
     gw:expect_log "(certificate [^\n]*live.pem: short.test expires in [23] days)"
     local _, count = gw:log():gsub("expires in", "")
     assert.equal(1, count)
+
+    local code, output = child.run { gateway.binary(), "check", "-c", gw.folder .. "/moongate.lua" }
+    assert.equal(0, code)
+    assert.matches("live.pem: short.test expires in [23] days", output)
+  end)
+
+  it("are followed by ticket keys", function()
+    local function resumes(session)
+      local c = tls.connect(gw.ports.keyed, { max = "1.2", session = session })
+      local resumed = c:is_resumed()
+      session = c:session()
+      c:discard()
+      return resumed, session
+    end
+    local _, session = resumes()
+    assert.is_true(resumes(session))
+    replace("tickets", ("b"):rep(80))
+    gw:expect_log "(listeners have new ones)"
+    assert.is_false(resumes(session))
+    _, session = resumes()
+    assert.is_true(resumes(session))
   end)
 end)

@@ -109,6 +109,24 @@ describe("stapling", function()
     assert.equal(1, #responder.requests)
   end)
 
+  it("is fetched by a process without privileges", function()
+    local made = leaf()
+    local helper
+    responder.answer = function(request)
+      for _, pid in ipairs(processes.children(gw.process.pid)) do
+        local file = assert(io.open(("/proc/%d/cmdline"):format(pid)))
+        if file:read("*a"):find("@ocsp", 1, true) then helper = processes.status(pid) end
+        file:close()
+      end
+      return answer(request)
+    end
+    start(made.certificate, made.key, "stapling = true")
+    gw:expect_log "(certificate [^\n]*: stapled)"
+    for id in helper.Uid:gmatch "%d+" do assert.not_equal("0", id) end
+    assert.matches("^0+$", helper.CapEff)
+    assert.equal("1", helper.NoNewPrivs)
+  end)
+
   it("is not for those who did not ask", function()
     local made = leaf()
     start(made.certificate, made.key, "")
