@@ -1,7 +1,10 @@
+local by_hand = require "spec.support.client"
 local gateway = require "spec.support.gateway"
+local loop = require "spec.support.loop"
 local pop3 = require "spec.support.pop3"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
+local site = require "spec.support.site"
 local socket = require "socket"
 local stat = require "posix.sys.stat"
 
@@ -41,6 +44,35 @@ describe("stopping", function()
     client:close()
     assert.equal(0, (g.process:wait(5)))
     assert.matches("end=shutdown", g:log())
+    g:remove()
+  end)
+
+  it("says it in each protocol's words, whatever the client was about to say", function()
+    local g = site.start {
+      listen = { imap = { protocol = "imap" }, smtp = { protocol = "smtp" },
+        pop3 = { protocol = "pop3" } },
+      users = {},
+      more = "shutdown_timeout = 20,",
+    }
+    local waiting, busy = {}, {}
+    for name, greeting in pairs { imap = "^%* OK", smtp = "^220 ", pop3 = "^%+OK" } do
+      waiting[name] = by_hand.connect(g.ports[name])
+      waiting[name]:expect(greeting)
+      busy[name] = by_hand.connect(g.ports[name])
+      busy[name]:expect(greeting)
+    end
+    busy.imap:send_line("a LOGIN {3}"):expect "^%+"
+    busy.smtp:send_line("AUTH PLAIN"):expect "^334"
+    busy.pop3:send_line("AUTH PLAIN"):expect "^%+"
+    term(g)
+    for _, clients in ipairs { waiting, busy } do
+      clients.imap:expect "^%* BYE"
+      clients.smtp:expect "^421 4%.3%.2"
+      clients.pop3:expect "^%-ERR %[SYS/TEMP%]"
+      for _, c in pairs(clients) do c:expect_end "eof" end
+    end
+    by_hand.discard_all()
+    assert.equal(0, (g.process:wait(10)))
     g:remove()
   end)
 
