@@ -1,6 +1,5 @@
 local by_hand = require "spec.support.client"
 local gateway = require "spec.support.gateway"
-local loop = require "spec.support.loop"
 local pop3 = require "spec.support.pop3"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
