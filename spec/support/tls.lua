@@ -90,7 +90,7 @@ local function context(method, options)
 end
 
 --- How a client speaks TLS: `ca` (without it anything is believed), `leaf` (its certificate),
--- `name` (SNI), `min`, `max`, `session` (of `c:session()`).
+-- `name` (SNI), `min`, `max`, `session` (of `c:session()`), `first` (bytes sent with its Finished).
 function tls.client(options)
   local made = context(ssl.TLS_client_method(), options or {})
   made.is_client = true
@@ -145,6 +145,8 @@ local function pump_in(self)
       return pump_out(self)
     end
     self.is_secure = true
+    local first = self.tls_how.options.first
+    if first then good(ssl.SSL_write(self.ssl, first, #first) == #first and 1 or 0, "SSL_write") end
   end
   while not self.failure and not self.notified do
     crypto.ERR_clear_error()
