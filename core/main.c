@@ -141,6 +141,7 @@ command_check(const struct command *command, int argc, char **argv)
     if (!read_options(command, argc, argv, &path, &status))
         return status;
     evaluation_init(&evaluation);
+    evaluation.warns = true;
     if (configuration_evaluate(path, &evaluation, &errors)) {
         configuration_warn(&evaluation);
         (void)printf("%s: nothing is wrong\n", path);

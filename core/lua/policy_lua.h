@@ -20,6 +20,7 @@ struct host {
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */
     bool no_policies;            /* only the configuration is built */
+    bool warns; /* of certificates that end soon: `moongate check` */
 };
 
 struct generation; /* a lua_State, its configuration and policies */

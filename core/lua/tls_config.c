@@ -323,9 +323,6 @@ read_section(const struct tls_building *b, int table, struct section *s,
     c->client_certificate = client_certificate(b, table);
     c->verify_depth = (int)value_number(b->L, table, "verify_depth");
     c->session_timeout = (unsigned)value_number(b->L, table, "session_timeout");
-    /* A generation that is only tried out has no secret, and serves nobody. */
-    c->tickets.on = value_flag(b->L, table, "tickets") &&
-                    b->host->ticket_secret.bytes.len > 0;
     c->tickets.period = (unsigned)value_number(b->L, table, "ticket_period");
     c->tickets.secret = b->host->ticket_secret;
     if (value_flag(b->L, table, "session_cache"))
@@ -334,6 +331,10 @@ read_section(const struct tls_building *b, int table, struct section *s,
         !read_ticket_keys(b, table, s->ticket_keys, &c->tickets, err) ||
         !read_names(&names, table, "names", &s->names, err))
         return false;
+    /* A generation that is only tried out has no secret, and serves nobody. */
+    c->tickets.on =
+        value_flag(b->L, table, "tickets") &&
+        (c->tickets.key_count > 0 || b->host->ticket_secret.bytes.len > 0);
     c->names = s->names.each;
     c->name_count = s->names.count;
     c->identity = read_identity(b, table, &failed, err);

@@ -49,6 +49,8 @@ try_whole(const struct host *host, const struct bundle *b, struct plan *plan,
     (void)plan; /* it is complete */
     bool built = generation != NULL;
 
+    if (built && host->warns)
+        certificates_warn(generation_config(generation)->own, time(NULL));
     generation_free(generation);
     return built;
 }
@@ -64,7 +66,8 @@ try_generation(struct evaluation *e,
     struct bundle *bundle = bundle_open(e->bundle, err);
     struct dns *dns =
         bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
-    struct host host = {.loop = loop, .dns = dns, .worker = 1};
+    struct host host = {
+        .loop = loop, .dns = dns, .worker = 1, .warns = e->warns};
 
     bool built = dns != NULL && build(&host, bundle, &e->plan, err);
     if (dns != NULL)
