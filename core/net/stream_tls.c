@@ -118,6 +118,21 @@ drop_identity(struct tls_link *l)
     l->identity = NULL;
 }
 
+/* What the upstream did not like may have been its own session: Dovecot, when
+ * it asks for certificates, fails at those that it has given out, and leaves
+ * without a word. */
+static void
+forget_session(struct tls_link *l)
+{
+    int error = errno;
+
+    if (l->offered && !l->untrusted)
+        tls_client_context_stumble(l);
+    else
+        tls_client_context_forget(l);
+    errno = error;
+}
+
 static enum io
 tls_handshake(struct stream *s)
 {
@@ -133,8 +148,8 @@ tls_handshake(struct stream *s)
         enum io io = outcome(s, result, 0);
         if (io == IO_EOF)
             tls_link_fail(l, "the peer left during the handshake");
-        if (io == IO_ERROR && l->client != NULL)
-            tls_client_context_forget(l);
+        if (io != IO_AGAIN && l->client != NULL)
+            forget_session(l);
         return io;
     }
     s->wants = 0;
@@ -397,6 +412,12 @@ stream_tls_failure(const struct stream *s)
     const struct tls_link *l = link_of(s);
 
     return l->failure != NULL ? l->failure : "the connection is lost";
+}
+
+bool
+stream_tls_has_stumbled(const struct stream *s)
+{
+    return link_of(s)->stumbled;
 }
 
 bool

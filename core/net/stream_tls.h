@@ -46,6 +46,9 @@ const char *stream_tls_failure(const struct stream *s);
  * use, and nothing secret was sent. */
 bool stream_tls_is_untrusted(const struct stream *s);
 
+/* It failed at a session of before, which it won't be offered again. */
+bool stream_tls_has_stumbled(const struct stream *s);
+
 /* What a finished handshake learnt.  Empty slices: not known. */
 struct tls_facts {
     struct slice version; /* "TLSv1.3" */

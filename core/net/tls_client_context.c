@@ -189,6 +189,7 @@ offer_session(struct tls_link *l)
     SSL_SESSION *copy = SSL_SESSION_dup(kept);
     bool ok = copy != NULL && SSL_set_session(l->ssl, copy) == 1;
     SSL_SESSION_free(copy);
+    l->offered = ok;
     return ok;
 }
 
@@ -211,6 +212,13 @@ tls_client_context_confirm(struct tls_link *l)
         return true;
     tls_client_context_forget(l);
     return false;
+}
+
+void
+tls_client_context_stumble(struct tls_link *l)
+{
+    tls_resume_refuse(l->client->sessions, l->peer->key);
+    l->stumbled = true;
 }
 
 void

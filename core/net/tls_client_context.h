@@ -56,3 +56,5 @@ bool tls_client_context_aim(struct tls_link *l,
 bool tls_client_context_confirm(struct tls_link *l) MUST_USE;
 /* The session that was offered did not do. */
 void tls_client_context_forget(struct tls_link *l);
+/* And is offered none any more. */
+void tls_client_context_stumble(struct tls_link *l);

@@ -38,6 +38,8 @@ struct tls_link {
     bool more;      /* the last read left bytes that no event will tell of */
     bool closing;   /* close_notify is not wholly sent */
     bool closed;    /* it is sent */
+    bool offered;   /* a session of before, to the upstream */
+    bool stumbled;  /* over that: it may do without */
     bool untrusted; /* the upstream's certificate is not good */
 };
 

@@ -3,14 +3,16 @@
 #include "base/check.h"
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct entry {
     unsigned char key[TLS_RESUME_KEY_SIZE];
-    SSL_SESSION *session; /* NULL: free */
-    uint64_t used;
+    SSL_SESSION *session; /* NULL: free, or refused */
+    uint64_t used;        /* 0: free */
+    bool refused;
 };
 
 struct tls_resume {
@@ -43,22 +45,29 @@ find(struct tls_resume *r, const unsigned char *key)
 {
     for (size_t i = 0; i < r->max; i++) {
         struct entry *e = &r->entries[i];
-        if (e->session != NULL && memcmp(e->key, key, sizeof e->key) == 0)
+        if (e->used != 0 && memcmp(e->key, key, sizeof e->key) == 0)
             return e;
     }
     return NULL;
 }
 
-/* A free entry has never been used, or long ago. */
+/* The entry of this key, which may take the place of the oldest. */
 static struct entry *
-oldest(struct tls_resume *r)
+claim(struct tls_resume *r, const unsigned char *key)
 {
-    struct entry *found = &r->entries[0];
+    struct entry *found = find(r, key);
 
-    for (size_t i = 1; i < r->max; i++) {
-        if (r->entries[i].used < found->used)
-            found = &r->entries[i];
+    if (found == NULL) {
+        found = &r->entries[0];
+        for (size_t i = 1; i < r->max; i++) {
+            if (r->entries[i].used < found->used)
+                found = &r->entries[i];
+        }
+        SSL_SESSION_free(found->session);
+        *found = (struct entry){.session = NULL};
+        memcpy(found->key, key, sizeof found->key);
     }
+    found->used = ++r->clock;
     return found;
 }
 
@@ -66,17 +75,14 @@ void
 tls_resume_put(struct tls_resume *r, const unsigned char *key,
                struct ssl_session_st *session)
 {
-    if (r->max == 0) {
+    struct entry *e = r->max > 0 ? claim(r, key) : NULL;
+
+    if (e == NULL || e->refused) {
         SSL_SESSION_free(session);
         return;
     }
-    struct entry *e = find(r, key);
-    if (e == NULL)
-        e = oldest(r);
     SSL_SESSION_free(e->session);
-    memcpy(e->key, key, sizeof e->key);
     e->session = session;
-    e->used = ++r->clock;
 }
 
 struct ssl_session_st *
@@ -95,8 +101,19 @@ tls_resume_forget(struct tls_resume *r, const unsigned char *key)
 {
     struct entry *e = find(r, key);
 
-    if (e == NULL)
+    if (e == NULL || e->refused)
         return;
     SSL_SESSION_free(e->session);
     *e = (struct entry){.session = NULL};
+}
+
+void
+tls_resume_refuse(struct tls_resume *r, const unsigned char *key)
+{
+    if (r->max == 0)
+        return;
+    struct entry *e = claim(r, key);
+    SSL_SESSION_free(e->session);
+    e->session = NULL;
+    e->refused = true;
 }

@@ -20,3 +20,6 @@ void tls_resume_put(struct tls_resume *r, const unsigned char *key,
 struct ssl_session_st *tls_resume_get(struct tls_resume *r,
                                       const unsigned char *key);
 void tls_resume_forget(struct tls_resume *r, const unsigned char *key);
+/* The upstream can't live with sessions that it has made itself: from now on
+ * none of it is kept. */
+void tls_resume_refuse(struct tls_resume *r, const unsigned char *key);

@@ -147,7 +147,7 @@ prepare(struct session *s)
     enum phase next = stream_is_plain(&s->upstream.stream)
                           ? session_secure_upstream(s)
                           : session_shake_upstream(s);
-    if (next != PHASE_CONNECT || login->upstream_shaking)
+    if (next != PHASE_CONNECT || login->upstream_shaking || !login->dial_done)
         return next;
     return session_ask(s, HOOK_UPSTREAM_AUTH);
 }

@@ -156,6 +156,10 @@ session_shake_upstream(struct session *s)
         s->login->upstream_shaking = false;
         return s->phase;
     }
+    if (stream_tls_has_stumbled(stream)) {
+        s->login->upstream_attempt--; /* another one of the same */
+        return session_connect(s);
+    }
     return session_upstream_failed(s,
                                    stream_tls_is_untrusted(stream)
                                        ? END_UPSTREAM_UNTRUSTED

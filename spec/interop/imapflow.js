@@ -1,13 +1,13 @@
 // Logs in with ImapFlow, appends a mail, waits in IDLE for it, reads it back.
-// Arguments: port, user, password. Prints one JSON object.
+// Arguments: port, user, password, and "tls" or "starttls" if wanted. Prints one JSON object.
 const { ImapFlow } = require("imapflow");
 
-const [port, user, pass] = process.argv.slice(2);
+const [port, user, pass, mode] = process.argv.slice(2);
 const options = {
   host: "127.0.0.1",
   port: Number(port),
-  secure: false,
-  doSTARTTLS: false,
+  secure: mode === "tls",
+  doSTARTTLS: mode === "starttls",
   logger: false,
   auth: { user, pass },
 };

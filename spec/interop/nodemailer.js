@@ -1,13 +1,14 @@
 // Sends one mail with Nodemailer. Arguments: port, user, password, recipient,
-// mechanism. Prints one JSON object.
+// mechanism, and "tls" or "starttls" if wanted. Prints one JSON object.
 const nodemailer = require("nodemailer");
 
-const [port, user, pass, to, authMethod] = process.argv.slice(2);
+const [port, user, pass, to, authMethod, mode] = process.argv.slice(2);
 const transport = nodemailer.createTransport({
   host: "127.0.0.1",
   port: Number(port),
-  secure: false,
-  ignoreTLS: true,
+  secure: mode === "tls",
+  requireTLS: mode === "starttls",
+  ignoreTLS: !mode,
   authMethod,
   auth: { user, pass },
 });

@@ -117,6 +117,8 @@ local MASTER_CF = [[
 127.0.0.1:$submission inet n - n - - smtpd
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_tls_security_level=$submission_tls
+tlsmgr unix - - n 1000? 1 tlsmgr
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -185,6 +187,8 @@ local function greeting(port, server, seconds)
   error(("nothing greets on port %d:\n%s"):format(port, server:output()))
 end
 
+local function fill(self, text) return (text:gsub("%$([%l%d_]+)", self)) end
+
 local function start_dovecot(self)
   make_folder(self.folder .. "/dovecot")
   make_folder(self.folder .. "/mail", "nobody")
@@ -193,7 +197,7 @@ local function start_dovecot(self)
     users[#users + 1] = user .. ":{PLAIN}" .. password .. "\n"
   end
   write(self.folder .. "/users", table.concat(users))
-  write(self.folder .. "/dovecot.conf", ((DOVECOT .. self.more_dovecot):gsub("%$([%l%d]+)", self)))
+  write(self.folder .. "/dovecot.conf", fill(self, DOVECOT .. self.more_dovecot))
   self.dovecot = child.start { "dovecot", "-F", "-c", self.folder .. "/dovecot.conf",
     log = self.folder .. "/dovecot.log" }
 end
@@ -211,22 +215,23 @@ local function start_postfix(self)
   local mailboxes = {}
   for user in pairs(self.users) do mailboxes[#mailboxes + 1] = user .. " here\n" end
   write(self.folder .. "/postfix/mailboxes", table.concat(mailboxes))
-  write(self.folder .. "/postfix/main.cf", (MAIN_CF:gsub("%$([%l%d]+)", self)))
-  write(self.folder .. "/postfix/master.cf",
-    ((MASTER_CF .. self.more_master):gsub("%$([%l%d]+)", self)))
+  write(self.folder .. "/postfix/main.cf", fill(self, MAIN_CF .. self.more_postfix))
+  write(self.folder .. "/postfix/master.cf", fill(self, MASTER_CF .. self.more_master))
   self.postfix = child.start { MASTER, "-c", self.folder .. "/postfix", "-s",
     makes_session = true, log = self.folder .. "/postfix.log" }
 end
 
---- Starts both servers. `users` maps whole addresses of one domain to passwords. `dovecot` and
--- `master` are appended to the configuration files; in them `$name` is a port for each of `ports`.
--- `files` go to `$folder`.
+--- Starts both servers. `users` maps whole addresses of one domain to passwords. `dovecot`, `postfix`
+-- and `master` are appended to dovecot.conf, main.cf and master.cf; in them `$name` is a port for
+-- each of `ports`. `files` go to `$folder`. `submission_tls` is smtpd_tls_security_level there.
 function servers.start(options)
   assert(unistd.geteuid() == 0, "the private Postfix needs root to run")
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-XXXXXX")
   posix_stat.chmod(folder, 493)
   local self = setmetatable({ folder = folder, users = options.users,
-    more_dovecot = options.dovecot or "", more_master = options.master or "" }, servers)
+    more_dovecot = options.dovecot or "", more_postfix = options.postfix or "",
+    more_master = options.master or "", submission_tls = options.submission_tls or "none" },
+    servers)
   for name, text in pairs(options.files or {}) do write(folder .. "/" .. name, text) end
   self.domain = next(options.users):match "@(.+)$"
   local names = { "imap", "pop3", "smtp", "submission", unpack(options.ports or {}) }

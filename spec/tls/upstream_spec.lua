@@ -40,11 +40,13 @@ describe("TLS with an upstream", function()
     gw = site.start { listen = listen, more = ([[tls_profiles = {
         default = { ca = %q },
         shows = { ca = %q, certificate = %q, key = %q },
+        shows_12 = { ca = %q, certificate = %q, key = %q, max_version = "1.2" },
         strict = { ca = %q, min_version = "1.3" },
         old = { ca = %q, max_version = "1.2" },
         revoking = { ca = %q, crl = %q },
         system = {},
       },]]):format(authority.certificate, authority.certificate, leaves.gateway.certificate,
+        leaves.gateway.key, authority.certificate, leaves.gateway.certificate,
         leaves.gateway.key, authority.certificate, authority.certificate, authority.certificate,
         crl),
       policy = ([[
@@ -58,6 +60,7 @@ local routes = {
   pinned_and_verified = { pin = %q, server_name = "mx.spec.test" },
   pinned_twice = { verify = false, pin = { %q, %q } },
   shows = { profile = "shows" },
+  shows_12 = { profile = "shows_12" },
   strict = { profile = "strict" },
   old = { profile = "old" },
   revoking = { profile = "revoking" },
@@ -238,6 +241,33 @@ return {
     local session = log_in "plain"
     assert.equal("client_closed", session["end"])
     assert.is_true(up:peer(2):is_resumed())
+  end)
+
+  it("does without where an upstream fails at its own sessions, as Dovecot with certificates does",
+    function()
+      how = tls.server(leaves.good, { ca = authority.certificate, demand = true })
+      for _, version in ipairs { "shows", "shows_12" } do
+        for _ = 1, 3 do
+          up:clear()
+          assert.equal("client_closed", log_in(version)["end"])
+          local last = up:peer(#up.peers)
+          assert.is_false(last:is_resumed())
+          assert.equal("secret", last.password)
+        end
+        assert.equal(1, #up.peers) -- and is not offered any more
+      end
+    end)
+
+  it("does without where an upstream leaves at the sight of its session", function()
+    works "plain"
+    local script = up.script
+    up.script = function(peer)
+      up.script = script
+      peer:close()
+    end
+    assert.equal("client_closed", log_in("plain")["end"])
+    assert.equal(3, #up.peers)
+    assert.is_false(up:peer(3):is_resumed())
   end)
 
   it("verifies again what it resumes", function()
