@@ -58,6 +58,18 @@ wait_for_reply(struct session *s)
     return PHASE_LOGIN;
 }
 
+/* STARTTLS was agreed on; the dialog goes on once TLS is up, which a quick
+ * upstream makes it at the first try. */
+static enum phase
+go_on_secured(struct session *s, enum phase next)
+{
+    struct dialog *d = &s->login->dialog;
+
+    if (next == PHASE_LOGIN && !s->login->upstream_shaking)
+        (void)d->proto->on_upstream_secured(d);
+    return next;
+}
+
 static enum phase
 one_reply(struct session *s, bool *waiting)
 {
@@ -90,7 +102,7 @@ one_reply(struct session *s, bool *waiting)
     case ASK_CLOSE:
         return upstream_fault(s, d->fault);
     case ASK_STARTTLS:
-        return session_secure_upstream(s);
+        return go_on_secured(s, session_secure_upstream(s));
     case ASK_AUTH:
     case ASK_HELO:
     case ASK_MAIL:
@@ -99,18 +111,6 @@ one_reply(struct session *s, bool *waiting)
         break;
     }
     unreachable();
-}
-
-/* STARTTLS was agreed on; the dialog goes on once TLS is up. */
-static enum phase
-shake(struct session *s)
-{
-    struct dialog *d = &s->login->dialog;
-    enum phase next = session_shake_upstream(s);
-
-    if (next == PHASE_LOGIN && !s->login->upstream_shaking)
-        (void)d->proto->on_upstream_secured(d);
-    return next;
 }
 
 enum phase
@@ -122,7 +122,7 @@ phase_login(struct session *s)
         return session_end(s, END_CLIENT_CLOSED);
     while (!waiting) {
         if (s->login->upstream_shaking)
-            return shake(s);
+            return go_on_secured(s, session_shake_upstream(s));
         enum phase next = one_reply(s, &waiting);
         if (next != PHASE_LOGIN)
             return next;
