@@ -40,7 +40,9 @@ describe("moongate check", function()
     local function fill(text)
       return (text:gsub("%$(%w+)%.(%w+)", function(name, kind)
         return ("%q"):format(kind == "key" and names[name].key or names[name].certificate)
-      end):gsub("%$(%w+)", function(name) return ("%q"):format(authority.folder .. "/" .. name) end))
+      end):gsub("%$(%w+)", function(name)
+        return ("%q"):format(authority.folder .. "/" .. name)
+      end))
     end
     local path = authority:write("moongate.lua", CONFIG:format(fill(more or ""), fill(tls)))
     return child.run { gateway.binary(), "check", "-c", path }
@@ -50,7 +52,8 @@ describe("moongate check", function()
     local code, output = check(tls)
     assert.equal(1, code, tls .. output)
     for _, expected in ipairs { ... } do
-      assert.matches(type(expected) == "table" and expected.certificate or expected, output, 1, true)
+      expected = type(expected) == "table" and expected.certificate or expected
+      assert.matches(expected, output, 1, true)
     end
   end
 
@@ -81,8 +84,8 @@ describe("moongate check", function()
   it("says which key is encrypted, and that no passphrase opens it", function()
     refuses("certificate = $sealed.pem, key = $sealed.key", "key", sealed,
       "it is encrypted and there is no passphrase")
-    refuses('certificate = $sealed.pem, key = $sealed.key, passphrases = { "a", "b" }', "key", sealed,
-      "none of 2 passphrases opens it")
+    refuses('certificate = $sealed.pem, key = $sealed.key, passphrases = { "a", "b" }', "key",
+      sealed, "none of 2 passphrases opens it")
     local _, output = check 'certificate = $sealed.pem, key = $sealed.key, passphrases = "seal it"'
     assert.is_nil(output:find("seal it", 1, true))
   end)

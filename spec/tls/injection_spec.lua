@@ -204,14 +204,14 @@ describe("plaintext around the beginning of TLS", function()
         return session, table.concat(heard), c
       end
 
-      local function hears_nothing(reason)
+      local function hears_nothing(reason, tries)
         local session, heard, c = log_in()
         assert.equal(reason, session["end"])
         for _, secret in ipairs { "ann", "secret", PLAIN } do
           assert.is_nil(heard:find(secret, 1, true), heard)
         end
         assert.is_nil(c:all():find("evil", 1, true))
-        assert.equal(1, #servers[protocol].peers)
+        assert.is_true(#servers[protocol].peers <= (tries or 1))
         return heard
       end
 
@@ -261,7 +261,7 @@ describe("plaintext around the beginning of TLS", function()
           loop.wait("a ClientHello", function() return #peer.input > 100 or peer.ended end, false)
           peer:send(INJECTED[name])
         end
-        hears_nothing "upstream_tls"
+        hears_nothing("upstream_tls", 2) -- once with a session of before, once without
       end)
 
       it("gets no credentials when STARTTLS is missing", function()

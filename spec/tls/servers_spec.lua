@@ -1,5 +1,5 @@
---- Real clients reach a real Dovecot and Postfix, with TLS on both sides of the gateway. The servers
--- demand the gateway's certificate.
+--- Real clients reach a real Dovecot and Postfix, with TLS on both sides of the gateway. The
+-- servers demand the gateway's certificate.
 local ca = require "spec.support.ca"
 local child = require "spec.support.child"
 local gateway = require "spec.support.gateway"
@@ -72,8 +72,9 @@ describe("with TLS on both sides", function()
         extensions = "extendedKeyUsage=clientAuth" },
     }
     local server = { leaves.server.certificate, leaves.server.key, authority.certificate }
-    private = servers.start { users = { [ERIN] = PASSWORD }, submission_tls = "encrypt", ports = { "imaps", "pop3s" },
-      dovecot = DOVECOT:format(unpack(server)), postfix = POSTFIX:format(unpack(server)) }
+    private = servers.start { users = { [ERIN] = PASSWORD }, submission_tls = "encrypt",
+      ports = { "imaps", "pop3s" }, dovecot = DOVECOT:format(unpack(server)),
+      postfix = POSTFIX:format(unpack(server)) }
     local parts = {}
     for _, protocol in ipairs { "imap", "pop3", "smtp" } do
       for name, mode in pairs { [protocol .. "s"] = "implicit", [protocol] = "required" } do
@@ -215,8 +216,8 @@ Sync Pull
 SyncState *
 ]]):format(gw.ports[port], ERIN, PASSWORD, kind, authority.certificate, folder))
       client { "mbsync", "-c", rc, "both" }
-      assert.matches("Subject: for mbsync " .. kind, client { "sh", "-c", "cat " .. folder .. "/*/*" },
-        1, true)
+      assert.matches("Subject: for mbsync " .. kind,
+        client { "sh", "-c", "cat " .. folder .. "/*/*" }, 1, true)
     end)
   end
 
@@ -228,7 +229,8 @@ set no bouncemail
 set pidfile "%s/pid"
 set idfile "%s/ids"
 poll 127.0.0.1 service %d protocol imap auth password
-  username "%s" password "%s" ssl sslcommonname localhost sslcertck sslcertfile "%s" fetchall keep mda "cat >>%s/out"
+  username "%s" password "%s" ssl sslcommonname localhost sslcertck sslcertfile "%s"
+  fetchall keep mda "cat >>%s/out"
 ]]):format(folder, folder, gw.ports.imaps, ERIN, PASSWORD, authority.certificate, folder))
     stat.chmod(rc, 448)
     client { "fetchmail", "-f", rc, "--nodetach", "--nosyslog" }
@@ -237,7 +239,8 @@ poll 127.0.0.1 service %d protocol imap auth password
 
   it("the servers have seen the gateway's certificate, and TLS", function()
     client(curl(url("imaps", "INBOX")))
-    assert.truthy(private.dovecot:expect "imap%-login: Info: (Login: user=<erin@example.org>[^\n]*TLS)")
+    local login = "imap%-login: Info: (Login: user=<erin@example.org>[^\n]*TLS)"
+    assert.truthy(private.dovecot:expect(login))
     assert.truthy(private.postfix:expect "(Trusted TLS connection established from [^\n]*TLSv1.3)")
   end)
 
