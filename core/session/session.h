@@ -124,7 +124,7 @@ struct session {
     enum end end;         /* why it is closing; first reason wins */
     enum phase end_phase; /* where that was */
     unsigned attempts;    /* login attempts that were asked about */
-    unsigned generation;  /* of the policies that decided last */
+    unsigned generation;  /* that accepted it; then, of who decided last */
     void *call;           /* the policy layer's running hook, or NULL */
     bool deadline_passed; /* fact recorded by the timer */
     bool stopped;         /* the worker ends now: close without waiting */

@@ -200,6 +200,7 @@ sessions_accept(struct sessions *all, struct config *config,
 
     s->home = all;
     s->config = config_ref(config);
+    s->generation = s->config->generation;
     s->listener = listener;
     s->client_addr = *client;
     s->began = s->entered = ev_now(all->loop);

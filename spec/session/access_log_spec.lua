@@ -160,8 +160,8 @@ for _, format in ipairs { "text", "json" } do
       for _, name in ipairs { "mechanism", "user", "policy", "upstream", "tls" } do
         assert.is_nil(fields[name], name)
       end
-      assert.same({ "pop3", "client_quit", "command", 0, 0 }, { fields.protocol, fields["end"],
-        fields.phase, fields.attempts, fields["in"] })
+      assert.same({ "pop3", "client_quit", "command", 0, 0, 1 }, { fields.protocol, fields["end"],
+        fields.phase, fields.attempts, fields["in"], fields.generation })
     end)
 
     it("tells where and why a login failed, and who tried", function()
