@@ -52,7 +52,7 @@ return {
     { "capabilities", "list", of = "text",
       doc = "replaces the list that is computed" },
     { "mechanisms", "list", of = "mechanism", default = { "PLAIN", "LOGIN" },
-      doc = "PLAIN, LOGIN, CRAM-MD5 and (POP3) APOP" },
+      doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate) and (POP3) APOP" },
     { "forward", "enum", default = "offered", values = { "offered", "always", "off" },
       doc = "upstreams are told who the client is (XCLIENT, IMAP ID): those that offer to hear "
       .. "it; also the others, as nginx does; or none" },

@@ -96,6 +96,10 @@ local function check_listener(listener, report)
     if mechanism == "APOP" and listener.protocol ~= "pop3" then
       report:add({ "mechanisms" }, "APOP is for POP3 only")
     end
+    local asked = listener.tls and listener.tls.client_certificate ~= "off"
+    if mechanism == "EXTERNAL" and not asked then
+      report:add({ "mechanisms" }, "EXTERNAL needs tls.client_certificate")
+    end
   end
   if listener.tls then check_tls(listener, report) end
   if listener.probe > 0 and not listener.upstream then

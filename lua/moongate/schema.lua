@@ -156,7 +156,7 @@ function types.resolver(value)
 end
 
 function types.mechanism(value)
-  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP" }
+  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "APOP" }
   return types.enum(type(value) == "string" and value:upper() or value, { values = known })
 end
 
