@@ -22,6 +22,14 @@ passdb {
   args = $folder/masters
   master = yes
 }
+protocols = imap pop3 lmtp submission
+submission_relay_host = 127.0.0.1
+submission_relay_port = $smtp
+service submission-login {
+  inet_listener submission {
+    port = $dovesubmission
+  }
+}
 service imap-login {
   inet_listener imap_proxied {
     port = $imaproxied
@@ -95,7 +103,7 @@ describe("real servers behind gateways", function()
 
   setup(function()
     real = servers.start { users = interop.USERS, dovecot = DOVECOT, master = MASTER,
-      ports = { "imaproxied", "popproxied", "smtpall", "smtproxied" },
+      ports = { "imaproxied", "popproxied", "smtpall", "smtproxied", "dovesubmission" },
       files = { masters = "root:{PLAIN}masterkey\n" } }
     local trusting = 'trusted = "127.0.0.1",'
     local function proxied(version)
@@ -105,6 +113,7 @@ describe("real servers behind gateways", function()
       { "imap", "imap", real.imap, trusting },
       { "pop3", "pop3", real.pop3, trusting },
       { "smtp", "smtp", real.smtpall, trusting .. RECIPIENTS },
+      { "submit", "smtp", real.dovesubmission, trusting },
       { "imaphead", "imap", real.imaproxied, FRONT .. proxied "v2" },
       { "pophead", "pop3", real.popproxied, FRONT .. proxied "v1" },
       { "smtphead", "smtp", real.smtproxied, FRONT .. RECIPIENTS .. proxied "v2" },
@@ -114,6 +123,8 @@ describe("real servers behind gateways", function()
       { "imap1", "imap", real.imap, FRONT },
       { "pop31", "pop3", real.pop3, FRONT },
       { "smtp1", "smtp", real.smtpall, FRONT .. RECIPIENTS },
+      { "submit1", "smtp", real.dovesubmission, FRONT },
+      { "submit2", "smtp", p.submit, FRONT },
       { "imaphead1", "imap", real.imaproxied, FRONT .. proxied "v1" },
       { "pophead1", "pop3", real.popproxied, FRONT .. proxied "v2" },
       { "smtphead1", "smtp", real.smtproxied, FRONT .. RECIPIENTS .. proxied "v1" },
@@ -188,6 +199,17 @@ describe("real servers behind gateways", function()
         local id = log_in_pop3(connect("pop3" .. hops, ip))
         real.dovecot:expect("pop3%-login: Info: Login: user=<erin@example.org>[^\n]* rip=" ..
           escape(ip) .. ",[^\n]*session=<" .. id .. ">", 20)
+      end)
+
+      it("Dovecot's submission hears by XCLIENT" .. through, function()
+        local ip = fresh(family)
+        local c = connect("submit" .. hops, ip)
+        c:expect "^220 "
+        c:send_line("EHLO client.test"):expect_until "^250 "
+        c:send_line("AUTH PLAIN " .. client.plain("erin@example.org", "moonlight")):expect "^235 "
+        c:send_line("QUIT"):expect "^221 "
+        real.dovecot:expect("submission%-login: Info: Login: user=<erin@example.org>[^\n]* rip=" ..
+          escape(ip) .. ",[^\n]*session=<" .. id_of(c) .. ">", 20)
       end)
 
       it("Dovecot hears by a PROXY header" .. through, function()
