@@ -195,7 +195,7 @@ return {
     assert.matches("^%+OK", pop3.ask(client, "USER stuck"))
     client:send "PASS x\r\n"
     assert.equal(20, greeted(queue_all(g.ports.pop3, 20)))
-    g.process:expect("worker %d+ %(%d+%): killed: its loop did not turn for %d", 20)
+    g.process:expect("worker %d+ %(%d+%): killed: its loop did not turn for %d", 60)
     wait_back(g)
     client:close()
     g:stop()
