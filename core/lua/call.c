@@ -188,7 +188,12 @@ describe_error(lua_State *L)
 static enum call_end
 fail(struct call *c)
 {
-    if (lua_cpcall(c->vm->L, describe_error, c) != 0) {
+    /* The error may be an object whose __tostring is the policy's. */
+    struct budget budget = vm_enter(c->vm, CPU_BURST);
+    c->vm->memory.capped = false;
+    int status = lua_cpcall(c->vm->L, describe_error, c);
+    vm_leave(c->vm, budget);
+    if (status != 0) {
         lua_pop(c->vm->L, 1);
         keep_error(c, S("an error whose text can't be made"));
     }

@@ -273,6 +273,7 @@ read_target(const struct reading *r, struct target *target, bool *has)
         wrong(r, "\"host:port\" or moongate.to{}");
     if (!target_parse(read_line(r, TEXT_MAX), target, &err))
         luaL_error(r->L, "%s: %s: %s", r->what, r->name, err.text);
+    target->bare = true;
 }
 
 static void
@@ -629,9 +630,10 @@ int
 decision_to(lua_State *L)
 {
     (void)make(L, VERDICT_TO);
-    const struct decision *d = lua_touserdata(L, -1);
+    struct decision *d = lua_touserdata(L, -1);
     if (!d->has_target)
         return luaL_error(L, "to: `address` or `host` is missing");
+    d->target.bare = false; /* its own options say how */
     return 1;
 }
 

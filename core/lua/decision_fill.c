@@ -80,7 +80,10 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
         return false;
     if (d->authzid.ptr != NULL && !copy(a, d->authzid, &l->authzid))
         return false;
-    return d->password.ptr == NULL || copy(a, d->password, &l->password.bytes);
+    /* A secret that was wiped since is nothing but NULs. */
+    return d->password.ptr == NULL ||
+           (!has_control(d->password) &&
+            copy(a, d->password, &l->password.bytes));
 }
 
 bool

@@ -92,6 +92,18 @@ make_wait(lua_State *L, const struct auth_answer *a)
     construct(L, decision_wait);
 }
 
+/* "host:port": TLS is as the listener's `upstream_tls` says. */
+static void
+push_place(lua_State *L, const struct auth_answer *a)
+{
+    bool v6 = slice_find(a->server, ':') < a->server.len;
+
+    lua_pushlstring(L, a->server.ptr, a->server.len);
+    (void)lua_pushfstring(L, v6 ? "[%s]:%d" : "%s:%d", lua_tostring(L, -1),
+                          (int)a->port);
+    lua_remove(L, -2);
+}
+
 static void
 make_accept(lua_State *L, const struct auth_answer *a)
 {
@@ -107,11 +119,7 @@ make_accept(lua_State *L, const struct auth_answer *a)
         construct(L, decision_login);
         lua_setfield(L, -2, "upstream_auth");
     }
-    lua_newtable(L);
-    set_text(L, "host", a->server);
-    lua_pushinteger(L, a->port);
-    lua_setfield(L, -2, "port");
-    construct(L, decision_to);
+    push_place(L, a);
     lua_setfield(L, -2, "upstream");
     construct(L, decision_accept);
 }

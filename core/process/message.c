@@ -148,7 +148,8 @@ message_send_wait(int fd, const struct message *m, struct error *err)
     return send_packet(fd, m, 0, err);
 }
 
-/* Takes over every descriptor that came, wanted or not. */
+/* Takes over every descriptor that came, wanted or not.  There is no room for
+ * more than fit: the kernel drops those and sets MSG_CTRUNC. */
 static size_t
 detach_fds(struct msghdr *packet, struct message *m)
 {
@@ -186,7 +187,8 @@ message_receive(int fd, bool wait, struct message *m)
     struct msghdr packet = {.msg_iov = parts,
                             .msg_iovlen = 2,
                             .msg_control = control.bytes,
-                            .msg_controllen = sizeof control.bytes};
+                            .msg_controllen =
+                                CMSG_LEN(sizeof(int) * MESSAGE_FDS_MAX)};
     ssize_t received;
     size_t fds;
 

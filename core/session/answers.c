@@ -104,7 +104,10 @@ take_accept(struct session *s)
         record_set(&s->record.user, v->user);
     }
     record_set(&s->record.policy, v->policy);
-    login->target = v->target.host.len > 0 ? v->target : s->listener->upstream;
+    if (v->target.host.len > 0)
+        session_aim(&login->target, &v->target, &s->listener->upstream);
+    else
+        login->target = s->listener->upstream;
     login->fallback = (struct target){0};
     d->login = (struct login){
         .user = d->credentials.user,
@@ -148,7 +151,7 @@ answer_route(struct session *s)
         return session_refuse(s, attempt_stage(s));
     if (v->kind == VERDICT_TO) {
         login->target = v->target;
-        login->fallback = v->fallback;
+        session_aim(&login->fallback, &v->fallback, &v->target);
     }
     if (session_client_left(s))
         return session_end(s, END_CLIENT_CLOSED);
@@ -175,7 +178,7 @@ answer_connect_failed(struct session *s)
         return session_end(s, END_CLIENT_CLOSED);
     if (v->kind == VERDICT_RETRY && may_retry) {
         if (v->target.host.len > 0)
-            login->target = v->target;
+            session_aim(&login->target, &v->target, &login->target);
         return session_connect(s);
     }
     if (v->kind == VERDICT_NONE && may_retry && login->fallback.host.len > 0) {
@@ -216,7 +219,7 @@ answer_upstream_refused(struct session *s)
     if (v->kind == VERDICT_RETRY &&
         login->upstream_attempt < s->listener->limits.upstream_attempts) {
         if (v->target.host.len > 0)
-            login->target = v->target;
+            session_aim(&login->target, &v->target, &login->target);
         return session_connect(s);
     }
     if (!is_refusal(v)) {

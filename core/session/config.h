@@ -32,6 +32,8 @@ struct target {
     unsigned char pins[TARGET_PINS_MAX][TLS_PIN_SIZE];
     size_t pin_count;
     bool distrusted; /* it is not told who the client is */
+    bool bare;       /* a mere address: it is spoken to in the way of the target
+                        that it stands in for, see session_aim */
 };
 
 /* PROXY headers from in front of this listener. */

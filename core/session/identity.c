@@ -111,6 +111,7 @@ identity_forget(struct session *s)
 
     if (login->peer_addr.len > 0)
         s->client_addr = login->peer_addr;
+    login->client_host = login->peer_host;
     login->ttl = IDENTITY_TTL_START;
     login->proxy_destination = login->proxy_header.destination;
     record_set(&s->record.origin, identity_is_id(login->proxy_header.unique_id)

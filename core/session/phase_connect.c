@@ -30,8 +30,8 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
     session_run(s);
 }
 
-static void
-close_upstream(struct session *s)
+void
+session_close_upstream(struct session *s)
 {
     struct login_state *login = s->login;
 
@@ -42,6 +42,25 @@ close_upstream(struct session *s)
     s->upstream = (struct side){.stream.fd = -1};
     buf_discard(&login->from_upstream, buf_len(&login->from_upstream));
     buf_discard(&login->to_upstream, buf_len(&login->to_upstream));
+}
+
+void
+session_aim(struct target *to, const struct target *given,
+            const struct target *like)
+{
+    struct target aimed = *given;
+
+    if (given->bare) {
+        aimed.bare = false;
+        aimed.tls = like->tls;
+        aimed.tls_profile = like->tls_profile;
+        aimed.verify = like->verify;
+        aimed.server_name = like->server_name;
+        memcpy(aimed.pins, like->pins, sizeof aimed.pins);
+        aimed.pin_count = like->pin_count;
+        aimed.distrusted = like->distrusted;
+    }
+    *to = aimed;
 }
 
 /* What is tried, for the log; its address once that is known. */
@@ -68,7 +87,7 @@ session_connect(struct session *s)
     struct addr source;
     char host[256];
 
-    close_upstream(s);
+    session_close_upstream(s);
     login->dial_done = login->prepared = login->upstream_shaking = false;
     login->upstream_attempt++;
     if (target->port == 0)
@@ -103,7 +122,7 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
 
     if (text.len > 0) /* it may be the stream's own */
         login->failure = dialog_keep(&login->dialog, text);
-    close_upstream(s);
+    session_close_upstream(s);
     login->failed = why;
     log_warn("session %s: upstream %.*s: %s: %s", s->id,
              (int)login->target.host.len, login->target.host.ptr, end_name(why),

@@ -99,6 +99,8 @@ ask_about_client(struct session *s)
     if (!resolve(s))
         return s->client.eof ? session_end(s, END_CLIENT_CLOSED)
                              : PHASE_HANDSHAKE;
+    if (!s->login->introducing)
+        s->login->peer_host = s->login->client_host;
     return session_ask(s, HOOK_CONNECT);
 }
 

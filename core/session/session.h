@@ -92,6 +92,7 @@ struct login_state {
     struct addr proxy_source, proxy_destination; /* what it said */
     struct proxy_header proxy_header;            /* if it is believed */
     struct addr peer_addr; /* who speaks; see dialog.peer_trusted */
+    struct slice peer_host; /* and its client_host */
     unsigned ttl;          /* gateways that the login may still pass */
     bool introducing;      /* the peer has told who the client is */
     bool greeted;          /* the greeting is written */
@@ -178,6 +179,15 @@ enum phase session_upstream_failed(struct session *s, enum end why,
 
 /* The login would come back to where it has been: it is refused. */
 enum phase session_end_loop(struct session *s, struct slice why);
+
+/* Makes `given` the target `*to`.  One that is a mere address gets its TLS from
+ * `like`: a password that was to go over TLS never goes in clear because an
+ * upstream failed.  All three may be the same. */
+void session_aim(struct target *to, const struct target *given,
+                 const struct target *like);
+
+/* Closes the connection to the upstream being tried, if there is one. */
+void session_close_upstream(struct session *s);
 
 /* Dials login->target; the CONNECT phase. */
 enum phase session_connect(struct session *s);

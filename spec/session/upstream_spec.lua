@@ -165,6 +165,18 @@ describe("an upstream", function()
     gw:session_of(c)
   end)
 
+  it("that said no is let go, while its client stays", function()
+    local c = login(upstream.imap { login = function(peer, tag)
+      peer:send_line(tag .. " NO [AUTHENTICATIONFAILED] no")
+      peer:expect_end()
+    end })
+    c:expect "^a NO"
+    up:peer(1):expect_end()
+    c:send_line("b NOOP"):expect "^b OK"
+    c:discard()
+    gw:session_of(c)
+  end)
+
   it("that refuses the connection is passed over for the next address", function()
     local c = login(upstream.imap(), "second.test")
     c:expect_until "^a OK"

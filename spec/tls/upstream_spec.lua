@@ -1,6 +1,7 @@
 --- TLS towards upstreams: who is believed, what is shown, and that nothing secret goes elsewhere.
 local ca = require "spec.support.ca"
 local client = require "spec.support.client"
+local http_server = require "spec.support.http_server"
 local site = require "spec.support.site"
 local tls = require "spec.support.tls"
 local upstream = require "spec.support.upstream"
@@ -8,8 +9,8 @@ local upstream = require "spec.support.upstream"
 local GREETED = { imap = "^%* OK", pop3 = "^%+OK", smtp = "^220" }
 
 describe("TLS with an upstream", function()
-  local authority, stranger, leaves, gw, servers, up, fallback
-  local how -- of the upstream's TLS, for the next connection
+  local authority, stranger, leaves, gw, servers, up, fallback, auth
+  local how, fallback_how -- of the upstreams' TLS, for the next connection; nil: none
 
   setup(function()
     authority, stranger = ca.new(), ca.new "Stranger"
@@ -34,9 +35,19 @@ describe("TLS with an upstream", function()
       end }
     end
     up = servers.imap
-    fallback = upstream.start { name = "fallback", script = upstream.imap() }
+    fallback = upstream.start { name = "fallback", script = function(peer)
+      if fallback_how then tls.start(peer, fallback_how) end
+      if not fallback_how or peer:attempt() then upstream.imap()(peer) end
+    end }
     local listen = {}
     for protocol in pairs(GREETED) do listen[protocol] = { protocol = protocol } end
+    for _, name in ipairs { "bare", "auth_http" } do
+      listen[name] = { protocol = "imap", more = 'upstream_tls = "implicit",' }
+    end
+    auth = http_server.start { answer = function()
+      return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
+        ["Auth-Port"] = tostring(up.port) } }
+    end }
     gw = site.start { listen = listen, more = ([[tls_profiles = {
         default = { ca = %q },
         shows = { ca = %q, certificate = %q, key = %q },
@@ -50,6 +61,7 @@ describe("TLS with an upstream", function()
         leaves.gateway.key, authority.certificate, authority.certificate, authority.certificate,
         crl),
       policy = ([[
+local check = require "moongate.auth_http".new { url = %q }
 local ports = { imap = %d, pop3 = %d, smtp = %d }
 local routes = {
   plain = {},
@@ -67,10 +79,15 @@ local routes = {
   system = { profile = "system" },
   nowhere = { profile = "nowhere" },
   fallback = { fallback = "127.0.0.1:%d" },
+  falls_back = { profile = "strict", fallback = "127.0.0.1:%d" },
 }
 return {
-  auth = function() return moongate.accept {} end,
+  auth = function(session, credentials)
+    if session.listener == "auth_http" then return check(session, credentials) end
+    return moongate.accept { upstream = "127.0.0.1:%d" }
+  end,
   route = function(session)
+    if session.listener == "bare" or session.listener == "auth_http" then return end
     local to = { host = "127.0.0.1", port = ports[session.protocol], tls = "implicit" }
     for key, value in pairs(routes[session.user:gsub("^again_", "")]) do to[key] = value end
     return moongate.to(to)
@@ -79,19 +96,23 @@ return {
     session:log("info", "failed: " .. message)
     if session.user:find "^again_" then return moongate.retry { upstream = "127.0.0.1:%d" } end
   end,
-}]]):format(servers.imap.port, servers.pop3.port, servers.smtp.port, ca.pin(leaves.strange),
+}]]):format(auth.url, servers.imap.port, servers.pop3.port, servers.smtp.port, ca.pin(leaves.strange),
         ca.pin(leaves.good), ca.pin(leaves.other), ca.pin(leaves.strange), fallback.port,
-        fallback.port) }
+        fallback.port, up.port, fallback.port) }
   end)
 
   teardown(function()
     for _, server in pairs(servers or {}) do server:stop() end
     if fallback then fallback:stop() end
+    if auth then auth:stop() end
     if gw then gw:stop() end
     for _, one in pairs { authority, stranger } do one:remove() end
   end)
 
-  before_each(function() how = tls.server(leaves.good) end)
+  before_each(function()
+    how = tls.server(leaves.good)
+    fallback_how = how
+  end)
 
   after_each(function()
     client.discard_all()
@@ -185,6 +206,32 @@ return {
     up:clear()
     assert.equal("client_closed", log_in("again_strict")["end"])
     assert.equal("secret", fallback:peer(1).password)
+  end)
+
+  -- Whoever can break a handshake would else get the password.
+  for what, user in pairs { ["a retry"] = "again_strict", ["a fallback"] = "falls_back" } do
+    it(what .. " that names a mere address is no way out of TLS", function()
+      how, fallback_how = tls.server(leaves.good, { max = "1.2" }), nil
+      log_in(user)
+      assert.is_nil(fallback:peer(1):all():find("secret", 1, true))
+      fallback_how = tls.server(leaves.other)
+      fallback:clear()
+      assert.equal("upstream_untrusted", log_in(user)["end"])
+      assert.is_nil(fallback:peer(1):all():find("secret", 1, true))
+    end)
+  end
+
+  it("is that of the listener where a policy or an auth server names a mere address", function()
+    for _, listener in ipairs { "bare", "auth_http" } do
+      up:clear()
+      local c = client.connect(gw.ports[listener])
+      c:expect(GREETED.imap)
+      c:send_line("a LOGIN ann secret"):expect_until "^a OK"
+      c:half_close()
+      assert.equal("client_closed", gw:session_of(c)["end"])
+      assert.equal("TLSv1.3", up:peer(1):version())
+      assert.equal("secret", up:peer(1).password)
+    end
   end)
 
   it("speaks the version that its profile wants", function()

@@ -95,6 +95,18 @@ describe("what a hook returns", function()
   end)
 end)
 
+it("a password that was wiped when its decision was taken logs nobody in later", function()
+  local g = gateway { [[
+    local kept
+    function P.auth(session, credentials)
+      local before = kept
+      kept = moongate.login { password = credentials.password }
+      return moongate.accept { upstream_auth = before }
+    end]] }
+  assert.decision(g:session():login("alice", "secret")).is_accept()
+  assert_bug(g:session():login("alice", "secret"), "its password was wiped")
+end)
+
 describe("a hook that fails", function()
   for what, body in pairs {
     ["with a text"] = "error \"boom\"",
@@ -161,6 +173,13 @@ describe("the budgets", function()
       assert_bug(login(body), "CPU budget")
       assert.is_true(os.clock() - began < 2)
     end
+  end)
+
+  it("stop the __tostring of an error", function()
+    local began = os.clock()
+    assert_bug(login "error(setmetatable({}, { __tostring = function() while true do end end }))",
+      "an error whose text can't be made")
+    assert.is_true(os.clock() - began < 2)
   end)
 
   it("count all bursts of one call", function()
