@@ -63,6 +63,8 @@ static void
 job_free(struct crypt_job *job)
 {
     wipe_password(job);
+    if (job->hash != NULL) /* "{PLAIN}..." is a password, too */
+        explicit_bzero(job->hash, job->hash_len);
     free(job->hash);
     explicit_bzero(job->made, sizeof(job->made));
     free(job);

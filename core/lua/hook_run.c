@@ -140,7 +140,8 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
                           decision_name(d->kind));
     if (!decision_fill(L, 1, s, &v) ||
         !arena_copy(&s->login->arena, slice_of(asked(run)->name), &v.policy))
-        return luaL_error(L, "the decision is too long, or its password was wiped");
+        return luaL_error(
+            L, "the decision is too long, or its password was wiped");
     if (v.kind == VERDICT_CERTIFICATE && v.identity == NULL)
         return luaL_error(L, "`certificates` has no \"%s\"",
                           d->certificate.ptr);

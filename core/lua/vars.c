@@ -218,6 +218,7 @@ remove_entry(struct vars *v, struct slice key)
     size_t start = (size_t)(at - v->bytes);
     memmove(v->bytes + start, at + size, v->len - start - size);
     v->len -= size;
+    explicit_bzero(v->bytes + v->len, size);
 }
 
 void
@@ -246,6 +247,8 @@ vars_set(struct vars *v, lua_State *L, int key, int value)
         memcpy(bytes, v->bytes, v->len);
     memcpy(bytes + v->len, &body, sizeof body);
     memcpy(bytes + v->len + sizeof body, w.bytes, w.len);
+    if (v->bytes != NULL)
+        explicit_bzero(v->bytes, v->len);
     free(v->bytes);
     v->bytes = bytes;
     v->len += sizeof body + w.len;

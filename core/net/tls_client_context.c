@@ -61,12 +61,15 @@ fill(struct tls_client_context *c, const struct tls_client_config *config,
             1)
             return tls_error_set(err, "authorities");
     }
-    tls_verify_serve(c->ctx);
     set_sessions(c, config->sessions_max);
     if (config->identity != NULL &&
         !tls_identity_show_always(config->identity, c->ctx, err))
         return false;
-    return tls_options_run(c->ctx, &options, false, err);
+    if (!tls_options_run(c->ctx, &options, false, err))
+        return false;
+    /* Last: a command such as "VerifyMode" has no say in this. */
+    tls_verify_serve(c->ctx);
+    return true;
 }
 
 struct tls_client_context *

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "proto/sasl_upstream.h"
 #include "session/identity.h"
 #include "session/record.h"
 #include "session/sessions.h"
@@ -208,6 +209,28 @@ answer_upstream_auth(struct session *s)
     return PHASE_LOGIN;
 }
 
+static bool
+contains(struct slice text, struct slice part)
+{
+    return part.len > 0 && text.len >= part.len &&
+           memmem(text.ptr, text.len, part.ptr, part.len) != NULL;
+}
+
+/* What the upstream said, for the log.  Some servers repeat the command that
+ * they don't understand, and with it the password. */
+static struct slice
+loggable_reply(struct session *s)
+{
+    struct dialog *d = &s->login->dialog;
+    struct slice text = d->reply.text, password = d->login.password.bytes;
+
+    if (contains(text, password) ||
+        (password.len > 0 && (contains(text, sasl_encode(d, password)) ||
+                              contains(text, sasl_encode_plain(d)))))
+        return S("(a reply that repeats the password)");
+    return text;
+}
+
 /* The upstream's own "no", reworded by a policy or told as it is mapped. */
 static enum phase
 answer_upstream_refused(struct session *s)
@@ -230,7 +253,7 @@ answer_upstream_refused(struct session *s)
                                           : VERDICT_REJECT,
                               .refusal.reason = reply->reason,
                               .policy = slice_of(s->record.policy),
-                              .log = reply->text};
+                              .log = loggable_reply(s)};
         if (verbatim)
             v->refusal.verbatim = reply->text;
     }

@@ -91,14 +91,14 @@ struct login_state {
     struct addr proxy_addr;    /* who sent the PROXY header; len 0: nobody */
     struct addr proxy_source, proxy_destination; /* what it said */
     struct proxy_header proxy_header;            /* if it is believed */
-    struct addr peer_addr; /* who speaks; see dialog.peer_trusted */
+    struct addr peer_addr;  /* who speaks; see dialog.peer_trusted */
     struct slice peer_host; /* and its client_host */
-    unsigned ttl;          /* gateways that the login may still pass */
-    bool introducing;      /* the peer has told who the client is */
-    bool greeted;          /* the greeting is written */
-    bool resolved;         /* the reverse name is known, or not wanted */
-    char salt_text[304];   /* what dialog.salt points to */
-    bool lingering;        /* CLOSE: waits for the client to close too */
+    unsigned ttl;           /* gateways that the login may still pass */
+    bool introducing;       /* the peer has told who the client is */
+    bool greeted;           /* the greeting is written */
+    bool resolved;          /* the reverse name is known, or not wanted */
+    char salt_text[304];    /* what dialog.salt points to */
+    bool lingering;         /* CLOSE: waits for the client to close too */
 };
 
 struct sessions;

@@ -165,6 +165,20 @@ describe("an upstream", function()
     gw:session_of(c)
   end)
 
+  it("that repeats the password in its no does not get it into the log", function()
+    local encoded = client.plain("alice", "secret")
+    for _, words in ipairs { "LOGIN alice secret", "c2VjcmV0", "AUTHENTICATE PLAIN " .. encoded } do
+      local c = login(upstream.imap { login = function(peer, tag)
+        peer:send_line(tag .. " BAD what is " .. words)
+      end })
+      c:expect "^a NO"
+      c:discard()
+      local session = gw:session_of(c)
+      assert.equal("(a reply that repeats the password)", session.log)
+      assert.is_nil(gw:log():find(words, 1, true))
+    end
+  end)
+
   it("that said no is let go, while its client stays", function()
     local c = login(upstream.imap { login = function(peer, tag)
       peer:send_line(tag .. " NO [AUTHENTICATIONFAILED] no")

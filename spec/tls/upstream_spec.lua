@@ -56,10 +56,11 @@ describe("TLS with an upstream", function()
         old = { ca = %q, max_version = "1.2" },
         revoking = { ca = %q, crl = %q },
         system = {},
+        commanded = { ca = %q, commands = { "VerifyMode -Peer" } },
       },]]):format(authority.certificate, authority.certificate, leaves.gateway.certificate,
         leaves.gateway.key, authority.certificate, leaves.gateway.certificate,
         leaves.gateway.key, authority.certificate, authority.certificate, authority.certificate,
-        crl),
+        crl, authority.certificate),
       policy = ([[
 local check = require "moongate.auth_http".new { url = %q }
 local ports = { imap = %d, pop3 = %d, smtp = %d }
@@ -78,6 +79,7 @@ local routes = {
   revoking = { profile = "revoking" },
   system = { profile = "system" },
   nowhere = { profile = "nowhere" },
+  commanded = { profile = "commanded" },
   fallback = { fallback = "127.0.0.1:%d" },
   falls_back = { profile = "strict", fallback = "127.0.0.1:%d" },
 }
@@ -188,6 +190,13 @@ return {
     works "named"
     up:clear()
     assert.matches("mx.other.test", fails("upstream_untrusted", "wrong_name").log)
+  end)
+
+  it("can't be told by a command of OpenSSL's to believe anybody", function()
+    works "commanded"
+    up:clear()
+    how = tls.server(leaves.strange)
+    fails("upstream_untrusted", "commanded")
   end)
 
   it("sends no address as a name", function() assert.is_nil(works("plain"):server_name()) end)
