@@ -71,7 +71,8 @@ return {
     { "tls", "section", section = "tls", optional = true,
       doc = "TLS with clients; without it there is none" },
     { "upstream_tls", "enum", default = "off", values = { "off", "starttls", "implicit" },
-      doc = "TLS with `upstream` and what policies and auth servers name as \"host:port\", by the profile \"default\"" },
+      doc = "TLS with `upstream` and what policies and auth servers name as \"host:port\", "
+        .. "by the profile \"default\"" },
     { "upstream_proxy_protocol", "enum", values = { "v1", "v2" },
       doc = "a PROXY header is sent to `upstream`" },
     { "proxy_protocol", "section", section = "proxy_protocol", optional = true,

@@ -98,9 +98,9 @@ return {
     session:log("info", "failed: " .. message)
     if session.user:find "^again_" then return moongate.retry { upstream = "127.0.0.1:%d" } end
   end,
-}]]):format(auth.url, servers.imap.port, servers.pop3.port, servers.smtp.port, ca.pin(leaves.strange),
-        ca.pin(leaves.good), ca.pin(leaves.other), ca.pin(leaves.strange), fallback.port,
-        fallback.port, up.port, fallback.port) }
+}]]):format(auth.url, servers.imap.port, servers.pop3.port, servers.smtp.port,
+        ca.pin(leaves.strange), ca.pin(leaves.good), ca.pin(leaves.other), ca.pin(leaves.strange),
+        fallback.port, fallback.port, up.port, fallback.port) }
   end)
 
   teardown(function()
@@ -230,19 +230,6 @@ return {
     end)
   end
 
-  it("is that of the listener where a policy or an auth server names a mere address", function()
-    for _, listener in ipairs { "bare", "auth_http" } do
-      up:clear()
-      local c = client.connect(gw.ports[listener])
-      c:expect(GREETED.imap)
-      c:send_line("a LOGIN ann secret"):expect_until "^a OK"
-      c:half_close()
-      assert.equal("client_closed", gw:session_of(c)["end"])
-      assert.equal("TLSv1.3", up:peer(1):version())
-      assert.equal("secret", up:peer(1).password)
-    end
-  end)
-
   it("speaks the version that its profile wants", function()
     assert.equal("TLSv1.2", works("old"):version())
     up:clear()
@@ -338,5 +325,18 @@ return {
     assert.equal("upstream_tls", session["end"])
     assert.matches("no such profile", session.log)
     assert.is_nil(up:peer(1):all():find("secret", 1, true))
+  end)
+
+  it("is that of the listener where a policy or an auth server names a mere address", function()
+    for _, listener in ipairs { "bare", "auth_http" } do
+      up:clear()
+      local c = client.connect(gw.ports[listener])
+      c:expect(GREETED.imap)
+      c:send_line("a LOGIN ann secret"):expect_until "^a OK"
+      c:half_close()
+      assert.equal("client_closed", gw:session_of(c)["end"])
+      assert.equal("TLSv1.3", up:peer(1):version())
+      assert.equal("secret", up:peer(1).password)
+    end
   end)
 end)
