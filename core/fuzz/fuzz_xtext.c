@@ -40,7 +40,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice in = {(const char *)data, size};
     char *out = xmalloc(xtext_encoded_max(size) + 1);
 
-    check(in, (struct slice){out, xtext_encode(in, out)});
+    struct slice encoded = {out, xtext_encode(in, out)};
+    char *decoded = xmalloc(encoded.len + 1);
+    size_t len;
+
+    check(in, encoded);
+    require(xtext_decode(encoded, decoded, &len));
+    require(slice_equal((struct slice){decoded, len}, in));
+    if (xtext_decode(in, decoded, &len)) /* which is any text */
+        require(len <= in.len);
+    free(decoded);
     free(out);
     return 0;
 }

@@ -28,3 +28,26 @@ describe("xtext_encode", function()
 
   it("makes nothing of nothing", function() assert.equal("", encode "") end)
 end)
+
+describe("xtext_decode", function()
+  local function decode(text)
+    local out, len = ffi.new("char[?]", #text + 1), ffi.new "size_t[1]"
+    if not core.xtext_decode(support.slice(text), out, len) then return nil end
+    return ffi.string(out, tonumber(len[0]))
+  end
+
+  it("gives back whatever was encoded", function()
+    local all = {}
+    for byte = 0, 255 do all[byte + 1] = string.char(byte) end
+    all = table.concat(all)
+    assert.equal(all, decode(encode(all)))
+    assert.equal("", decode "")
+  end)
+
+  it("takes no half of a sign", function()
+    for _, text in ipairs { "+", "+4", "a+4", "+4g", "+g4", "+ 4", "++41", "+4a", "+-1" } do
+      assert.is_nil(decode(text), text)
+    end
+    assert.equal("AB", decode "+41B")
+  end)
+end)
