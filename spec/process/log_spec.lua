@@ -119,8 +119,8 @@ describe("syslog", function()
   local folder, daemon, had
 
   setup(function()
-    folder = os.tmpname() .. ".syslog"
-    assert(stat.mkdir(folder, 493))
+    folder = assert(require("posix.stdlib").mkdtemp "/tmp/moongate-syslog-XXXXXX")
+    stat.chmod(folder, 493)
     daemon = require "socket.unix".dgram()
     daemon:settimeout(5)
     assert(daemon:bind(folder .. "/log"))

@@ -90,9 +90,23 @@ describe("a drop that fails", function()
 end)
 
 describe("a gateway that another user started", function()
+  local installed
+
+  -- The project may lie in a home that only its owner can enter, such as /root.
+  setup(function()
+    installed = assert(require("posix.stdlib").mkdtemp "/tmp/moongate-installed-XXXXXX")
+    local code, output = child.run { "sh", "-ec",
+      'mkdir -p "$1/bin" "$1/share/moongate" && cp "$2" "$1/bin" && ' ..
+      'cp -r lua scripts "$1/share/moongate" && chmod -R a+rX "$1"',
+      "sh", installed, gateway.binary() }
+    assert.equal(0, code, output)
+  end)
+  teardown(function() os.execute("rm -rf " .. installed) end)
+
   it("works on high ports and stays that user", function()
     local g = gateway.start { files = pop3.files { pop3 = "127.0.0.1:0" },
-      prefix = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" } }
+      prefix = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c",
+        'shift && exec "$0" "$@"', installed .. "/bin/moongate" } }
     local client, greeting = pop3.connect(g.ports.pop3)
     assert.matches("^%+OK", greeting)
     client:close()
