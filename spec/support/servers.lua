@@ -223,7 +223,8 @@ end
 
 --- Starts both servers. `users` maps whole addresses of one domain to passwords. `dovecot`,
 -- `postfix` and `master` are appended to dovecot.conf, main.cf and master.cf; in them `$name` is a
--- port for each of `ports`. `files` go to `$folder`. `submission_tls` is smtpd_tls_security_level there.
+-- port for each of `ports`. `files` go to `$folder`.
+-- `submission_tls` is smtpd_tls_security_level there.
 function servers.start(options)
   assert(unistd.geteuid() == 0, "the private Postfix needs root to run")
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-XXXXXX")
