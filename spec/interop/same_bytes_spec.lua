@@ -12,7 +12,7 @@ local IMAP = table.concat({
   "d UID FETCH 1:* (FLAGS UID RFC822.SIZE ENVELOPE BODYSTRUCTURE)",
   "e FETCH 1:* BODY.PEEK[]",
   "f SEARCH SUBJECT {5}\r\nlarge",
-  "g LIST \"\" *",
+  "g NAMESPACE",
   "h STATUS Sent (MESSAGES UIDNEXT)",
   "i NONSENSE",
   "j FETCH 99 (BODY[",
