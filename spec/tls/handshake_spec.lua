@@ -177,8 +177,10 @@ describe("a TLS handshake", function()
 
   it("is not begun again by the client", function()
     local text = openssl.client(gw.ports.imap, { "-tls1_2", "-no_ign_eof" }, "R\n")
-    assert.matches("RENEGOTIATING", text)
-    assert.matches("no renegotiation", text)
+    local after = text:match "RENEGOTIATING(.*)"
+    -- The alert, or the greeting, which no client expects inside a handshake, comes first.
+    assert.truthy(after:find "no renegotiation" or after:find "unexpected record")
+    assert.is_nil(after:find "verify return")
     local session = gw:expect_log "(session=[^\n]*TLSv1.2[^\n]*)\n"
     assert.truthy(session)
     assert.matches("Secure Renegotiation IS supported", text)
