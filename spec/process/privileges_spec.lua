@@ -103,10 +103,19 @@ describe("a gateway that another user started", function()
   end)
   teardown(function() os.execute("rm -rf " .. installed) end)
 
+  --- A gateway that user 65534 started, with what these options of setpriv add.
+  local function start(...)
+    local prefix = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ... }
+    for _, word in ipairs {
+      "sh", "-c", 'shift && exec "$0" "$@"', installed .. "/bin/moongate"
+    } do
+      table.insert(prefix, word)
+    end
+    return gateway.start { files = pop3.files { pop3 = "127.0.0.1:0" }, prefix = prefix }
+  end
+
   it("works on high ports and stays that user", function()
-    local g = gateway.start { files = pop3.files { pop3 = "127.0.0.1:0" },
-      prefix = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c",
-        'shift && exec "$0" "$@"', installed .. "/bin/moongate" } }
+    local g = start()
     local client, greeting = pop3.connect(g.ports.pop3)
     assert.matches("^%+OK", greeting)
     client:close()
@@ -115,6 +124,19 @@ describe("a gateway that another user started", function()
       assert.matches("^65534", status.Uid)
       assert.matches("^0+$", status.CapEff)
       assert.equal("1", status.NoNewPrivs)
+    end
+    g:stop()
+  end)
+
+  it("gives its workers none of the capabilities that it was started with", function()
+    local g = start("--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service")
+    assert.matches("0400$", processes.status(g.process.pid).CapEff)
+    for _, pid in ipairs(workers_of(g)) do
+      each_thread(pid, function(status)
+        for _, set in ipairs { "CapInh", "CapPrm", "CapEff", "CapAmb" } do
+          assert.matches("^0+$", status[set])
+        end
+      end)
     end
     g:stop()
   end)
