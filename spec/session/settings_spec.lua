@@ -198,9 +198,25 @@ describe("the setting", function()
   end)
 
   it("probe is off by default: nobody is connected to before a login", function()
-    assert.equal(0, #imap.peers)
-    connect "bare"
-    loop.pass(0.3)
+    local left_alone = upstream.start { script = upstream.imap() }
+    local own = site.start {
+      listen = {
+        usual = { protocol = "imap", more = ("upstream = %q,"):format(left_alone.address) },
+        probing = { protocol = "smtp", more = ("upstream = %q, probe = 0.2,")
+          :format(probed.address) },
+      },
+      policy = POLICY,
+    }
+    finally(function()
+      client.discard_all()
+      left_alone:stop()
+      own:stop()
+    end)
+    client.connect(own.ports.usual):expect "^%* OK"
+    local seen = #probed.peers
+    -- Those of the other gateway count as well.
+    loop.wait("probes of others", function() return #probed.peers >= seen + 6 end)
+    assert.equal(0, #left_alone.peers)
     assert.equal(0, #imap.peers)
   end)
 end)
