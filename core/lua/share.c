@@ -45,5 +45,9 @@ share_find(struct share *s)
         if (try(s, binary, "/../share/moongate") || try(s, binary, "/../.."))
             return;
     }
-    (void)try(s, MOONGATE_SHARE, "");
+    if (try(s, MOONGATE_SHARE, ""))
+        return;
+    /* Nowhere: what then can't be found is missed where it belongs. */
+    (void)snprintf(s->scripts, sizeof s->scripts, MOONGATE_SHARE "/scripts");
+    (void)snprintf(s->library, sizeof s->library, MOONGATE_SHARE "/lua");
 }
