@@ -45,14 +45,37 @@ local function exec(options)
   unistd._exit(127)
 end
 
+--- A process that ends `pid` when this one has gone, for a program that a change of its user frees
+-- from PDEATHSIG. It waits for the end of a pipe that only this process can write to.
+local function guard(pid)
+  local reader, writer = unistd.pipe()
+  fcntl.fcntl(writer, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+  local watchman = assert(unistd.fork())
+  if watchman == 0 then
+    unistd.setpid("p", 0, 0)
+    unistd.close(writer)
+    repeat until unistd.read(reader, 1) == ""
+    signal.kill(pid, signal.SIGTERM)
+    unistd._exit(0)
+  end
+  unistd.close(reader)
+  return function()
+    signal.kill(watchman, signal.SIGKILL)
+    wait.wait(watchman)
+    unistd.close(writer)
+  end
+end
+
 --- Starts `{ program, argument..., log = path, directory =, environment = {} }`.
--- `makes_session` is for a program that begins with setsid(2), as a group's leader may not.
+-- `makes_session` is for a daemon that begins with setsid(2), as a group's leader may not, and then
+-- goes to and fro between users.
 function child.start(options)
   io.open(options.log, "a"):close()
   local pid = assert(unistd.fork())
   if pid == 0 then exec(options) end
   local pidfd = tonumber(ffi.C.syscall(SYS_PIDFD_OPEN, ffi.cast("long", pid), ffi.cast("long", 0)))
-  return setmetatable({ pid = pid, pidfd = pidfd, name = options[1], log = options.log }, child)
+  return setmetatable({ pid = pid, pidfd = pidfd, name = options[1], log = options.log,
+    unguard = options.makes_session and guard(pid) }, child)
 end
 
 --- Everything that it has written.
@@ -109,8 +132,9 @@ function child:stop(number, seconds)
     signal.kill(self.pid, signal.SIGKILL)
     code, status = self:wait(5)
   end
+  if self.unguard then self.unguard() end
   if self.pidfd then unistd.close(self.pidfd) end
-  self.pidfd = nil
+  self.pidfd, self.unguard = nil, nil
   return code, status
 end
 
@@ -120,7 +144,7 @@ function child.run(options)
   options.log = log
   local program = child.start(options)
   local code = program:wait(options.seconds or 30)
-  if not code then program:stop(signal.SIGKILL) end
+  program:stop(signal.SIGKILL)
   local text = program:output()
   os.remove(log)
   return code or "timeout", text
