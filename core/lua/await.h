@@ -41,9 +41,8 @@ void await_resume(struct ticket *ticket, int results);
  * min(own, this). */
 double await_time_left(lua_State *L);
 
-/* The host and the generation this state belongs to. */
+/* The host this state belongs to. */
 const struct host *host_of(lua_State *L);
-struct generation *generation_of(lua_State *L);
 
 /* Starts `nargs` arguments on top of the function on L's stack as a coroutine
  * of its own with `budget` seconds (timers, detach).  Errors are logged under

@@ -327,12 +327,6 @@ host_of(lua_State *L)
     return vm_of(L)->host;
 }
 
-struct generation *
-generation_of(lua_State *L)
-{
-    return vm_of(L)->generation;
-}
-
 bool
 call_is_token(lua_State *L, int index)
 {

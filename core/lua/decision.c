@@ -116,6 +116,7 @@ static const struct option login_options[] = {
     {"authzid", OPTION_NAME, AT(authzid)},
     {"xclient", OPTION_XCLIENT, 0},
     {"none", OPTION_FLAG, AT(none)},
+    {"pass_error_message", OPTION_FLAG, AT(pass_error_message)},
     {NULL, OPTION_COUNT, 0},
 };
 
@@ -323,6 +324,7 @@ read_login(const struct reading *r)
     r->d->authzid = login->authzid;
     r->d->mechanism = login->mechanism;
     r->d->none = login->none;
+    r->d->pass_error_message = login->pass_error_message;
     r->d->xclient = login->xclient;
 }
 

@@ -22,7 +22,7 @@ struct decision {
     struct slice login_user, authzid; /* ptr NULL: not given */
     struct slice password;            /* also: the token */
     enum mechanism mechanism;
-    bool none;
+    bool none, pass_error_message;
     int xclient; /* -1: not given */
     int where;   /* line it was made in; 0: unknown */
 };

@@ -73,6 +73,7 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
                    };
     l->mechanism = d->mechanism;
     l->none = d->none;
+    l->pass_error_message = d->pass_error_message;
     if (d->xclient >= 0)
         l->forward = forward_of(dialog->settings->forward, d->xclient != 0);
     v->has_login = true;

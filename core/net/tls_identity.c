@@ -141,18 +141,6 @@ tls_identity_check(const struct tls_identity *i, time_t now, struct error *err)
     return true;
 }
 
-time_t
-tls_identity_expiry(const struct tls_identity *i)
-{
-    time_t first = tls_x509_time(X509_get0_notAfter(i->pairs[0].leaf));
-
-    for (size_t n = 1; n < i->count; n++) {
-        time_t end = tls_x509_time(X509_get0_notAfter(i->pairs[n].leaf));
-        first = end < first ? end : first;
-    }
-    return first;
-}
-
 void
 tls_identity_each_name(const struct tls_identity *i,
                        void (*each)(void *arg, struct slice name), void *arg)
@@ -196,18 +184,6 @@ tls_identity_staple(struct tls_identity *i, struct slice der, time_t now,
             keep_staple(&i->pairs[n], der, until);
             return true;
         }
-    }
-    return false;
-}
-
-bool
-tls_identity_lacks_staple(const struct tls_identity *i, time_t now)
-{
-    for (size_t n = 0; n < i->count; n++) {
-        const struct pair *p = &i->pairs[n];
-        bool has = p->staple != NULL && now < p->staple_until;
-        if (!has && tls_x509_must_staple(p->leaf))
-            return true;
     }
     return false;
 }

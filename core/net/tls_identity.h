@@ -44,9 +44,6 @@ void tls_identity_unref(struct tls_identity *i); /* NULL is fine */
 bool tls_identity_check(const struct tls_identity *i, time_t now,
                         struct error *err) MUST_USE;
 
-/* When the first of its certificates ends. */
-time_t tls_identity_expiry(const struct tls_identity *i);
-
 /* Calls `each` with every name the certificates are good for. */
 void tls_identity_each_name(const struct tls_identity *i,
                             void (*each)(void *arg, struct slice name),
@@ -57,10 +54,6 @@ void tls_identity_each_name(const struct tls_identity *i,
  * is not a current "good" for one of ours. */
 bool tls_identity_staple(struct tls_identity *i, struct slice der, time_t now,
                          struct error *err) MUST_USE;
-
-/* One of its certificates promises a staple (RFC 7633) and has none that is
- * good at `now`: strict clients will leave. */
-bool tls_identity_lacks_staple(const struct tls_identity *i, time_t now);
 
 /* For the streams: one connection, or all of a context, shows this set. */
 bool tls_identity_show(const struct tls_identity *i,

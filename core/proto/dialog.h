@@ -32,7 +32,6 @@ struct proto_settings {
     size_t reply_max;          /* longest upstream reply, bytes */
     bool starttls;             /* a certificate is there: offer STARTTLS */
     bool tls_required;         /* no credentials in clear */
-    bool cleartext_hint;       /* reserved for TLS: LOGINDISABLED */
     bool ask_helo, ask_mail;   /* a policy has that hook */
     enum forward forward;      /* upstreams are told who the client is */
     bool xoip;                 /* POP3: by XOIP, asked for or not */
@@ -78,7 +77,7 @@ struct login {
     enum mechanism mechanism; /* MECHANISM_NONE: as the upstream offers */
     bool none;                /* no AUTH: the connection itself is trusted */
     enum forward forward;     /* tell who the client is */
-    bool passthrough_reply;   /* refusals go to the client verbatim */
+    bool pass_error_message;  /* refusals go to the client verbatim */
 };
 
 /* Why ASK_CLOSE. */

@@ -40,10 +40,9 @@ enum say {
 };
 
 struct proto {
-    const char *name;   /* "imap": in logs, in hooks, in configuration */
-    uint16_t port;      /* STARTTLS or plain */
-    uint16_t port_tls;  /* TLS from the first byte */
-    uint16_t port_more; /* another that means the same (587), or 0 */
+    const char *name;  /* "imap": in logs, in hooks, in configuration */
+    uint16_t port;     /* STARTTLS or plain */
+    uint16_t port_tls; /* TLS from the first byte */
 
     /* Finds the first whole command (client) or reply (upstream) in `in`.
      * The limits are dialog->settings->command_max and `reply_max`. */
@@ -66,6 +65,5 @@ struct proto {
     void (*say)(struct dialog *d, enum say what);
 };
 
-/* The protocol called `name`, or that `port` is registered for, or NULL. */
+/* The protocol called `name`, or NULL. */
 const struct proto *proto_find(struct slice name);
-const struct proto *proto_of_port(uint16_t port);

@@ -19,13 +19,3 @@ proto_find(struct slice name)
     return NULL;
 }
 
-const struct proto *
-proto_of_port(uint16_t port)
-{
-    for (size_t i = 0; port != 0 && i < REGISTERED; i++) {
-        const struct proto *p = registry[i];
-        if (port == p->port || port == p->port_tls || port == p->port_more)
-            return p;
-    }
-    return NULL;
-}

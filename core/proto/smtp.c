@@ -400,7 +400,6 @@ const struct proto proto_smtp = {
     .name = "smtp",
     .port = 25,
     .port_tls = 465,
-    .port_more = 587,
     .frame_command = frame_command,
     .frame_reply = smtp_frame_reply,
     .on_command = on_command,

@@ -247,7 +247,7 @@ answer_upstream_refused(struct session *s)
     }
     if (!is_refusal(v)) {
         bool verbatim = s->listener->settings.pass_error_message ||
-                        login->dialog.login.passthrough_reply;
+                        login->dialog.login.pass_error_message;
         *v = (struct verdict){.kind = reply->reason == REASON_UNAVAILABLE
                                           ? VERDICT_TEMPFAIL
                                           : VERDICT_REJECT,

@@ -85,12 +85,6 @@ session_arm(struct session *s)
     ev_timer_again(s->home->loop, &s->deadline);
 }
 
-double
-session_time_left(struct session *s)
-{
-    return ev_timer_remaining(s->home->loop, &s->deadline);
-}
-
 static void
 begin(struct session *s)
 {

@@ -142,9 +142,6 @@ enum phase session_end(struct session *s, enum end why);
 const char *phase_name(enum phase p);
 const char *end_name(enum end e);
 
-/* Seconds left of the running phase's deadline. */
-double session_time_left(struct session *s);
-
 /* The address the client connected to; asks the kernel once.  Only before
  * SPLICE. */
 const struct addr *session_server_addr(struct session *s);

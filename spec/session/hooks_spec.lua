@@ -40,6 +40,7 @@ end
 function policy.route(session)
   local targets = {
     refused = REFUSING, moved = REFUSING, reworded = REFUSING, mapped = REFUSING,
+    verbatim = REFUSING,
     ["retried"] = NOWHERE, ["gives-up"] = NOWHERE, fallback = NOWHERE,
   }
   assert(session.vars.tenant == "acme" or session.user == "cram")
@@ -63,6 +64,7 @@ function policy.upstream_auth(session, up)
   if session.user == "impersonated" then
     return moongate.login { user = "impersonated*admin", password = "adminpw" }
   end
+  if session.user == "verbatim" then return moongate.login { pass_error_message = true } end
   if session.user == "forbidden" then
     return moongate.reject { reason = "not-allowed", text = "Not " .. up.host }
   end
@@ -192,7 +194,8 @@ describe("the hook", function()
     login("reworded"):expect "^a NO %[EXPIRED%] Change your password"
     gw:expect_log "refused as bad%-credentials: .*not here"
     assert_relayed(login "moved")
-    login("mapped"):expect "^a NO %[AUTHENTICATIONFAILED%]"
+    login("mapped"):expect "^a NO %[AUTHENTICATIONFAILED%] Authentication failed"
+    login("verbatim"):expect "^a NO %[AUTHENTICATIONFAILED%] not here$"
   end)
 
   it("spliced and closed are told, with what the session has kept", function()

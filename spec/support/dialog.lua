@@ -67,7 +67,7 @@ local function apply_settings(self, given)
   settings.reply_max = tonumber(given["reply-max"] or 8192)
   for field, header in pairs {
     no_auth = "no-auth", starttls = "starttls", tls_required = "tls-required",
-    cleartext_hint = "cleartext-hint", ask_helo = "ask-helo", ask_mail = "ask-mail",
+    ask_helo = "ask-helo", ask_mail = "ask-mail",
     xoip = "xoip", pass_error_message = "pass-error-message",
     pass_capabilities = "pass-capabilities",
   } do
