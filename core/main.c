@@ -22,7 +22,7 @@
 struct command {
     const char *name;
     int (*run)(const struct command *command, int argc, char **argv);
-    const char *help; /* NULL: not for people */
+    const char *help; /* NULL: it has its own, or is not for people */
 };
 
 static const char general_help[] =
@@ -33,6 +33,7 @@ static const char general_help[] =
     "  run     serve, in the foreground\n"
     "  check   read a configuration and everything it needs, and say what is\n"
     "          wrong with it\n"
+    "  test    run specs of policies\n"
     "  lua     run a Lua file in the gateway's own interpreter\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
@@ -171,6 +172,13 @@ command_lua(const struct command *command, int argc, char **argv)
     return interpreter_run(argc, argv);
 }
 
+/* What is written in Lua tells its own help. */
+static int
+command_in_lua(const struct command *command, int argc, char **argv)
+{
+    return interpreter_run_command(command->name, argc, argv);
+}
+
 static int
 command_helper(const struct command *command, int argc, char **argv)
 {
@@ -199,9 +207,10 @@ command_worker(const struct command *command, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-    {"run", command_run, run_help}, {"check", command_check, check_help},
-    {"lua", command_lua, lua_help}, {"@helper", command_helper, NULL},
-    {"@ocsp", command_ocsp, NULL},  {"@worker", command_worker, NULL},
+    {"run", command_run, run_help},    {"check", command_check, check_help},
+    {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
+    {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
+    {"@worker", command_worker, NULL},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

@@ -23,9 +23,11 @@ static const luaL_Reg preloaded[] = {
 };
 
 struct start {
-    int argc;
+    const char *file;
+    int argc; /* behind the file */
     char **argv;
     const struct share *share;
+    int status; /* what the file returns, if it is a number */
 };
 
 /* `arg`, as every Lua interpreter sets it. */
@@ -33,9 +35,13 @@ static void
 set_arguments(lua_State *L, const struct start *s)
 {
     lua_newtable(L);
+    lua_pushliteral(L, "moongate");
+    lua_rawseti(L, -2, -1);
+    lua_pushstring(L, s->file);
+    lua_rawseti(L, -2, 0);
     for (int i = 0; i < s->argc; i++) {
         lua_pushstring(L, s->argv[i]);
-        lua_rawseti(L, -2, i - 1);
+        lua_rawseti(L, -2, i + 1);
     }
     lua_setglobal(L, "arg");
 }
@@ -78,17 +84,18 @@ add_traceback(lua_State *L)
 static int
 run_file(lua_State *L)
 {
-    const struct start *s = lua_touserdata(L, 1);
+    struct start *s = lua_touserdata(L, 1);
 
     set_arguments(L, s);
     set_modules(L, s->share);
     lua_pushcfunction(L, add_traceback);
-    if (luaL_loadfile(L, s->argv[1]) != 0)
+    if (luaL_loadfile(L, s->file) != 0)
         return lua_error(L);
-    for (int i = 2; i < s->argc; i++)
+    for (int i = 0; i < s->argc; i++)
         lua_pushstring(L, s->argv[i]);
-    if (lua_pcall(L, s->argc - 2, 0, 2) != 0)
+    if (lua_pcall(L, s->argc, 1, 2) != 0)
         return lua_error(L);
+    s->status = (int)lua_tointeger(L, -1);
     return 0;
 }
 
@@ -103,7 +110,7 @@ run(const struct host *host, struct start *start)
     if (vm == NULL)
         (void)fprintf(stderr, "moongate: %s\n", err.text);
     else if (lua_cpcall(vm->L, run_file, start) == 0)
-        status = EXIT_SUCCESS;
+        status = start->status;
     else if (!lua_isnil(vm->L, -1))
         (void)fprintf(stderr, "moongate: %s\n", lua_tostring(vm->L, -1));
     vm_free(vm);
@@ -111,23 +118,43 @@ run(const struct host *host, struct start *start)
     return status;
 }
 
-int
-interpreter_run(int argc, char **argv)
+static int
+begin(struct start *start)
 {
     struct host host = {.loop = ev_default_loop(EVBACKEND_EPOLL), .worker = 1};
-    struct share share;
-    struct start start = {argc, argv, &share};
     struct error err;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    share_find(&share);
     host.dns = dns_new(host.loop, NULL, &err);
     if (host.dns == NULL) {
         (void)fprintf(stderr, "moongate: %s\n", err.text);
         return EXIT_FAILURE;
     }
-    int status = run(&host, &start);
+    int status = run(&host, start);
     dns_free(host.dns);
     ev_loop_destroy(host.loop);
     return status;
+}
+
+int
+interpreter_run(int argc, char **argv)
+{
+    struct share share;
+    struct start start = {argv[1], argc - 2, argv + 2, &share, EXIT_SUCCESS};
+
+    share_find(&share);
+    return begin(&start);
+}
+
+int
+interpreter_run_command(const char *name, int argc, char **argv)
+{
+    struct share share;
+    char file[PATH_MAX + 64];
+    struct start start = {file, argc - 1, argv + 1, &share, EXIT_SUCCESS};
+
+    share_find(&share);
+    (void)snprintf(file, sizeof file, "%s/moongate/command/%s.lua",
+                   share.library, name);
+    return begin(&start);
 }

@@ -1,7 +1,12 @@
-/* interpreter.h -- `moongate lua FILE ...`: the gateway's own LuaJIT with the
- * whole standard library and the gateway's modules, for specs that need the
- * real userdata. */
+/* interpreter.h -- the gateway's own LuaJIT with the whole standard library
+ * and the gateway's modules: for the commands that are written in Lua, and as
+ * `moongate lua FILE ...` for specs that need the real userdata. */
 #pragma once
 
-/* argv[1] is the file, the rest its arguments.  The exit status. */
+/* argv[1] is the file, the rest its arguments.  The exit status: what the file
+ * returns if that is a number, 0 otherwise, 1 after an error. */
 int interpreter_run(int argc, char **argv);
+
+/* The same for the file lua/moongate/command/<name>.lua of the library; all
+ * that follows argv[0] are its arguments. */
+int interpreter_run_command(const char *name, int argc, char **argv);
