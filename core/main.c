@@ -92,7 +92,7 @@ wrong_usage(const struct command *command)
 /* Reads what run and check take.  false when there is nothing more to do. */
 static bool
 read_options(const struct command *command, int argc, char **argv,
-             const char **path, int *status)
+             struct config_order *order, int *status)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
@@ -101,10 +101,10 @@ read_options(const struct command *command, int argc, char **argv,
     };
     int option;
 
-    *path = DEFAULT_CONFIGURATION;
+    *order = (struct config_order){DEFAULT_CONFIGURATION, NULL};
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (option == 'c') {
-            *path = optarg;
+            order->path = optarg;
             continue;
         }
         if (option == 'h')
@@ -123,29 +123,29 @@ read_options(const struct command *command, int argc, char **argv,
 static int
 command_run(const struct command *command, int argc, char **argv)
 {
-    const char *path;
+    struct config_order order;
     int status;
 
-    if (!read_options(command, argc, argv, &path, &status))
+    if (!read_options(command, argc, argv, &order, &status))
         return status;
-    return supervisor_run(path);
+    return supervisor_run(&order);
 }
 
 static int
 command_check(const struct command *command, int argc, char **argv)
 {
     struct evaluation evaluation;
-    const char *path;
+    struct config_order order;
     char *errors;
     int status;
 
-    if (!read_options(command, argc, argv, &path, &status))
+    if (!read_options(command, argc, argv, &order, &status))
         return status;
     evaluation_init(&evaluation);
     evaluation.warns = true;
-    if (configuration_evaluate(path, &evaluation, &errors)) {
+    if (configuration_evaluate(&order, &evaluation, &errors)) {
         configuration_warn(&evaluation);
-        (void)printf("%s: nothing is wrong\n", path);
+        (void)printf("%s: nothing is wrong\n", order.path);
         status = EXIT_SUCCESS;
     } else {
         (void)fputs(errors, stderr);

@@ -16,15 +16,15 @@ add_file(void *plan, const char *path, const struct file_stamp *stamp)
 }
 
 bool
-config_evaluate(const char *path, const struct share *share,
+config_evaluate(const struct config_order *order, const struct share *share,
                 struct bundle_writer *w, struct plan *plan, char **errors)
 {
     /* Files are loaded as in a worker; nothing waits, so no loop runs. */
     struct host host = {.loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV)};
 
     require(host.loop != NULL);
-    struct generation *g =
-        generation_load(&host, source_of_disk(path, share, w), 1, errors);
+    struct generation *g = generation_load(
+        &host, source_of_disk(order->path, share, w), 1, errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
         source_each_tls(g->source, add_file, plan);

@@ -63,8 +63,16 @@ void plan_add_staples(struct plan *p, const struct certificates *c);
 void plan_add_staple(struct plan *p, const struct plan_staple *staple);
 void plan_forget_staples(struct plan *p);
 
-/* Reads `path` and everything it and its policies need into `w` and fills
+/* What is to be read. */
+struct config_order {
+    const char *path;        /* of moongate.lua */
+    const char *environment; /* "staging": env/staging.lua is laid over it;
+                                NULL: nothing is */
+};
+
+/* Reads `order` and everything it and its policies need into `w` and fills
  * `plan`.  What ships with the program is found in `share`.  On failure every
  * error found is in `errors`, one "file:line: message" a line, malloc'ed. */
-bool config_evaluate(const char *path, const struct share *share,
-                     struct bundle_writer *w, struct plan *plan, char **errors);
+bool config_evaluate(const struct config_order *order,
+                     const struct share *share, struct bundle_writer *w,
+                     struct plan *plan, char **errors);

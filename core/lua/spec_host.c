@@ -53,7 +53,8 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
     struct error err = {""};
 
     share_find(&share);
-    if (!config_evaluate(path, &share, w, &plan, errors)) {
+    if (!config_evaluate(&(struct config_order){path, NULL}, &share, w, &plan,
+                         errors)) {
         bundle_writer_free(w);
         return false;
     }

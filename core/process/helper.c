@@ -79,7 +79,8 @@ try_generation(struct evaluation *e,
 }
 
 bool
-configuration_evaluate(const char *path, struct evaluation *e, char **errors)
+configuration_evaluate(const struct config_order *order, struct evaluation *e,
+                       char **errors)
 {
     struct bundle_writer *writer = bundle_writer_new();
     struct share share;
@@ -88,7 +89,7 @@ configuration_evaluate(const char *path, struct evaluation *e, char **errors)
 
     *errors = NULL;
     share_find(&share);
-    if (!config_evaluate(path, &share, writer, &e->plan, errors)) {
+    if (!config_evaluate(order, &share, writer, &e->plan, errors)) {
         bundle_writer_free(writer);
         return false;
     }
@@ -146,17 +147,23 @@ send_errors(struct slice text)
 static void
 run_evaluation(struct message *order)
 {
-    struct slice text = message_get_text(order);
-    char *path = xstrndup(text.ptr, text.len), *errors;
+    struct slice path_text = message_get_text(order);
+    struct slice environment_text = message_get_text(order);
+    char *path = xstrndup(path_text.ptr, path_text.len);
+    char *environment = xstrndup(environment_text.ptr, environment_text.len);
+    struct config_order what = {path,
+                                *environment != '\0' ? environment : NULL};
+    char *errors;
     struct evaluation e;
     struct error err;
 
     evaluation_init(&e);
-    if (!configuration_evaluate(path, &e, &errors))
+    if (!configuration_evaluate(&what, &e, &errors))
         send_errors(slice_of(errors));
     else if (!evaluation_send(SPAWN_FD, &e, &err))
         send_errors(slice_of(err.text));
     free(errors);
+    free(environment);
     free(path);
     evaluation_deinit(&e);
 }
@@ -233,12 +240,14 @@ now(void)
 }
 
 static bool
-ask(int fd, const char *path, struct error *err)
+ask(int fd, const struct config_order *order, struct error *err)
 {
     struct message m;
 
     message_init(&m, MESSAGE_EVALUATE);
-    message_put_text(&m, slice_of(path));
+    message_put_text(&m, slice_of(order->path));
+    message_put_text(
+        &m, order->environment != NULL ? slice_of(order->environment) : S(""));
     return message_send(fd, &m, err);
 }
 
@@ -327,7 +336,8 @@ reap(pid_t pid, struct error *err)
 }
 
 bool
-helper_evaluate(const char *path, struct evaluation *e, char **errors)
+helper_evaluate(const struct config_order *order, struct evaluation *e,
+                char **errors)
 {
     struct child child;
     struct buf texts;
@@ -339,7 +349,8 @@ helper_evaluate(const char *path, struct evaluation *e, char **errors)
     buf_init(&texts, ERRORS_MAX);
     done = spawn("@helper", "", &child, &err);
     if (done) {
-        done = ask(child.fd, path, &err) && take_all(child.fd, e, &texts, &err);
+        done =
+            ask(child.fd, order, &err) && take_all(child.fd, e, &texts, &err);
         if (!done && buf_is_empty(&texts))
             (void)kill(child.pid, SIGKILL);
         (void)close(child.fd);

@@ -8,14 +8,14 @@
 
 #include "process/plan_transfer.h"
 
-/* Evaluates the configuration at `path` in this process, and builds its
+/* Evaluates the configuration that `order` names in this process, and builds its
  * policies once to see that workers will be able to.  On failure `*errors`
  * has every error, one "file:line: message" a line, malloc'ed. */
-bool configuration_evaluate(const char *path, struct evaluation *e,
-                            char **errors) MUST_USE;
+bool configuration_evaluate(const struct config_order *order,
+                            struct evaluation *e, char **errors) MUST_USE;
 
 /* The same in a helper of its own. */
-bool helper_evaluate(const char *path, struct evaluation *e,
+bool helper_evaluate(const struct config_order *order, struct evaluation *e,
                      char **errors) MUST_USE;
 
 /* Logs what is wrong, or soon will be, with the certificates of `e`. */

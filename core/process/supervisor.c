@@ -27,6 +27,7 @@
 enum supervisor_state { STARTING, RUNNING, DRAINING, ENDING };
 
 struct supervisor {
+    const struct config_order *order;
     struct slot_host host;
     struct evaluation evaluation;
     struct sockets sockets;
@@ -346,10 +347,10 @@ print_errors(struct slice text)
 }
 
 static bool
-evaluate(struct supervisor *s, const char *path)
+evaluate(struct supervisor *s)
 {
     char *errors;
-    bool done = helper_evaluate(path, &s->evaluation, &errors);
+    bool done = helper_evaluate(s->order, &s->evaluation, &errors);
 
     if (!done)
         print_errors(slice_of(errors));
@@ -442,14 +443,14 @@ share_tls(struct supervisor *s)
 }
 
 static bool
-start(struct supervisor *s, const char *path)
+start(struct supervisor *s)
 {
     struct error err;
 
     if (!privileges_harden(&err))
         return print_errors(slice_of(err.text));
     (void)privileges_raise_descriptors();
-    if (!evaluate(s, path) || !open_sockets(s) || !open_log(s) || !share_tls(s))
+    if (!evaluate(s) || !open_sockets(s) || !open_log(s) || !share_tls(s))
         return false;
     s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (s->host.loop == NULL)
@@ -480,9 +481,9 @@ deinit(struct supervisor *s)
 }
 
 int
-supervisor_run(const char *path)
+supervisor_run(const struct config_order *order)
 {
-    struct supervisor s = {.log = {-1, -1}, .tls.cache = -1};
+    struct supervisor s = {.order = order, .log = {-1, -1}, .tls.cache = -1};
 
     s.host.evaluation = &s.evaluation;
     s.host.sockets = &s.sockets;
@@ -492,7 +493,7 @@ supervisor_run(const char *path)
     s.host.ready = on_ready;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
-    if (start(&s, path))
+    if (start(&s))
         ev_run(s.host.loop, 0);
     else
         give_up(&s);

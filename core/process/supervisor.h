@@ -5,6 +5,8 @@
  * outside. */
 #pragma once
 
-/* Runs the gateway with the configuration at `path` until it is told to stop.
+#include "lua/evaluate.h"
+
+/* Runs the gateway with the configuration that `order` names until it is told to stop.
  * Returns the exit status; what went wrong is on standard error. */
-int supervisor_run(const char *path);
+int supervisor_run(const struct config_order *order);

@@ -56,7 +56,9 @@ function options.read(words, fields)
         i = i + 1
         value = words[i]
       end
-      if not value then return nil, options.wrong(fields.command, word .. ": a value is missing") end
+      if not value then
+        return nil, options.wrong(fields.command, word .. ": a value is missing")
+      end
       keep(given, field, value)
     elseif field and not value then
       keep(given, field, true)
