@@ -18,4 +18,3 @@ proto_find(struct slice name)
     }
     return NULL;
 }
-
