@@ -28,7 +28,8 @@ struct call {
     unsigned long sequence; /* of the operation it waits for, or 0 */
     void (*cancel)(void *op);
     void *op;
-    bool synchronous; /* nothing may wait */
+    bool synchronous;   /* nothing may wait */
+    const char *policy; /* whose function runs; "": nobody knows */
     double cpu_left;  /* seconds */
     ev_timer deadline;
     ev_tstamp ends;         /* loop time */

@@ -1,11 +1,11 @@
 #include "lua/core_module.h"
 
+#include "base/counters.h"
 #include "base/error.h"
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/checks.h"
 #include "lua/clock.h"
-#include "lua/counters.h"
 #include "lua/decision.h"
 #include "lua/log_lua.h"
 #include "lua/module.h"
@@ -139,7 +139,8 @@ count(lua_State *L)
     luaL_addvalue(&name);
     luaL_pushresult(&name);
     const char *text = lua_tolstring(L, -1, &len);
-    lua_pushboolean(L, counters_add(vm_of(L), (struct slice){text, len}, 1));
+    lua_pushboolean(L, counters_add(vm_counters(vm_of(L)),
+                                    (struct slice){text, len}, 1));
     return 1;
 }
 

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/config.h"
+#include "lua/hook_count.h"
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
@@ -113,6 +114,7 @@ generation_load(const struct host *host, struct source *source, unsigned number,
         return NULL;
     }
     g->vm->generation = g;
+    hook_count_begin(g);
     if (!build(g, errors)) {
         generation_free(g);
         return NULL;
@@ -153,6 +155,12 @@ struct config *
 generation_config(struct generation *g)
 {
     return g->config;
+}
+
+struct hook_totals
+generation_totals(const struct generation *g)
+{
+    return g->totals;
 }
 
 struct policy *

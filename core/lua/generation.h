@@ -33,6 +33,9 @@ struct generation {
     struct chain *chains;               /* one a listener of `config` */
     void (*deliver)(struct session *s); /* session_run, but in a spec */
     struct initialising *initialising;
+    struct hook_totals totals;
+    struct counter *hook_calls[HOOK_ALL];
+    bool exhausted; /* host->exhausted was told */
 };
 
 /* Builds a generation from any source; it becomes the generation's.  All

@@ -34,6 +34,8 @@ call_spawn(lua_State *L, const char *name, int nargs, double budget)
         free(copy);
         return;
     }
+    if (vm->running != NULL)
+        c->policy = vm->running->policy;
     lua_xmove(L, call_thread(c), nargs + 1);
     enum call_end end = call_start(c, nargs);
     if (end != CALL_WAITS)

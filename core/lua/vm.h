@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "lua/bundle.h"
+#include "lua/gc.h"
 #include "lua/memory.h"
 
 #include <lua.h>
@@ -40,12 +41,13 @@ struct vm {
     size_t call_count;
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
-    bool closing; /* no more calls */
-    bool open;    /* the interpreter: whole library, no budget, no cap */
+    bool looks_at_once; /* at the clock, not after many instructions */
+    bool closing;       /* no more calls */
+    bool open;          /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
-    struct counter *counters;
-    size_t counter_count;
+    struct gc gc;
+    ev_tstamp exhausted_at; /* when it last filled its memory; 0: never */
 };
 
 /* A state with the strict environment, or with everything if `open`.  NULL
@@ -58,6 +60,8 @@ void vm_end_calls(struct vm *vm);
 void vm_free(struct vm *vm);
 
 struct vm *vm_of(lua_State *L);
+
+struct counters *vm_counters(const struct vm *vm);
 
 /* Pushes the function that `file` compiles to, in the environment of its
  * kind; or pushes nil and the message.  Returns how many.  Bytecode is

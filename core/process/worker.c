@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/bundle.h"
 #include "lua/certificates.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
@@ -42,6 +43,7 @@ struct worker {
     struct bundle *bundle;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct lasting *lasting;
     struct generation *generation;
     struct sessions *sessions;
     struct probes *probes;
@@ -324,9 +326,11 @@ build_generation(struct worker *w, struct error *err)
     w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
     if (w->tls_cache == NULL)
         return false;
+    w->lasting = lasting_new(w->loop, w->dns);
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
+        .lasting = w->lasting,
         .worker = w->setup.number,
         .ticket_secret.bytes = {w->setup.tls.ticket_secret,
                                 sizeof w->setup.tls.ticket_secret},
@@ -416,6 +420,7 @@ deinit(struct worker *w)
     probes_free(w->probes);
     sessions_free(w->sessions);
     generation_free(w->generation);
+    lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);
     if (w->bundle != NULL)
