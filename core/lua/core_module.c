@@ -10,6 +10,7 @@
 #include "lua/log_lua.h"
 #include "lua/module.h"
 #include "lua/objects.h"
+#include "lua/patterns.h"
 #include "lua/secret.h"
 #include "lua/source.h"
 #include "lua/vm.h"
@@ -217,7 +218,11 @@ static const luaL_Reg functions[] = {
     {"run", run},
     {"compile", compile},
     {"is_token", is_token},
-    {"check_pattern", check_pattern},
+    {"check_size", check_size},
+    {"find", patterns_find},
+    {"match", patterns_match},
+    {"gmatch", patterns_gmatch},
+    {"gsub", patterns_gsub},
     {"random", random_number},
     {"log", log_line_of},
     {"count", count},

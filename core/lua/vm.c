@@ -79,17 +79,20 @@ on_count(lua_State *L, lua_Debug *activation)
     luaL_error(L, "the CPU budget of this call is used up");
 }
 
-/* Has the clock looked at after the instruction that runs.  lua_sethook may be
- * called at any time, even from a signal. */
-static void
-on_churn(struct memory *m)
+/* lua_sethook may be called at any time, even from a signal. */
+void
+vm_look_soon(struct vm *vm)
 {
-    struct vm *vm = container_of(m, struct vm, memory);
-
     if (vm->budget.seconds == 0)
         return;
     vm->looks_at_once = true;
     (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
+}
+
+static void
+on_churn(struct memory *m)
+{
+    vm_look_soon(container_of(m, struct vm, memory));
 }
 
 struct budget

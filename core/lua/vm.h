@@ -83,6 +83,9 @@ void vm_core(lua_State *L, const char *name);
 /* CPU seconds that the code entered last has used; 0 if too few to notice. */
 double vm_spent(const struct vm *vm);
 
+/* The instruction that runs takes long: has the clock looked at after it. */
+void vm_look_soon(struct vm *vm);
+
 /* The budget of the code that is entered next; the result goes to vm_leave. */
 struct budget vm_enter(struct vm *vm, double seconds);
 void vm_leave(struct vm *vm, struct budget outer);
