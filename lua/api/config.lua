@@ -144,6 +144,7 @@ return {
       doc = "OCSP responses in DER, written by another program" },
   },
   tls_profile = {
+    title = "tls_profiles",
     { "ca", "string", default = "system",
       doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },

@@ -54,7 +54,7 @@ return {
   {
     "to", doc = "Where the session goes. `address` or `host` is needed.",
     fields = {
-      upstream("address", "whose options the others here change"),
+      upstream("address", "of a `to` all options are taken, and the others here change them"),
       { "host", "string", optional = true, max_length = 253,
         doc = "a name, an address or \"unix:/path\"" },
       { "port", "integer", optional = true, min = 1, max = 65535,

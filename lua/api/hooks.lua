@@ -46,7 +46,7 @@ return {
     asked = "before the greeting; after a PROXY header and the handshake of implicit TLS. Again, "
       .. "when a trusted gateway in front says who the client is",
     otherwise = "the client is greeted",
-    stage = "connect", reason = "not-allowed",
+    stages = { "connect" }, reason = "not-allowed",
     answers = {
       reject = "The client is told instead of greeted, and the session ends.",
       tempfail = "The client is told instead of greeted, and the session ends.",
@@ -69,7 +69,7 @@ return {
     decides = { "reject", "tempfail" }, awaits = true,
     asked = "after STARTTLS or STLS; `session.tls` is set",
     otherwise = "the session goes on",
-    stage = "connect", reason = "not-allowed",
+    stages = { "connect" }, reason = "not-allowed",
     answers = {
       reject = "The client is told, and the session ends.",
       tempfail = "The client is told, and the session ends.",
@@ -107,7 +107,7 @@ return {
     decides = { "accept", "reject", "tempfail" }, awaits = true,
     protocol = "smtp", asked = "after HELO or EHLO; `session.client.helo` is set",
     otherwise = "it is let pass",
-    stage = "command", reason = "not-allowed",
+    stages = { "command" }, reason = "not-allowed",
     answers = {
       accept = "The command is answered; the other policies are not asked.",
       reject = "The command is refused; the session goes on.",
@@ -129,7 +129,7 @@ return {
     decides = { "accept", "reject", "tempfail" }, awaits = true,
     protocol = "smtp", asked = "on a listener without AUTH, after MAIL",
     otherwise = "it is let pass",
-    stage = "command", reason = "not-allowed",
+    stages = { "command" }, reason = "not-allowed",
     answers = {
       accept = "The command is answered; the other policies are not asked.",
       reject = "The command is refused; the session goes on.",
@@ -153,7 +153,7 @@ return {
     decides = { "accept", "reject", "tempfail", "wait" }, awaits = true,
     protocol = "smtp", asked = "on a listener without AUTH, at the first recipient",
     otherwise = "temporary failure",
-    stage = "rcpt", reason = "not-allowed",
+    stages = { "rcpt" }, reason = "not-allowed",
     answers = {
       accept = "`route` is asked next, and the session goes to the upstream.",
       reject = "The recipient is refused; an attempt is used up.",
@@ -179,7 +179,7 @@ return {
     decides = { "accept", "reject", "tempfail", "wait" }, awaits = true,
     asked = "when a login is complete",
     otherwise = "temporary failure",
-    stage = "login", reason = "bad-credentials",
+    stages = { "login" }, reason = "bad-credentials",
     answers = {
       accept = "`route` is asked next; the client hears of it when the upstream has said yes.",
       reject = "The login is refused; an attempt is used up.",
@@ -206,7 +206,7 @@ return {
     decides = { "to", "reject", "tempfail" }, awaits = true,
     asked = "after `auth` or `rcpt` has accepted",
     otherwise = "the accept's upstream, or the listener's",
-    stage = "login", reason = "not-allowed",
+    stages = { "login", "rcpt" }, reason = "not-allowed",
     answers = {
       to = "The upstream is connected to.",
       reject = "The login is refused; an attempt is used up.",
@@ -233,7 +233,7 @@ return {
     decides = { "retry", "reject", "tempfail" }, awaits = true,
     asked = "when an upstream can't be reached or fails",
     otherwise = "the `fallback`, or temporary failure",
-    stage = "login", reason = "not-allowed",
+    stages = { "login", "rcpt" }, reason = "not-allowed",
     answers = {
       retry = "The upstream is connected to, unless `limits.upstream_attempts` are used up.",
       reject = "The login is refused, and the session ends.",
@@ -256,7 +256,7 @@ return {
     decides = { "login", "reject", "tempfail" }, awaits = true,
     asked = "before the login there",
     otherwise = "the client's own credentials, or the accept's `upstream_auth`",
-    stage = "login", reason = "not-allowed",
+    stages = { "login", "rcpt" }, reason = "not-allowed",
     answers = {
       login = "The gateway logs in so.",
       reject = "The login is refused; an attempt is used up.",
@@ -281,7 +281,7 @@ return {
     decides = { "retry", "reject", "tempfail" }, awaits = true,
     asked = "when the upstream has refused the login",
     otherwise = "its refusal, by what its code means",
-    stage = "login", reason = "bad-credentials",
+    stages = { "login", "rcpt" }, reason = "bad-credentials",
     answers = {
       retry = "The upstream is connected to, unless `limits.upstream_attempts` are used up.",
       reject = "The login is refused; an attempt is used up.",

@@ -19,7 +19,7 @@ return {
       errors = "raises every mistake with its line in moongate.lua",
     },
     {
-      "sleep", awaits = true, doc = "Waits.",
+      "sleep", awaits = true, doc = "Lets time pass.",
       arguments = { { "seconds", "number", unit = "seconds", min = 0, max = 3600 } },
       errors = "raises where nothing can wait: while a file is loaded, in `mechanisms`",
     },
