@@ -126,7 +126,7 @@ return {
     { "verify_depth", "integer", default = 1, min = 1, max = 100,
       doc = "the longest chain of client certificates" },
     { "tickets", "boolean", default = true, doc = "sessions resume by tickets" },
-    { "ticket_period", "duration", default = "12h", min = 60, max = 604800,
+    { "ticket_period", "duration", default = "12h", min = 1, max = 604800,
       doc = "how long one ticket key seals; the one before still opens" },
     { "ticket_keys", "list", of = "string", default = {},
       doc = "files of 48 or 80 bytes, shared by machines; the first seals" },
