@@ -185,7 +185,10 @@ load(struct any_source *s, const struct wanted *w)
     struct file_stamp stamp;
     char *bytes;
     size_t len;
-    if (!source_read(w->path, &bytes, &len, &stamp))
+    bool done = w->kind == BUNDLE_TLS
+                    ? source_read_pem(w->path, &bytes, &len, &stamp)
+                    : source_read(w->path, &bytes, &len, &stamp);
+    if (!done)
         return NULL;
     struct disk_file *f = xcalloc(1, sizeof *f);
     f->kind = w->kind;

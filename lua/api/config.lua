@@ -120,7 +120,8 @@ return {
     { "client_certificate", "enum", default = "off",
       values = { "off", "required", "optional", "optional_no_ca" },
       doc = "whether clients must show a certificate" },
-    { "ca", "string", doc = "PEM file: who may sign client certificates; told to clients" },
+    { "ca", "string",
+      doc = "PEM file, or a folder of them: who may sign client certificates; told to clients" },
     { "trusted_ca", "string", doc = "the same, not told to clients" },
     { "crl", "string", doc = "PEM file with revocations" },
     { "verify_depth", "integer", default = 1, min = 1, max = 100,
@@ -150,7 +151,8 @@ return {
   tls_profile = {
     title = "tls_profiles",
     { "ca", "string", default = "system",
-      doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
+      doc = "PEM file, or a folder of them: who may sign upstreams' certificates; \"system\": "
+        .. "the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },
     { "certificate", "list", of = "string", default = {}, doc = "shown to upstreams; PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
