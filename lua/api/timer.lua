@@ -21,7 +21,7 @@ end
 
 return {
   name = "moongate.timer",
-  doc = "Work that no session asks for. Each worker does it, until the configuration is replaced.",
+  doc = "Work that no session asks for. It is done while its generation serves: a reload ends it.",
   functions = {
     timer("every", "Calls `body` again and again.", 0.01),
     timer("after", "Calls `body` once.", 0),
