@@ -10,9 +10,10 @@
 #include <string.h>
 
 static void
-add_file(void *plan, const char *path, const struct file_stamp *stamp)
+add_file(void *plan, const struct source_item *item)
 {
-    plan_add_file(plan, slice_of(path), stamp);
+    if (item->kind == BUNDLE_TLS)
+        plan_add_file(plan, slice_of(item->path), &item->stamp);
 }
 
 bool
@@ -20,14 +21,19 @@ config_evaluate(const struct config_order *order, const struct share *share,
                 struct bundle_writer *w, struct plan *plan, char **errors)
 {
     /* Files are loaded as in a worker; nothing waits, so no loop runs. */
-    struct host host = {.loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV)};
+    struct host host = {
+        .loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV),
+        .inspect = order->inspect,
+        .inspect_arg = order->inspect_arg,
+    };
 
     require(host.loop != NULL);
     struct generation *g = generation_load(
-        &host, source_of_disk(order->path, share, w), 1, errors);
+        &host, source_of_disk(order->path, order->environment, share, w), 1,
+        errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
-        source_each_tls(g->source, add_file, plan);
+        source_each(g->source, add_file, plan);
         plan_add_staples(plan, g->config->own);
         free(*errors);
         *errors = NULL;

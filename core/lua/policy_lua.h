@@ -10,6 +10,7 @@
 struct bundle;
 struct tls_cache;
 struct dns;
+struct generation; /* a lua_State, its configuration and policies */
 
 /* What a generation needs from the worker it runs in. */
 struct host {
@@ -20,10 +21,10 @@ struct host {
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */
     bool no_policies;            /* only the configuration is built */
-    bool warns; /* of certificates that end soon: `moongate check` */
+    /* See struct config_order. */
+    void (*inspect)(struct generation *g, void *arg);
+    void *inspect_arg;
 };
-
-struct generation; /* a lua_State, its configuration and policies */
 
 /* Builds generation `number` from the bundle: a fresh lua_State, the
  * configuration evaluated in it, every policy of every listener loaded.  Opens

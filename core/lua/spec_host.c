@@ -53,7 +53,7 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
     struct error err = {""};
 
     share_find(&share);
-    if (!config_evaluate(&(struct config_order){path, NULL}, &share, w, &plan,
+    if (!config_evaluate(&(struct config_order){.path = path}, &share, w, &plan,
                          errors)) {
         bundle_writer_free(w);
         return false;

@@ -10,7 +10,6 @@ struct evaluation {
     struct plan plan;
     struct identity identity; /* of the workers */
     int bundle;               /* sealed; -1: none yet */
-    bool warns;               /* logs which certificates end soon; not sent */
 };
 
 void evaluation_init(struct evaluation *e);

@@ -89,7 +89,7 @@ return {
       doc = "PEM files, the certificate before its chain; one for each kind of key" },
     { "key", "list", of = "string", default = {},
       doc = "PEM files with the keys, in the same order; by default the certificate's own file" },
-    { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
+    { "passphrases", "list", of = "secret", default = {}, doc = "tried on encrypted keys" },
     { "names", "map", of = { type = "section", section = "tls_name" }, default = {},
       doc = "other certificates for clients that ask for a name: \"mail.b.example\", "
         .. "\"*.b.example\"" },
@@ -133,7 +133,7 @@ return {
   tls_name = {
     { "certificate", "list", of = "string", required = true, doc = "PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
-    { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
+    { "passphrases", "list", of = "secret", default = {}, doc = "tried on encrypted keys" },
     { "stapling", "boolean", default = false,
       doc = "fetch the certificate's OCSP status and show it" },
     { "stapling_responder", "string",
@@ -147,7 +147,7 @@ return {
     { "crl", "string", doc = "PEM file with revocations" },
     { "certificate", "list", of = "string", default = {}, doc = "shown to upstreams; PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
-    { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
+    { "passphrases", "list", of = "secret", default = {}, doc = "tried on encrypted keys" },
     { "min_version", "enum", default = "1.2", values = { "1.0", "1.1", "1.2", "1.3" },
       doc = "the oldest TLS spoken" },
     { "max_version", "enum", default = "1.3", values = { "1.0", "1.1", "1.2", "1.3" },

@@ -132,7 +132,7 @@ describe("the READMEs", function()
     set["moongate.lua"] = set["moongate.lua"]:gsub("protocol = ", "protocl = ")
     local code, output = check(set)
     assert.equal(1, code)
-    assert.matches("moongate%.lua:%d+: .*protocl", output)
+    assert.matches("moongate%.lua:%d+:%d+: error: .*protocl", output)
   end)
 
   it("link to files that exist", function()

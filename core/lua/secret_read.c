@@ -1,0 +1,125 @@
+#include "lua/secret_read.h"
+
+#include "base/slice.h"
+#include "lua/objects.h"
+#include "lua/secret.h"
+#include "lua/secret_fetch.h"
+#include "lua/source.h"
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+
+#define WORDS_MAX ((size_t)4096)
+
+static int
+push_failure(lua_State *L, const char *text)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, text);
+    return 2;
+}
+
+static struct slice
+first_line(struct slice text)
+{
+    struct slice line = slice_take(text, slice_find(text, '\n'));
+
+    (void)slice_drop_suffix(&line, S("\r"));
+    return line;
+}
+
+int
+secret_read_file(lua_State *L)
+{
+    struct slice path;
+    struct source_file file;
+    struct error err;
+
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    if (!source_data(vm_of(L)->source, path, &file, &err))
+        return push_failure(L, err.text);
+    secret_push(L, first_line(file.bytes));
+    return 1;
+}
+
+/* The name is on the top. */
+static int
+push_fetched(lua_State *L)
+{
+    struct slice name;
+    struct source_file file;
+    struct error err;
+
+    name.ptr = lua_tolstring(L, -1, &name.len);
+    if (!source_secret(vm_of(L)->source, name, &file, &err))
+        return push_failure(L, err.text);
+    struct slice line = first_line(file.bytes);
+    if (line.len == 0)
+        return push_failure(L, "its first line is empty");
+    secret_push(L, line);
+    return 1;
+}
+
+static bool
+is_name(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = ascii_lower(s.ptr[i]);
+        bool digit = c >= '0' && c <= '9' && i > 0;
+        if (!digit && c != '_' && (c < 'a' || c > 'z'))
+            return false;
+    }
+    return s.len > 0 && s.len < 200;
+}
+
+int
+secret_read_variable(lua_State *L)
+{
+    struct slice name;
+
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    if (!is_name(name))
+        return push_failure(L, "the name of an environment variable expected");
+    lua_settop(L, 1);
+    lua_pushliteral(L, SECRET_VARIABLE);
+    lua_insert(L, 1);
+    lua_concat(L, 2);
+    return push_fetched(L);
+}
+
+/* A word that is handed to the program as it is. */
+static bool
+is_word(struct slice s)
+{
+    return s.ptr != NULL && slice_find(s, '\0') == s.len &&
+           slice_find(s, SECRET_SEPARATOR) == s.len;
+}
+
+int
+secret_read_command(lua_State *L)
+{
+    luaL_Buffer name;
+    size_t total = 0;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int count = (int)lua_objlen(L, 1);
+    luaL_buffinit(L, &name);
+    luaL_addstring(&name, SECRET_COMMAND);
+    for (int i = 1; i <= count; i++) {
+        struct slice word = {0};
+        lua_rawgeti(L, 1, i);
+        if (lua_type(L, -1) == LUA_TSTRING)
+            word.ptr = lua_tolstring(L, -1, &word.len);
+        total += word.len;
+        if (!is_word(word) || total > WORDS_MAX)
+            return push_failure(L, "texts expected: a program, its arguments");
+        if (i > 1) {
+            luaL_addchar(&name, SECRET_SEPARATOR);
+        }
+        luaL_addvalue(&name);
+    }
+    luaL_pushresult(&name);
+    if (count == 0)
+        return push_failure(L, "a program and its arguments expected");
+    return push_fetched(L);
+}
