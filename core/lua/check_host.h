@@ -8,6 +8,6 @@
 
 /* process/helper.h's configuration_evaluate, with the result thrown away. */
 typedef bool (*evaluate_fn)(const struct config_order *order, char **errors);
-void check_host_use(evaluate_fn evaluate);
+void check_host_use(evaluate_fn fn);
 
 int check_host_open(lua_State *L); /* the module "moongate.check.host" */

@@ -15,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECONDS_MAX   10
 #define ARGUMENTS_MAX 64
 #define READ_SIZE     4096
 #define EXIT_NO_EXEC  127
@@ -73,14 +72,16 @@ wait_readable(int fd, double until)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
 
-    for (double left = until - now(); left > 0; left = until - now()) {
+    for (;;) {
+        double left = until - now();
+        if (left <= 0)
+            return false;
         int ready = poll(&readable, 1, (int)(left * 1000) + 1);
         if (ready > 0)
             return true;
         if (ready < 0 && errno != EINTR)
             return false;
     }
-    return false;
 }
 
 /* All that comes until the end of `fd`. */
@@ -91,7 +92,7 @@ read_all(int fd, double until, struct buf *output, struct error *err)
 
     for (;;) {
         if (!wait_readable(fd, until))
-            return error_set(err, "it took more than %d s", SECONDS_MAX);
+            return error_set(err, "it did not end in time");
         char *at = buf_reserve(output, READ_SIZE, &room);
         if (at == NULL)
             return error_set(err, "it wrote more than %zu bytes", SECRET_MAX);
@@ -131,9 +132,9 @@ judge(int status, struct error *err)
 }
 
 static bool
-run(char **argv, struct buf *output, struct error *err)
+run(char **argv, double seconds, struct buf *output, struct error *err)
 {
-    double until = now() + SECONDS_MAX;
+    double until = now() + seconds;
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -159,16 +160,18 @@ fetch_command(struct slice words, char **bytes, size_t *len, struct error *err)
     char *text = xstrndup(words.ptr, words.len), *rest = text;
     char *argv[ARGUMENTS_MAX + 1] = {NULL};
     static const char separator[] = {SECRET_SEPARATOR, '\0'};
+    const char *milliseconds = strsep(&rest, separator);
     struct buf output;
     size_t count = 0;
     bool done;
 
     while (rest != NULL && count < ARGUMENTS_MAX)
         argv[count++] = strsep(&rest, separator);
+    require(milliseconds != NULL && argv[0] != NULL);
     buf_init(&output, SECRET_MAX);
     done =
         (rest == NULL || error_set(err, "at most %d words", ARGUMENTS_MAX)) &&
-        run(argv, &output, err);
+        run(argv, strtod(milliseconds, NULL) / 1000, &output, err);
     if (done) {
         struct slice all = buf_bytes(&output);
         *len = all.len;

@@ -11,14 +11,15 @@
 
 #define SECRET_MAX ((size_t)64 << 10)
 
-/* Names begin with one of these.  What follows is a variable's name, or a
- * program and its arguments with SECRET_SEPARATOR between them. */
+/* Names begin with one of these.  What follows is a variable's name; or the
+ * milliseconds that a program may take, itself and its arguments, with
+ * SECRET_SEPARATOR between them. */
 #define SECRET_VARIABLE  "env:"
 #define SECRET_COMMAND   "command:"
 #define SECRET_SEPARATOR '\x1f'
 
-/* The value of a variable, or all that a program writes: it has 10 seconds for
- * SECRET_MAX bytes, and must exit with 0.  `*bytes` is malloc'ed; nothing of
+/* The value of a variable, or all that a program writes: at most SECRET_MAX
+ * bytes, in time, and it must exit with 0.  `*bytes` is malloc'ed; nothing of
  * it is ever in `err`. */
 bool secret_fetch(struct slice name, char **bytes, size_t *len,
                   struct error *err) MUST_USE;

@@ -9,7 +9,9 @@
 
 #include <lauxlib.h>
 
-#define WORDS_MAX ((size_t)4096)
+#define WORDS_MAX       ((size_t)4096)
+#define TIMEOUT_DEFAULT 10. /* seconds */
+#define TIMEOUT_MAX     30.
 
 static int
 push_failure(lua_State *L, const char *text)
@@ -95,6 +97,17 @@ is_word(struct slice s)
            slice_find(s, SECRET_SEPARATOR) == s.len;
 }
 
+/* Of the table at index 1. */
+static double
+timeout_of(lua_State *L)
+{
+    lua_getfield(L, 1, "timeout");
+    double seconds =
+        lua_isnil(L, -1) ? TIMEOUT_DEFAULT : luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    return seconds;
+}
+
 int
 secret_read_command(lua_State *L)
 {
@@ -103,19 +116,21 @@ secret_read_command(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     int count = (int)lua_objlen(L, 1);
+    double timeout = timeout_of(L);
+    if (!(timeout >= 0.01 && timeout <= TIMEOUT_MAX))
+        return push_failure(L, "timeout: seconds expected, at most 30");
     luaL_buffinit(L, &name);
-    luaL_addstring(&name, SECRET_COMMAND);
+    lua_pushfstring(L, SECRET_COMMAND "%d", (int)(timeout * 1000));
+    luaL_addvalue(&name);
     for (int i = 1; i <= count; i++) {
         struct slice word = {0};
+        luaL_addchar(&name, SECRET_SEPARATOR);
         lua_rawgeti(L, 1, i);
         if (lua_type(L, -1) == LUA_TSTRING)
             word.ptr = lua_tolstring(L, -1, &word.len);
         total += word.len;
         if (!is_word(word) || total > WORDS_MAX)
             return push_failure(L, "texts expected: a program, its arguments");
-        if (i > 1) {
-            luaL_addchar(&name, SECRET_SEPARATOR);
-        }
         luaL_addvalue(&name);
     }
     luaL_pushresult(&name);

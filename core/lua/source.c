@@ -44,7 +44,11 @@ find_in_bundle(struct source *s, enum bundle_kind kind, struct slice name,
 {
     struct bundle_entry entry;
 
-    if (!bundle_find(whole(s)->bundle, kind, name, &entry))
+    bool there = bundle_find(whole(s)->bundle, kind, name, &entry);
+    if (!there && kind == BUNDLE_SECRET)
+        return error_set(err, "secrets are read with the configuration: a "
+                              "policy must ask while it loads");
+    if (!there)
         return error_set(err,
                          "\"%.*s\" is not in the bundle: what a policy needs "
                          "must be named while it loads",
@@ -255,10 +259,10 @@ find_secret(struct any_source *s, struct slice name, struct source_file *file,
 }
 
 static bool
-find_overlay(struct any_source *s, struct wanted *w, struct source_file *file,
-             struct error *err)
+find_overlay(struct any_source *s, struct source_file *file, struct error *err)
 {
     char path[PATH_MAX];
+    struct wanted w = {BUNDLE_OVERLAY, S(""), path};
     const char *environment = s->environment != NULL ? s->environment : "";
 
     if (!name_is_plain(slice_of(environment)))
@@ -267,35 +271,33 @@ find_overlay(struct any_source *s, struct wanted *w, struct source_file *file,
     if (s->folder == NULL)
         return error_set(err, "there is no configuration");
     (void)snprintf(path, sizeof path, "%s/env/%s.lua", s->folder, environment);
-    w->path = path;
-    return find_by_path(s, w, file, err);
+    return find_by_path(s, &w, file, err);
 }
 
+/* A file that is named by its path. */
 static bool
-find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
-             struct source_file *file, struct error *err)
+find_data(struct any_source *s, enum bundle_kind kind, struct slice name,
+          struct source_file *file, struct error *err)
 {
-    struct any_source *s = whole(source);
+    char path[PATH_MAX];
+    struct wanted w = {kind, name, path};
+
+    (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
+    return find_by_path(s, &w, file, err);
+}
+
+/* A Lua file, wherever it lies. */
+static bool
+find_module(struct any_source *s, enum bundle_kind kind, struct slice name,
+            struct source_file *file, struct error *err)
+{
     char path[PATH_MAX], tried[900] = "";
     const char *folders[4];
     struct wanted w = {kind, name, path};
 
-    if (kind == BUNDLE_DATA || kind == BUNDLE_TLS) {
-        (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
-        return find_by_path(s, &w, file, err);
-    }
-    if (kind == BUNDLE_SECRET)
-        return find_secret(s, name, file, err);
-    if (kind == BUNDLE_OVERLAY)
-        return find_overlay(s, &w, file, err);
-    if (kind == BUNDLE_CONFIG && name.len == 0) {
-        w.path = s->config;
-        return find_by_path(s, &w, file, err);
-    }
     if (!name_is_plain(name))
         return error_set(err, "\"%.*s\" is not a module name",
                          name.len < 100 ? (int)name.len : 100, name.ptr);
-
     places(s, kind, name, folders);
     for (size_t i = 0; folders[i] != NULL; i++) {
         file_path(name, folders[i], path);
@@ -310,6 +312,33 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
     }
     return error_set(err, "\"%.*s\" not found (looked for %s)", (int)name.len,
                      name.ptr, tried);
+}
+
+static bool
+find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
+             struct source_file *file, struct error *err)
+{
+    struct any_source *s = whole(source);
+
+    switch (kind) {
+    case BUNDLE_DATA:
+    case BUNDLE_TLS:
+        return find_data(s, kind, name, file, err);
+    case BUNDLE_SECRET:
+        return find_secret(s, name, file, err);
+    case BUNDLE_OVERLAY:
+        return find_overlay(s, file, err);
+    case BUNDLE_CONFIG:
+        if (name.len == 0)
+            return find_by_path(s, &(struct wanted){kind, name, s->config},
+                                file, err);
+        break;
+    case BUNDLE_POLICY:
+    case BUNDLE_MODULE:
+    case BUNDLE_KINDS:
+        break;
+    }
+    return find_module(s, kind, name, file, err);
 }
 
 bool

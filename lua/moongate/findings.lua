@@ -68,6 +68,8 @@ end
 
 --- The word that an error is about: its key, its hook, its global.
 local function word_of(message)
+  local field = message:match "unknown field \"([%w_]+)\""
+  if field then return field end
   local key = message:gsub("^listen \"[^\"]*\": ", ""):match "^([%w_.%[%]-]+): "
   return key and key:match "([%w_]+)[%[%]%d]*$" or message:match "\"([%w_]+)\""
 end
@@ -83,13 +85,22 @@ local function line_of_word(text, word)
   return 1
 end
 
-function Findings:add_error(path, line, message)
+function Findings:add_error(path, line, message, about)
   local file = self.files[path] or {}
   local code = code_of(message, file)
-  local word = word_of(message)
+  local word = about or word_of(message)
   if code == "unknown-hook" and file.text then line = line_of_word(file.text, word) end
   self:add { path = path, line = line, level = "error", code = code, message = message,
     word = word }
+end
+
+--- An error that does not say where: of a file that can't be read, or of a value.
+function Findings:add_unplaced(message)
+  local file, reason = message:match "^(/[^:]+): (.*)$"
+  if file then return self:add_error(file, nil, reason) end
+  local value = self:value_of(message) or self.listing
+  self:add_error(value.path or self.path, value.line, message,
+    value.key and value.key:match "([%w_]+)%W*$")
 end
 
 --- All errors of an evaluation, "file:line: message" a line.
@@ -99,13 +110,7 @@ function Findings:add_errors(text)
     if path then
       self:add_error(path, tonumber(line), message)
     else
-      local value = self:value_of(row) or self.listing
-      local file, reason = row:match "^([^%s:]+): (.*)$"
-      if value.path or not file then
-        self:add_error(value.path or self.path, value.line, row)
-      else
-        self:add_error(file, nil, reason)
-      end
+      self:add_unplaced(row)
     end
   end
 end
