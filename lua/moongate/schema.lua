@@ -243,7 +243,7 @@ function Check:value(keys, value, field)
   local result, expected = read(value, field)
   if result == nil then
     self.report:add(keys, ("%s expected, not %s"):format(expected, describe(value)))
-  elseif kind == "address" and self.report.targets then
+  elseif types[kind] == types.target and self.report.targets then
     table.insert(self.report.targets, { text = result, keys = keys })
   end
   return result
