@@ -114,7 +114,8 @@ describe("moongate check", function()
         :gsub("\"policy\"", "{ \"policy\", \"more\", \"gone\" }"),
       ["scripts/policy.lua"] = "return {\n  auth = function() end,\n  auht = function() end }\n",
       ["scripts/more.lua"] = "local moongate = require \"moongate\"\n"
-        .. "local no = moongate.reject { reson = \"x\" }\nreturn { auth = function() return no end }\n",
+        .. "local no = moongate.reject { reson = \"x\" }\n"
+        .. "return { auth = function() return no end }\n",
     } }
     assert.equal(1, code)
     for _, expected in ipairs {
@@ -250,8 +251,8 @@ end)
 describe("moongate check --print", function()
   it("writes every value and its place to standard output", function()
     local code, text = check.run { "--print", errors = false, files = {
-      ["parts.lua"] = "local c = require \"moongate.config\"\nreturn {\n  listen = c.listen \"two\" {\n"
-        .. "    address = \"127.0.0.1:0\",\n    protocol = \"smtp\", policy = \"policy\" } }\n",
+      ["parts.lua"] = "local c = require \"moongate.config\"\nreturn {\n"
+        .. "  listen = c.listen \"two\" {\n    address = \"127.0.0.1:0\",\n    protocol = \"smtp\", policy = \"policy\" } }\n",
       ["moongate.lua"] = check.configuration([[
   require "parts".listen,
   tls_profiles = { default = { min_version = "1.3" }, ["in-side"] = {} },

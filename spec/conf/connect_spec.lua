@@ -65,8 +65,8 @@ describe("moongate check --connect", function()
   local function run(listeners, more, ...)
     local blocks = {}
     for i, listener in ipairs(listeners) do
-      blocks[i] = ("c.listen \"l%d\" { address = \"127.0.0.1:0\", policy = %q, protocol = %q,\n%s },")
-        :format(i, listener.policy or "policy", listener[1], listener[2])
+      blocks[i] = ("c.listen \"l%d\" { address = \"127.0.0.1:0\", policy = %q, "
+        .. "protocol = %q,\n%s },"):format(i, listener.policy or "policy", listener[1], listener[2])
     end
     local profile = ("tls_profiles = { default = { ca = %q } },"):format(authority.certificate)
     return check.run { "--connect", "--timeout", "8", files = { ["moongate.lua"] =
