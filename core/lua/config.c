@@ -55,6 +55,7 @@ read_limits(lua_State *L, int listen, struct listener_config *l)
 
     l->limits = (struct limits){
         .login_timeout = value_number(L, t, "login_timeout"),
+        .handshake_timeout = value_number(L, t, "handshake_timeout"),
         .hook_timeout = value_number(L, t, "hook_timeout"),
         .connect_timeout = value_number(L, t, "connect_timeout"),
         .upstream_timeout = value_number(L, t, "upstream_timeout"),
@@ -299,7 +300,10 @@ build_profiles(lua_State *L, int index, struct building *b)
         struct tls_profile *p = &c->tls_profiles[c->tls_profile_count];
         name.ptr = lua_tolstring(L, -2, &name.len);
         p->name = value_keep(&b->whole->arena, name);
+        tls_profile_digest(&b->tls, lua_gettop(L), p->digest);
+        b->tls.digest = p->digest;
         p->context = tls_profile_new(&b->tls, lua_gettop(L), b->err);
+        b->tls.digest = NULL;
         if (p->context == NULL) {
             b->failed = !error_context(b->err, "tls_profiles.%s", p->name.ptr);
             break;
@@ -316,7 +320,7 @@ config_build(const struct generation *g, int index, struct error *err)
     struct whole *w = xcalloc(1, sizeof *w);
     struct building b = {
         .whole = w,
-        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false},
+        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false, NULL},
         .err = err};
     size_t count = 0;
 

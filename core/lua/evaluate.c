@@ -4,16 +4,21 @@
 #include "base/slice.h"
 #include "lua/config.h"
 #include "lua/generation.h"
+#include "lua/lasting.h"
 
 #include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void
-add_file(void *plan, const struct source_item *item)
+add_file(void *arg, const struct source_item *item)
 {
+    struct plan *plan = arg;
+
     if (item->kind == BUNDLE_TLS)
-        plan_add_file(plan, slice_of(item->path), &item->stamp);
+        plan_files_add(&plan->tls, slice_of(item->path), &item->stamp);
+    else if (plan->watch && item->kind != BUNDLE_SECRET)
+        plan_files_add(&plan->sources, slice_of(item->path), &item->stamp);
 }
 
 bool
@@ -28,6 +33,7 @@ config_evaluate(const struct config_order *order, const struct share *share,
     };
 
     require(host.loop != NULL);
+    host.lasting = lasting_new(host.loop, NULL);
     struct generation *g = generation_load(
         &host, source_of_disk(order->path, order->environment, share, w), 1,
         errors);
@@ -40,6 +46,7 @@ config_evaluate(const struct config_order *order, const struct share *share,
     }
     bool done = g != NULL;
     generation_free(g);
+    lasting_free(host.lasting);
     ev_loop_destroy(host.loop);
     return done;
 }

@@ -162,7 +162,7 @@ copy_value(lua_State *from, lua_State *to, unsigned depth)
     }
 }
 
-/* Calls what moongate.listing returns. */
+/* Calls what moongate.check.listing returns. */
 static void
 add_listing(struct generation *g, lua_State *L)
 {
@@ -170,7 +170,7 @@ add_listing(struct generation *g, lua_State *L)
     int top = lua_gettop(own);
 
     vm_core(own, "require");
-    lua_pushliteral(own, "moongate.listing");
+    lua_pushliteral(own, "moongate.check.listing");
     if (vm_call(g->vm, 1, 1) && vm_call(g->vm, 0, 1))
         copy_value(own, L, 0);
     else

@@ -13,8 +13,8 @@
  *   policies      { name =, path =, shipped =, hooks = { auth = { line =,
  *                 parameters = } } }, in the order of their loading
  *   certificates  { name =, text =, level = } what is to be said of them
- *   listing       what moongate.listing tells of the configuration, if there
- *                 is one
+ *   listing       what moongate.check.listing tells of the configuration, if
+ *                 there is one
  *
  * `g` may be one that could not be built to its end. */
 void inspect_generation(struct generation *g, lua_State *L);

@@ -2,6 +2,7 @@
 
 #include "base/slice.h"
 #include "lua/objects.h"
+#include "lua/options.h"
 #include "lua/secret.h"
 #include "lua/secret_fetch.h"
 #include "lua/source.h"
@@ -97,13 +98,27 @@ is_word(struct slice s)
            slice_find(s, SECRET_SEPARATOR) == s.len;
 }
 
+/* The table at index 1 has words, and no names but one. */
+static void
+check_names(lua_State *L)
+{
+    static const char *const names[] = {"timeout", NULL};
+
+    options_thaw(L, 1);
+    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING &&
+            strcmp(lua_tostring(L, -2), names[0]) != 0)
+            (void)object_unknown(L, "secret.command", lua_tostring(L, -2),
+                                 names);
+    }
+}
+
 /* Of the table at index 1. */
 static double
 timeout_of(lua_State *L)
 {
     lua_getfield(L, 1, "timeout");
-    double seconds =
-        lua_isnil(L, -1) ? TIMEOUT_DEFAULT : luaL_checknumber(L, -1);
+    double seconds = lua_isnil(L, -1) ? TIMEOUT_DEFAULT : lua_tonumber(L, -1);
     lua_pop(L, 1);
     return seconds;
 }
@@ -115,6 +130,7 @@ secret_read_command(lua_State *L)
     size_t total = 0;
 
     luaL_checktype(L, 1, LUA_TTABLE);
+    check_names(L);
     int count = (int)lua_objlen(L, 1);
     double timeout = timeout_of(L);
     if (!(timeout >= 0.01 && timeout <= TIMEOUT_MAX))

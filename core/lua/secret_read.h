@@ -9,4 +9,5 @@
 
 int secret_read_file(lua_State *L);     /* (path) */
 int secret_read_variable(lua_State *L); /* (name) of the environment */
-int secret_read_command(lua_State *L);  /* ({ program, argument..., timeout = }) */
+int
+secret_read_command(lua_State *L); /* ({ program, argument..., timeout = }) */

@@ -14,9 +14,5 @@
 bool configuration_evaluate(const struct config_order *order,
                             struct evaluation *e, char **errors) MUST_USE;
 
-/* The same in a helper of its own. */
-bool helper_evaluate(const struct config_order *order, struct evaluation *e,
-                     char **errors) MUST_USE;
-
 /* The helper's whole life; the exit status. */
 int helper_run(void);

@@ -70,9 +70,11 @@ local function secret_source(name, read, expected)
       add_error(path, line, ("secret.%s: a %s expected"):format(name, expected))
       return core.secret ""
     end
-    local secret, message = read(value)
-    if secret then return secret end
-    add_error(path, line, ("secret.%s: %s"):format(name, message))
+    local fine, secret, message = pcall(read, value)
+    if fine and secret then return secret end
+    if not fine then message = secret end
+    add_error(path, line, message:find("secret.", 1, true) == 1 and message
+      or ("secret.%s: %s"):format(name, message))
     return core.secret ""
   end
 end

@@ -252,7 +252,8 @@ describe("moongate check --print", function()
   it("writes every value and its place to standard output", function()
     local code, text = check.run { "--print", errors = false, files = {
       ["parts.lua"] = "local c = require \"moongate.config\"\nreturn {\n"
-        .. "  listen = c.listen \"two\" {\n    address = \"127.0.0.1:0\",\n    protocol = \"smtp\", policy = \"policy\" } }\n",
+        .. "  listen = c.listen \"two\" {\n    address = \"127.0.0.1:0\",\n"
+        .. "    protocol = \"smtp\", policy = \"policy\" } }\n",
       ["moongate.lua"] = check.configuration([[
   require "parts".listen,
   tls_profiles = { default = { min_version = "1.3" }, ["in-side"] = {} },

@@ -45,6 +45,8 @@ describe("a secret", function()
       { [[c.secret.command "pass"]], "secret.command: a table expected" },
       { [[c.secret.command {}]], "a program and its arguments expected" },
       { [[c.secret.command { "sh", 5 }]], "texts expected: a program, its arguments" },
+      { [[c.secret.command { "true", timeot = 1 }]],
+        "unknown field \"timeot\" (did you mean \"timeout\"?)" },
       { [[c.secret.command { "false" }]], "false: it failed with exit status 1" },
       { [[c.secret.command { "/no/such/program" }]], "/no/such/program: it can't be run" },
       { [[c.secret.command { "true" }]], "its first line is empty" },

@@ -60,7 +60,8 @@ function check.run(options)
   files["scripts/policy.lua"] = files["scripts/policy.lua"] or check.policy()
   local folder = check.folder(files)
   local silence = options.errors == false and " 2>/dev/null" or ""
-  local words = { "sh", "-c", "exec \"$@\"" .. silence, "sh", gateway.binary(), "check", "-c", folder .. "/moongate.lua", unpack(options) }
+  local words = { "sh", "-c", "exec \"$@\"" .. silence, "sh", gateway.binary(), "check", "-c",
+    folder .. "/moongate.lua", unpack(options) }
   words.environment = options.environment
   words.log = os.tmpname()
   local program = child.start(words)

@@ -1,9 +1,9 @@
 --- `moongate check`: all that can be said of a configuration before it serves anybody.
-local findings = require "moongate.findings"
+local findings = require "moongate.check.findings"
 local host = require "moongate.check.host"
 local options = require "moongate.command.options"
-local reached = require "moongate.reached"
-local scan = require "moongate.scan"
+local reached = require "moongate.check.reached"
+local scan = require "moongate.check.scan"
 
 local DEFAULT = "/etc/moongate/moongate.lua"
 
@@ -32,30 +32,23 @@ Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage or, with
 --strict, only warnings.
 ]]
 
--- What each hook is called with, and on which listeners it is asked.
-local HOOKS = {
-  init = { arguments = 0 },
-  certificate = { arguments = 1, where = "has tls",
-    asked = function(listener) return listener.tls ~= nil end },
-  connect = { arguments = 1 },
-  secured = { arguments = 1, where = "offers STARTTLS",
-    asked = function(listener) return listener.tls ~= nil and listener.tls ~= "implicit" end },
-  mechanisms = { arguments = 1, where = "has logins",
-    asked = function(listener) return listener.auth ~= "none" end },
-  helo = { arguments = 1, where = "speaks SMTP",
-    asked = function(listener) return listener.protocol == "smtp" end },
-  mail = { arguments = 2, where = "speaks SMTP with auth = \"none\"",
-    asked = function(listener) return listener.auth == "none" end },
-  rcpt = { arguments = 2, where = "speaks SMTP with auth = \"none\"",
-    asked = function(listener) return listener.auth == "none" end },
-  auth = { arguments = 2, where = "has logins",
-    asked = function(listener) return listener.auth ~= "none" end },
-  route = { arguments = 1 },
-  connect_failed = { arguments = 3 },
-  upstream_auth = { arguments = 2 },
-  upstream_refused = { arguments = 2 },
-  spliced = { arguments = 1 },
-  closed = { arguments = 2 },
+local hooks = {} -- by name, as lua/api describes them
+for _, hook in ipairs(require "api.hooks") do hooks[hook[1]] = hook end
+
+-- On which listeners some hooks are asked; the others are on all.
+local function speaks_smtp(listener) return listener.protocol == "smtp" end
+local function has_logins(listener) return listener.auth ~= "none" end
+local function has_none(listener) return listener.auth == "none" end
+
+local ASKED = {
+  certificate = { on = function(listener) return listener.tls ~= nil end, where = "has tls" },
+  secured = { on = function(listener) return listener.tls and listener.tls ~= "implicit" end,
+    where = "offers STARTTLS" },
+  mechanisms = { on = has_logins, where = "has logins" },
+  helo = { on = speaks_smtp, where = "speaks SMTP" },
+  mail = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
+  rcpt = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
+  auth = { on = has_logins, where = "has logins" },
 }
 
 local function has(list, value)
@@ -66,27 +59,26 @@ local function has(list, value)
 end
 
 --- Whether any listener that has the policy asks for the hook.
-local function is_asked(policy, hook, listeners)
+local function is_asked(policy, name, listeners)
   for _, listener in ipairs(listeners) do
-    if has(listener.policy, policy.name) and hook.asked(listener) then return true end
+    if has(listener.policy, policy.name) and ASKED[name].on(listener) then return true end
   end
   return false
 end
 
 local function check_hook(found, policy, name, facts, listeners)
-  local hook = HOOKS[name]
-  if not hook then return end
-  if facts.parameters > hook.arguments then
+  local given = #hooks[name].arguments
+  if facts.parameters > given then
     found:add { path = policy.path, line = facts.line, level = "warning", code = "arity",
       word = name, message = ("hook \"%s\" declares %d parameters and is called with %d")
-        :format(name, facts.parameters, hook.arguments) }
+        :format(name, facts.parameters, given) }
   end
   -- Those that come with Moongate are for every kind of listener.
-  if not hook.asked or policy.shipped or #listeners == 0 then return end
-  if not is_asked(policy, hook, listeners) then
+  if not ASKED[name] or policy.shipped or #listeners == 0 then return end
+  if not is_asked(policy, name, listeners) then
     found:add { path = policy.path, line = facts.line, level = "warning", code = "unused-hook",
       word = name, message = ("hook \"%s\" is never asked: no listener with this policy %s")
-        :format(name, hook.where) }
+        :format(name, ASKED[name].where) }
   end
 end
 

@@ -1,6 +1,6 @@
 --- What `moongate check` has found: gathered, put in order, written in one of its formats.
 local json = require "moongate.json"
-local scan = require "moongate.scan"
+local scan = require "moongate.check.scan"
 
 local Findings = {}
 Findings.__index = Findings
