@@ -231,6 +231,12 @@ describe("a gateway run with an environment", function()
     end
     local c = client.connect(gw.ports.two)
     c:expect "^%+OK"
+    gw:write("env/staging.lua",
+      "return { workers = 2, settings = { who = { name = \"the stage\" } } }")
+    assert(gw:reload())
+    c = client.connect(gw.ports.one)
+    c:expect "^%* OK"
+    c:send_line("a LOGIN erin secret"):expect "^a NO .*this is the stage"
   end)
 
   it("does not start with one that is wrong", function()

@@ -1,8 +1,8 @@
 --- Looks for mistakes in Lua text without running it, also where no login has led yet.
 --
 -- A finding is { line =, col =, message =, code =, word = what it is about }.
-local core = require "moongate.core"
-local lines = require "moongate.lines"
+local describe = require "moongate.describe"
+local tokens = require "moongate.check.tokens"
 local util = require "jit.util"
 
 local scan = {}
@@ -42,11 +42,7 @@ end
 
 local READ, ASSIGN = operations()
 
-local function is_defined(environment, name)
-  return (pcall(function() return environment[name] end))
-end
-
-local function add_global(found, fn, pc, instruction, environment)
+local function add_global(found, fn, pc, instruction, globals)
   local operator = bit.band(instruction, 0xff)
   if operator ~= READ and operator ~= ASSIGN then return end
   local name = global_of(fn, instruction)
@@ -54,27 +50,35 @@ local function add_global(found, fn, pc, instruction, environment)
   if operator == ASSIGN then
     found[#found + 1] = { line = line, word = name, code = "assigned-global",
       message = ("assignment to global \"%s\": declare it local"):format(name) }
-  elseif not is_defined(environment, name) then
+  elseif not globals[name] then
     found[#found + 1] = { line = line, word = name, code = "undefined-global",
       message = ("undefined global \"%s\""):format(name) }
   end
 end
 
-local function walk(found, fn, environment)
+local function walk(found, fn, globals)
   local pc = 1
   local instruction = util.funcbc(fn, pc)
   while instruction do
-    add_global(found, fn, pc, instruction, environment)
+    add_global(found, fn, pc, instruction, globals)
     pc = pc + 1
     instruction = util.funcbc(fn, pc)
   end
   local index = -1
   local constant = util.funck(fn, index)
   while constant ~= nil do
-    if type(constant) == "proto" then walk(found, constant, environment) end
+    if type(constant) == "proto" then walk(found, constant, globals) end
     index = index - 1
     constant = util.funck(fn, index)
   end
+end
+
+local GLOBALS = { policy = describe.globals "policy",
+  configuration = describe.globals "configuration" }
+
+local function globals_of(kind)
+  local configuration = kind == "config" or kind == "overlay"
+  return configuration and GLOBALS.configuration or GLOBALS.policy
 end
 
 --- Globals that are read and not there, or assigned: in every function of the text. `kind` says
@@ -83,136 +87,80 @@ function scan.globals(text, kind)
   local fn = loadstring(text)
   local found = {}
   if not fn then return found end
-  local configuration = kind == "config" or kind == "overlay"
-  walk(found, fn, configuration and core.config_environment or core.environment)
+  walk(found, fn, globals_of(kind))
   for _, finding in ipairs(found) do finding.col = scan.column(text, finding.line, finding.word) end
   return found
 end
 
--- What is not wrong, but wants a second look -------------------------------------
+-- Calls of what a module or a library does not have ------------------------------
 
-local BLOCKING = { socket = true, lualdap = true, luasql = true, lsqlite3 = true, ssl = true,
-  posix = true, lfs = true, ldap = true, pgsql = true }
-
-local function tokens(text)
-  local list, at, line, start = {}, 1, 1, 1
-  while at <= #text do
-    local kind, value, after = lines.token(text, at)
-    if kind ~= "space" and not value:match "^%s$" then
-      list[#list + 1] = { kind = kind, text = value, line = line, col = at - start + 1 }
-    end
-    local newline = text:find("\n", at, true)
-    while newline and newline < after do
-      line, start = line + 1, newline + 1
-      newline = text:find("\n", start, true)
-    end
-    at = after
-  end
-  return list
-end
-
-local NOTHING = { kind = "end", text = "" }
-
-local Walk = {}
-Walk.__index = Walk
-
-function Walk:at(i) return self.list[i] or NOTHING end
-
---- Whether the tokens from `i` on have these texts.
-function Walk:has(i, ...)
-  for n, text in ipairs { ... } do
-    local token = self:at(i + n - 1)
-    if token.text ~= text or token.kind == "string" then return false end
-  end
-  return true
-end
-
-function Walk:add(i, code, message)
-  local token = self:at(i)
-  self.found[#self.found + 1] = { line = token.line, col = token.col, code = code,
-    message = message, word = token.text }
-end
-
-function Walk:look_at_call(i)
-  if self:has(i, ":", "reveal") or self:has(i, ".", "reveal") then
-    self:add(i + 1, "reveal", "a secret becomes a Lua string, which is neither hidden nor wiped")
-  elseif self:has(i, ":", "retain") or self:has(i, ".", "retain") then
-    self:add(i + 1, "retain", "credentials are kept past the decision")
-  elseif self:has(i, "os", ".", "execute") or self:has(i, "io", ".", "popen") then
-    self:add(i, "blocking", ("%s.%s stops every session of the worker")
-      :format(self:at(i).text, self:at(i + 2).text))
+--- Counts the names of a list that begins at `i`.
+local function count_names(list, i, counts)
+  while list:at(i).kind == "word" do
+    local name = list:at(i).text
+    counts[name] = (counts[name] or 0) + 1
+    i = list:has(i + 1, ",") and i + 2 or i + 1
+    if not list:has(i - 1, ",") then return end
   end
 end
 
-function Walk:look_at_require(i)
-  if not self:has(i, "require") then return end
-  local name = self:at(i + 1).kind == "string" and self:at(i + 1) or self:at(i + 2)
-  if name.kind == "string" and BLOCKING[name.text:match "^[^.]*"] then
-    self:add(i, "blocking", ("\"%s\" waits in C, and stops every session of the worker")
-      :format(name.text))
-  end
+--- Where the parameters of the function at `i` begin.
+local function parameters_at(list, i)
+  repeat i = i + 1 until list:has(i, "(") or i > list:count()
+  return i + 1
 end
 
---- `local value, err = ...`: both tell of a failure from here on.
-function Walk:look_at_results(i)
-  if not self:has(i, "local") then return end
-  local first, second = self:at(i + 1), self:at(i + 3)
-  if first.kind == "word" and self:has(i + 2, ",") and second.kind == "word" then
-    self.results[first.text], self.results[second.text] = "value", "error"
-  end
-end
-
---- The name whose failure the condition behind `if` at `i` asks about, or nil.
-function Walk:failure_of(i)
-  local negated = self:has(i + 1, "not")
-  local name = self:at(i + (negated and 2 or 1))
-  local behind = i + (negated and 3 or 2)
-  local kind = name.kind == "word" and self.results[name.text]
-  if kind == "value" and negated and self:has(behind, "then") then return name.text end
-  if kind == "error" and not negated and self:has(behind, "then") then return name.text end
-  local is_nil = self:has(behind, "=", "nil", "then") or self:has(behind, "", "nil", "then")
-  if kind == "value" and not negated and is_nil then return name.text end
-end
-
-local OPENS = { ["then"] = 0, ["do"] = 1, ["function"] = 1, ["if"] = 1, ["repeat"] = 1 }
-local CLOSES = { ["end"] = true, ["until"] = true }
-
---- An error leads to `return nil`: nobody has decided, and the next policy is asked.
-function Walk:look_at_failure(i)
-  local name = self:has(i, "if") and self:failure_of(i)
-  if not name then return end
-  while not self:has(i, "then") do i = i + 1 end
-  local depth = 1
-  while depth > 0 and self:at(i) ~= NOTHING do
-    i = i + 1
-    local token = self:at(i)
-    local text = token.kind == "word" and token.text
-    if depth == 1 and (text == "else" or text == "elseif") then return end
-    if depth == 1 and text == "return" then
-      local empty = self:has(i + 1, "end")
-      local void = self:has(i + 1, "nil", "end") or self:has(i + 1, "nil", ";")
-      if empty or void then
-        self:add(i, "fail-open", ("\"%s\" tells of a failure, but nil means \"no opinion\": "
-          .. "the next policy decides"):format(name))
-      end
-      return
-    end
-    depth = depth + (OPENS[text] or 0) - (CLOSES[text] and 1 or 0)
-  end
-end
-
---- What `moongate check --strict` warns of.
-function scan.strict(text)
-  local walking = setmetatable({ list = tokens(text), found = {}, results = {} }, Walk)
-  for i = 1, #walking.list do
-    if walking.list[i].kind ~= "string" then
-      walking:look_at_call(i)
-      walking:look_at_require(i)
-      walking:look_at_results(i)
-      walking:look_at_failure(i)
+--- How often each name is declared or assigned, whatever its scope.
+local function declarations(list)
+  local counts = {}
+  for i = 1, list:count() do
+    if list:has(i, "local") and not list:has(i + 1, "function") or list:has(i, "for") then
+      count_names(list, i + 1, counts)
+    elseif list:has(i, "function") then
+      if list:has(i - 1, "local") then count_names(list, i + 1, counts) end
+      count_names(list, parameters_at(list, i), counts)
+    elseif list:at(i).kind == "word" and list:has(i + 1, "=") and not list:has(i - 1, "local") then
+      count_names(list, i, counts)
     end
   end
-  return walking.found
+  return counts
+end
+
+--- The members of what each name stands for throughout the text, as far as that is known.
+local function members_of_names(list, kind)
+  local counts, members = declarations(list), {}
+  for name, fields in pairs(globals_of(kind)) do
+    if type(fields) == "table" and not counts[name] then members[name] = fields end
+  end
+  for i = 1, list:count() do
+    local name = list:at(i + 1).text
+    local module, after = list:required(i + 3)
+    local whole = module and list:has(i, "local") and list:has(i + 2, "=")
+      and not (list:has(after, ".") or list:has(after, ":") or list:has(after, "("))
+    if whole and counts[name] == 1 then members[name] = describe.module(module) end
+  end
+  return members
+end
+
+local function is_call(token)
+  return token.kind == "string" or token.text == "(" or token.text == "{"
+end
+
+--- Calls of functions that their module or library does not have: an error when they are reached.
+function scan.calls(text, kind)
+  local list, found = tokens(text), {}
+  local members = members_of_names(list, kind)
+  for i = 1, list:count() do
+    local name, field = list:at(i).text, list:at(i + 2)
+    local fields = list:at(i).kind == "word" and members[name]
+    local looks = fields and list:has(i + 1, ".") and field.kind == "word"
+      and not list:has(i - 1, ".") and not list:has(i - 1, ":") and is_call(list:at(i + 3))
+    if looks and not fields[field.text] then
+      table.insert(found, list:finding(i + 2, "undefined-field",
+        ("there is no %s.%s"):format(name, field.text)))
+    end
+  end
+  return found
 end
 
 return scan

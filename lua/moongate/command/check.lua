@@ -4,6 +4,7 @@ local host = require "moongate.check.host"
 local options = require "moongate.command.options"
 local reached = require "moongate.check.reached"
 local scan = require "moongate.check.scan"
+local second_look = require "moongate.check.strict"
 
 local DEFAULT = "/etc/moongate/moongate.lua"
 
@@ -88,16 +89,16 @@ local function check_policies(found, result, listeners)
   end
 end
 
+local function add_all(found, file, level, list)
+  for _, finding in ipairs(list) do found:add(finding, { path = file.path, level = level }) end
+end
+
 local function check_files(found, result, strict)
   for _, file in ipairs(result.files or {}) do
-    for _, finding in ipairs(scan.globals(file.text, file.kind)) do
-      found:add(finding, { path = file.path, level = "error" })
-    end
-    local policy = file.kind == "policy" or file.kind == "module"
-    for _, finding in ipairs(strict and policy and not file.shipped and scan.strict(file.text)
-      or {}) do
-      found:add(finding, { path = file.path, level = "warning" })
-    end
+    local is_policy = file.kind == "policy" or file.kind == "module"
+    add_all(found, file, "error", scan.globals(file.text, file.kind))
+    add_all(found, file, "error", scan.calls(file.text, file.kind))
+    if strict and is_policy then add_all(found, file, "warning", second_look(file.text)) end
   end
 end
 
