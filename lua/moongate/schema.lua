@@ -242,7 +242,8 @@ function Check:value(keys, value, field)
   local read = types[kind] or error("schema: unknown type \"" .. tostring(kind) .. "\"", 0)
   local result, expected = read(value, field)
   if result == nil then
-    self.report:add(keys, ("%s expected, not %s"):format(expected, describe(value)))
+    local what = kind == "secret" and "a " .. type(value) or describe(value)
+    self.report:add(keys, ("%s expected, not %s"):format(expected, what))
   elseif types[kind] == types.target and self.report.targets then
     table.insert(self.report.targets, { text = result, keys = keys })
   end
