@@ -212,7 +212,10 @@ load(struct any_source *s, const struct wanted *w)
 
     if (read != NULL)
         return read;
-    if (!source_read(w->path, &bytes, &len, &stamp))
+    bool done = w->kind == BUNDLE_TLS
+                    ? source_read_pem(w->path, &bytes, &len, &stamp)
+                    : source_read(w->path, &bytes, &len, &stamp);
+    if (!done)
         return NULL;
     struct disk_file *f = new_file(w->kind, w->name);
     f->bytes = bytes;

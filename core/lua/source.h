@@ -63,6 +63,12 @@ void source_each(struct source *s,
 bool source_read(const char *path, char **bytes, size_t *len,
                  struct file_stamp *stamp) MUST_USE;
 
+/* The same for what a `tls` section names: also a folder, whose PEM files are
+ * then one behind the other.  Its stamp changes when one comes, goes or is
+ * replaced. */
+bool source_read_pem(const char *path, char **bytes, size_t *len,
+                     struct file_stamp *stamp) MUST_USE;
+
 /* Reads from `b`, which outlives the result. */
 struct source *source_of_bundle(const struct bundle *b);
 

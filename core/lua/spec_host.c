@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/call.h"
-#include "lua/lasting.h"
 #include "lua/evaluate.h"
 #include "lua/generation.h"
+#include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/share.h"
 #include "lua/spec_facts.h"
@@ -331,12 +331,9 @@ gateway_exhausted(lua_State *L)
 }
 
 static const luaL_Reg gateway_methods[] = {
-    {"session", gateway_session},
-    {"init", gateway_init},
-    {"counter", gateway_counter},
-    {"totals", gateway_totals},
-    {"exhausted", gateway_exhausted},
-    {NULL, NULL},
+    {"session", gateway_session},     {"init", gateway_init},
+    {"counter", gateway_counter},     {"totals", gateway_totals},
+    {"exhausted", gateway_exhausted}, {NULL, NULL},
 };
 
 static const luaL_Reg gateway_events[] = {
