@@ -105,7 +105,8 @@ describe("a secret", function()
   it("is not shown either where it only sounds like one", function()
     local code, text = check.run { "--print", files = {
       ["moongate.lua"] = check.configuration [[
-        settings = { passwd_file = { file = "shown" }, q = { headers = { ["X-Auth-Key"] = "open", X = "shown" }, api_key = "open",
+        settings = { passwd_file = { file = "shown" },
+          q = { headers = { ["X-Auth-Key"] = "open", X = "shown" }, api_key = "open",
           pairs = { { "Authorization", "open" }, { "X", "shown" } }, secrets = { a = "open" },
           list = { password = { "open" } }, more = { { token = "open" } } } },]],
       ["scripts/policy.lua"] = "require \"moongate\".settings \"q\"\nreturn {}\n" } }
