@@ -110,7 +110,7 @@ show(const struct pair *p, struct buf *text, struct error *err)
 static bool
 name(const struct pair *p, struct buf *text, struct error *err)
 {
-    const char *how = p->before.ptr == NULL  ? "is after"
+    const char *how = p->before.ptr == NULL  ? "is new"
                       : p->after.ptr == NULL ? "is gone"
                                              : "has changed";
 
