@@ -103,6 +103,8 @@ generation_load(const struct host *host, struct source *source, unsigned number,
     *errors = NULL;
     g->policy.ops = &hook_ops;
     g->host = *host;
+    if (g->host.pools == NULL)
+        g->host.pools = g->own_pools = pools_new();
     g->source = source;
     g->number = number;
     g->deliver = session_run;
@@ -145,6 +147,7 @@ generation_free(struct generation *g)
     policies_free(g);
     if (g->config != NULL)
         config_unref(g->config);
+    pools_free(g->own_pools);
     source_free(g->source);
     free(g);
 }

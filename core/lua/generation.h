@@ -24,6 +24,7 @@ struct chain {
 struct generation {
     struct policy policy; /* what the session layer sees */
     struct host host;
+    struct pools *own_pools; /* where the host has none */
     struct vm *vm;
     struct source *source;
     unsigned number;

@@ -15,6 +15,8 @@ struct dns;
 struct host {
     struct ev_loop *loop;
     struct dns *dns;
+    struct pools *pools;         /* what is known of upstreams, and outlives
+                                    generations; NULL: this one has its own */
     unsigned worker;             /* 1, 2, ... */
     struct secret ticket_secret; /* TLS_TICKET_SECRET_SIZE bytes that all
                                     workers share; empty: serves nobody */

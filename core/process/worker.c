@@ -42,6 +42,7 @@ struct worker {
     struct bundle *bundle;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct pools *pools;
     struct generation *generation;
     struct sessions *sessions;
     struct probes *probes;
@@ -324,9 +325,11 @@ build_generation(struct worker *w, struct error *err)
     w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
     if (w->tls_cache == NULL)
         return false;
+    w->pools = pools_new();
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
+        .pools = w->pools,
         .worker = w->setup.number,
         .ticket_secret.bytes = {w->setup.tls.ticket_secret,
                                 sizeof w->setup.tls.ticket_secret},
@@ -373,8 +376,10 @@ on_generation(void *arg, bool ok, const char *error)
         leave(w);
         return;
     }
-    w->sessions = sessions_new(
-        w->loop, w->dns, generation_policy(w->generation), sessions_max(w));
+    w->sessions =
+        sessions_new(w->loop, w->dns, w->pools,
+                     generation_policy(w->generation), sessions_max(w));
+    config_list_members(generation_config(w->generation), w->pools);
     w->probes = probes_new(w->sessions, generation_config(w->generation));
     acceptors_start(&w->acceptors, on_connection, w);
     warn_of_expiry(w);
@@ -416,6 +421,7 @@ deinit(struct worker *w)
     probes_free(w->probes);
     sessions_free(w->sessions);
     generation_free(w->generation);
+    pools_free(w->pools);
     if (w->dns != NULL)
         dns_free(w->dns);
     if (w->bundle != NULL)

@@ -129,13 +129,16 @@ sessions_sweep(struct sessions *all)
 }
 
 struct sessions *
-sessions_new(struct ev_loop *loop, struct dns *dns, struct policy *policy,
-             size_t count_max)
+sessions_new(struct ev_loop *loop, struct dns *dns, struct pools *pools,
+             struct policy *policy, size_t count_max)
 {
     struct sessions *all = xcalloc(1, sizeof *all);
 
-    *all = (struct sessions){
-        .loop = loop, .dns = dns, .policy = policy, .count_max = count_max};
+    *all = (struct sessions){.loop = loop,
+                             .dns = dns,
+                             .pools = pools,
+                             .policy = policy,
+                             .count_max = count_max};
     all->pool = splice_pool_new(PIPES_MAX);
     list_init(&all->live);
     list_init(&all->graveyard);

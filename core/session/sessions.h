@@ -14,6 +14,7 @@ struct sessions {
     struct dns *dns;
     struct policy *policy; /* current generation's */
     struct splice_pool *pool;
+    struct pools *pools; /* what is known of upstreams */
     struct list live, graveyard;
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
     struct ev_prepare bury; /* empties the graveyard */
@@ -29,7 +30,8 @@ struct sessions {
 
 /* `policy` and the others outlive the result. */
 struct sessions *sessions_new(struct ev_loop *loop, struct dns *dns,
-                              struct policy *policy, size_t count_max);
+                              struct pools *pools, struct policy *policy,
+                              size_t count_max);
 void sessions_free(struct sessions *all);
 
 /* A new session on the accepted `fd` (now the session's); it runs at once. */

@@ -138,10 +138,32 @@ local function checked(value, expected, error_of)
   return value
 end
 
+--- Or "pool:NAME", of the configuration's pools.
 function types.target(value)
-  return checked(value, "an upstream such as \"10.0.0.5:143\"", core.target_error)
+  local target, expected = checked(value, "an upstream such as \"10.0.0.5:143\"",
+    core.target_error)
+  local pool = target and target:match "^pool:([%a_].*)$"
+  if not pool or core.pools[pool] then return target, expected end
+  local near = core.nearest(pool, core.pools)
+  return nil, "one of the `pools`" .. (near and (" (did you mean \"pool:%s\"?)"):format(near) or "")
 end
 types.address = types.target
+
+--- A member of a pool.
+function types.place(value)
+  if type(value) == "string" and value:find "^pool:[%a_]" then
+    return nil, "an upstream that is no pool"
+  end
+  return types.target(value)
+end
+
+function types.source(value)
+  return checked(value, "an IP address", core.ip_error)
+end
+
+function types.pin(value)
+  return checked(value, "\"sha256/\" and 44 digits of base64", core.pin_error)
+end
 
 function types.listen_address(value)
   return checked(value, "an address such as \"[::]:143\"", core.address_error)
@@ -209,7 +231,24 @@ function Check:list(keys, value, field)
     list[#list + 1] = self:value(with(keys, i), item, field_of(field.of))
   end
   if field.required and next(value) == nil then self.report:add(keys, "at least one is needed") end
+  if field.max and #list > field.max then
+    self.report:add(keys, ("at most %d are allowed"):format(field.max))
+  end
   return list
+end
+
+--- A table that is a list and has names, too: `field.list` says what the list is called in the
+-- result, and what its members are.
+function Check:block(keys, value, field)
+  if type(value) ~= "table" then value = { value } end
+  local list, named = {}, {}
+  for k, v in pairs(value) do
+    if whole(k) then list[k] = v else named[k] = v end
+  end
+  local result = self:fields(keys, named, self.sections[field.section])
+  local name, item = field.list[1], field.list[2]
+  result[name] = self:list(keys, list, { of = item, required = true, max = field.list.max })
+  return result
 end
 
 function Check:map(keys, value, field)
@@ -221,6 +260,9 @@ function Check:map(keys, value, field)
   for k, v in pairs(value) do
     if type(k) ~= "string" then
       self.report:add(keys, "names expected as keys, not " .. describe(k))
+    elseif field.names and not k:match(field.names) then
+      self.report:add(with(keys, k), "a name of letters, digits, _ and - expected, "
+        .. "not beginning with a digit")
     else
       map[k] = self:value(with(keys, k), v, field_of(field.of))
     end
@@ -234,7 +276,9 @@ function Check:value(keys, value, field)
   if kind == "data" then return self:data(keys, value) end
   if kind == "list" then return self:list(keys, value, field) end
   if kind == "map" then return self:map(keys, value, field) end
+  if kind == "block" then return self:block(keys, value, field) end
   if kind == "section" then
+    if field.short and type(value) ~= "table" then value = { [field.short] = value } end
     return self:fields(keys, value, field.fields or self.sections[field.section])
   end
   local read = types[kind] or error("schema: unknown type \"" .. tostring(kind) .. "\"", 0)
