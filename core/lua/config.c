@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/lasting.h"
 #include "lua/pool_config.h"
 #include "lua/target.h"
 #include "lua/tls_config.h"
@@ -301,7 +302,10 @@ build_profiles(lua_State *L, int index, struct building *b)
         struct tls_profile *p = &c->tls_profiles[c->tls_profile_count];
         name.ptr = lua_tolstring(L, -2, &name.len);
         p->name = value_keep(&b->whole->arena, name);
+        tls_profile_digest(&b->tls, lua_gettop(L), p->digest);
+        b->tls.digest = p->digest;
         p->context = tls_profile_new(&b->tls, lua_gettop(L), b->err);
+        b->tls.digest = NULL;
         if (p->context == NULL) {
             b->failed = !error_context(b->err, "tls_profiles.%s", p->name.ptr);
             break;
@@ -316,10 +320,10 @@ config_build(const struct generation *g, int index, struct error *err)
 {
     lua_State *L = g->vm->L;
     struct whole *w = xcalloc(1, sizeof *w);
-    struct building b = {
-        .whole = w,
-        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false},
-        .err = err};
+    struct building b = {.whole = w,
+                         .tls = {L, g->source, &g->host, &w->arena,
+                                 certificates_new(), false, NULL},
+                         .err = err};
     size_t count = 0;
 
     arena_init(&w->arena, CONFIG_MAX);
@@ -340,8 +344,8 @@ config_build(const struct generation *g, int index, struct error *err)
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
     if (!b.failed)
-        b.failed = !pool_config_read(L, index, &w->config, g->host.pools,
-                                     &w->arena, err);
+        b.failed = !pool_config_read(L, index, &w->config,
+                                     g->host.lasting->pools, &w->arena, err);
     if (!b.failed)
         b.failed = !tls_certificates_read(&b.tls, index, &w->config, err);
     if (b.failed) {

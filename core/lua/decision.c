@@ -2,7 +2,6 @@
 
 #include "base/base64.h"
 #include "base/slice.h"
-#include "lua/generation.h"
 #include "lua/objects.h"
 #include "lua/pool_object.h"
 #include "lua/secret.h"
@@ -266,18 +265,6 @@ is_code(struct slice s)
     return s.ptr[3] == ' ' && is_enhanced(slice_drop(s, 4));
 }
 
-/* The configuration's pool of that name.  Without a configuration, as under
- * `moongate lua`, any will do. */
-static void
-set_pool(const struct reading *r, struct slice name, struct target *target)
-{
-    struct generation *g = vm_of(r->L)->generation;
-
-    if (g != NULL && g->config != NULL && config_pool(g->config, name) == NULL)
-        pool_unknown(r->L, r->what, r->name, name);
-    target->pool = name;
-}
-
 static void
 read_target(const struct reading *r, struct target *target, bool *has)
 {
@@ -295,7 +282,7 @@ read_target(const struct reading *r, struct target *target, bool *has)
         luaL_error(r->L, "%s: %s: %s", r->what, r->name, err.text);
     target->bare = target->pool.len == 0;
     if (target->pool.len > 0)
-        set_pool(r, target->pool, target);
+        pool_check(r->L, r->what, r->name, target->pool);
 }
 
 static void
@@ -304,8 +291,9 @@ read_pool(const struct reading *r)
     if (r->d->has_target)
         luaL_error(r->L, "%s: %s: there is an address already", r->what,
                    r->name);
-    set_pool(r, read_line(r, TEXT_MAX), &r->d->target);
+    r->d->target.pool = read_line(r, TEXT_MAX);
     r->d->has_target = true;
+    pool_check(r->L, r->what, r->name, r->d->target.pool);
 }
 
 static void
@@ -744,4 +732,10 @@ const char *
 decision_name(enum verdict_kind kind)
 {
     return kind >= VERDICT_ACCEPT ? kinds[kind].name : "nil";
+}
+
+const char *
+decision_option(enum verdict_kind kind, size_t i)
+{
+    return kinds[kind].options[i].name;
 }

@@ -2,6 +2,7 @@
 
 #include "base/slice.h"
 #include "lua/generation.h"
+#include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/target.h"
 
@@ -34,6 +35,26 @@ keep(char *to, size_t size, struct slice text)
     to[fit.len] = '\0';
 }
 
+void
+pool_check(lua_State *L, const char *what, const char *field, struct slice name)
+{
+    const struct generation *g = vm_of(L)->generation;
+    const struct config *c = g != NULL ? g->config : NULL;
+    const char *names[NAMES_MAX + 1];
+    size_t count = 0;
+
+    if (c == NULL || config_pool(c, name) != NULL)
+        return;
+    for (size_t i = 0; i < c->pool_count && count < NAMES_MAX; i++)
+        names[count++] = c->pools[i].pool.name.ptr;
+    names[count] = NULL;
+    const char *near = nearest_name(name.ptr, names);
+    if (near == NULL)
+        luaL_error(L, "%s: %s: unknown pool \"%s\"", what, field, name.ptr);
+    luaL_error(L, "%s: %s: unknown pool \"%s\" (did you mean \"%s\"?)", what,
+               field, name.ptr, near);
+}
+
 /* --- upstreams --- */
 
 static const struct upstream_object *
@@ -51,9 +72,7 @@ facts_of(lua_State *L)
     struct member_facts facts = {.state = MEMBER_UP};
     struct place place = {slice_of(u->pool), slice_of(u->host), u->port};
 
-    if (host->pools == NULL ||
-        !pools_find(host->pools, &place, ev_now(host->loop), &facts))
-        facts = (struct member_facts){.state = MEMBER_UP};
+    (void)pools_find(host->lasting->pools, &place, ev_now(host->loop), &facts);
     return facts;
 }
 
@@ -138,8 +157,9 @@ static int
 pool_members(lua_State *L)
 {
     const struct pool_object *o = luaL_checkudata(L, 1, OBJECT_POOL);
-    const struct config *c = vm_of(L)->generation->config;
-    const struct upstream_pool *p = config_pool(c, slice_of(o->name));
+    const struct generation *g = vm_of(L)->generation;
+    const struct upstream_pool *p =
+        g != NULL ? config_pool(g->config, slice_of(o->name)) : NULL;
 
     lua_newtable(L);
     for (size_t i = 0; p != NULL && i < p->pool.count; i++) {
@@ -172,35 +192,12 @@ static const luaL_Reg pool_events[] = {
 int
 pool_object_of(lua_State *L)
 {
-    struct generation *g = vm_of(L)->generation;
     struct slice name;
 
     name.ptr = luaL_checklstring(L, 1, &name.len);
-    if (g == NULL || g->config == NULL)
-        return luaL_error(L, "pool: there is no configuration here");
-    if (config_pool(g->config, name) == NULL)
-        return pool_unknown(L, "pool", "name", name);
+    pool_check(L, "pool", "name", name);
     struct pool_object *o = lua_newuserdata(L, sizeof *o);
     keep(o->name, sizeof o->name, name);
     object_set_type(L, OBJECT_POOL, pool_events, pool_methods);
     return 1;
-}
-
-int
-pool_unknown(lua_State *L, const char *what, const char *field,
-             struct slice name)
-{
-    const struct config *c = vm_of(L)->generation->config;
-    const char *names[NAMES_MAX + 1];
-    size_t count = 0;
-
-    for (size_t i = 0; i < c->pool_count && count < NAMES_MAX; i++)
-        names[count++] = c->pools[i].pool.name.ptr;
-    names[count] = NULL;
-    const char *near = nearest_name(name.ptr, names);
-    if (near == NULL)
-        return luaL_error(L, "%s: %s: unknown pool \"%s\"", what, field,
-                          name.ptr);
-    return luaL_error(L, "%s: %s: unknown pool \"%s\" (did you mean \"%s\"?)",
-                      what, field, name.ptr, near);
 }

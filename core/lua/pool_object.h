@@ -11,6 +11,8 @@ int upstream_object_of(lua_State *L);
 /* (name) -> a pool of the configuration. */
 int pool_object_of(lua_State *L);
 
-/* Raises `what: field: unknown pool "imp" (did you mean "imap"?)`. */
-int pool_unknown(lua_State *L, const char *what, const char *field,
-                 struct slice name);
+/* Raises `what: field: unknown pool "imp" (did you mean "imap"?)` if the
+ * configuration has no such pool.  Without a configuration, as under `moongate
+ * lua`, any will do. */
+void pool_check(lua_State *L, const char *what, const char *field,
+                struct slice name);

@@ -1,8 +1,9 @@
 --- The configuration, described once: names, types, defaults, meaning.
 --
--- `moongate.config` checks with it, conf/README.md is checked against it.  A
--- field is { name, type, default = , doc = , ... }; a section's fields keep
--- the order of the manual.  Types are those of moongate.schema.
+-- `moongate.config` checks with it, the tables of conf/README.md are written
+-- from it (scripts/dev/reference).  A field is { name, type, default = , doc = ,
+-- ... }; a section's fields keep the order of the manual.  Types are those of
+-- moongate.schema.
 return {
   gateway = {
     { "workers", "integer", default = "auto", also = { "auto" }, min = 1, max = 256,
@@ -13,15 +14,17 @@ return {
     { "resolver", "list", of = "resolver",
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
     { "pools", "map", names = "^[%a_][%w_-]*$", default = {},
-      of = { type = "block", section = "pool",
-        list = { "members", { type = "section", section = "pool_member", short = "address" },
-          max = 256 } },
+      of = { type = "section", section = "pool" },
       doc = "upstreams that stand in for each other; \"pool:NAME\" is one of them" },
     { "tls_profiles", "map", of = { type = "section", section = "tls_profile" }, default = {},
       doc = "how TLS is spoken with upstreams; `to { profile = }` names one, "
         .. "\"default\" is the first" },
     { "certificates", "map", of = { type = "section", section = "tls_name" }, default = {},
       doc = "what the `certificate` hook may show: `moongate.certificate \"name\"`" },
+    { "watch", "boolean", default = false,
+      doc = "a change of any file that was read is a reload; for development" },
+    { "canary_init", "boolean", default = false,
+      doc = "a reload also runs every `init` in the process that tries it first" },
     { "shutdown_timeout", "duration", default = 30, min = 0, max = 86400,
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
@@ -30,6 +33,10 @@ return {
       doc = "what policies read with moongate.settings, by their name" },
   },
   pool = {
+    title = "pools",
+    { "members", "list", of = { type = "section", section = "pool_member", short = "address" },
+      unnamed = true, required = true, max = 256,
+      doc = "what stands in the table without a name: upstreams, each as text or as a table" },
     { "tls", "enum", default = "off", values = { "off", "starttls", "implicit" },
       doc = "TLS with the members" },
     { "profile", "string", default = "default", doc = "one of `tls_profiles`: how it is spoken" },
@@ -52,6 +59,7 @@ return {
     { "trusted", "boolean", default = true, doc = "false: they are not told who the client is" },
   },
   pool_member = {
+    title = "pools.members",
     { "address", "place", required = true, doc = "as every upstream is written" },
     { "weight", "integer", default = 1, min = 1, max = 1000,
       doc = "its share, compared with the others'" },
@@ -164,6 +172,7 @@ return {
       doc = "TLS 1.2 clients without tickets resume too, with any worker" },
   },
   tls_name = {
+    title = "tls.names",
     { "certificate", "list", of = "string", required = true, doc = "PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
     { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
@@ -175,6 +184,7 @@ return {
       doc = "OCSP responses in DER, written by another program" },
   },
   tls_profile = {
+    title = "tls_profiles",
     { "ca", "string", default = "system",
       doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },

@@ -237,20 +237,6 @@ function Check:list(keys, value, field)
   return list
 end
 
---- A table that is a list and has names, too: `field.list` says what the list is called in the
--- result, and what its members are.
-function Check:block(keys, value, field)
-  if type(value) ~= "table" then value = { value } end
-  local list, named = {}, {}
-  for k, v in pairs(value) do
-    if whole(k) then list[k] = v else named[k] = v end
-  end
-  local result = self:fields(keys, named, self.sections[field.section])
-  local name, item = field.list[1], field.list[2]
-  result[name] = self:list(keys, list, { of = item, required = true, max = field.list.max })
-  return result
-end
-
 function Check:map(keys, value, field)
   if type(value) ~= "table" then
     self.report:add(keys, "a table expected, not " .. describe(value))
@@ -276,7 +262,6 @@ function Check:value(keys, value, field)
   if kind == "data" then return self:data(keys, value) end
   if kind == "list" then return self:list(keys, value, field) end
   if kind == "map" then return self:map(keys, value, field) end
-  if kind == "block" then return self:block(keys, value, field) end
   if kind == "section" then
     if field.short and type(value) ~= "table" then value = { [field.short] = value } end
     return self:fields(keys, value, field.fields or self.sections[field.section])
@@ -317,21 +302,44 @@ function Check:unknown(keys, value, names)
   return meant
 end
 
+--- The field that the members without a name belong to, or nil.
+local function unnamed_of(fields)
+  for _, field in ipairs(fields) do
+    if field.unnamed then return field end
+  end
+end
+
+--- The members with a name and those without.
+local function split(value)
+  local named, list = {}, {}
+  for k, v in pairs(value) do
+    if whole(k) then list[k] = v else named[k] = v end
+  end
+  return named, list
+end
+
 --- A table with the named `fields`; unknown keys are errors.
 function Check:fields(keys, value, fields)
+  local unnamed, list = unnamed_of(fields), nil
+  if unnamed and type(value) ~= "table" then value = { value } end
   if type(value) ~= "table" then
     self.report:add(keys, "a table expected, not " .. describe(value))
     return {}
   end
+  if unnamed then value, list = split(value) end
   local names, result = {}, {}
-  for i, field in ipairs(fields) do
-    names[i] = field[1]
-    names[field[1]] = true
+  for _, field in ipairs(fields) do
+    if field ~= unnamed then
+      names[#names + 1] = field[1]
+      names[field[1]] = true
+    end
   end
   local meant = self:unknown(keys, value, names)
   for _, field in ipairs(fields) do
     local name = field[1]
-    if value[name] ~= nil then
+    if field == unnamed then
+      result[name] = self:value(keys, list, field)
+    elseif value[name] ~= nil then
       result[name] = self:value(with(keys, name), value[name], field)
     elseif meant[name] then
       result[name] = nil -- one error is enough
