@@ -1,6 +1,7 @@
 --- Pools, through the real binary: who gets a login, what a member that fails does to it, and when
 -- that is served again.
 local client = require "spec.support.client"
+local gateway = require "spec.support.gateway"
 local loop = require "spec.support.loop"
 local site = require "spec.support.site"
 local upstream = require "spec.support.upstream"
@@ -367,5 +368,75 @@ describe("a pool", function()
       { A = servers[1].address, B = servers[2].address })
     gw:expect_log((line:gsub("%p", "%%%0")))
     leave(staying)
+  end)
+end)
+
+describe("a pool in the next generation", function()
+  local CONFIGURATION = [[
+local c = require "moongate.config"
+return c.gateway {
+  workers = 1,
+  pools = { imap = { %s, balance = "round_robin", max_failures = 1, retry = "1h" } },
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = "policy",
+    upstream = "pool:%s" },
+}]]
+  local ASKING = [[
+local moongate = require "moongate"
+return { auth = function(session, credentials)
+  local address = credentials.user:match "^about (.*)"
+  if not address then return moongate.accept() end
+  local u = moongate.upstream(address)
+  return moongate.reject { text = ("%s %d"):format(tostring(u:healthy()), u:sessions()) }
+end }]]
+  local gw, a, b, c
+
+  setup(function()
+    a, b, c = upstream.start { name = "a", script = upstream.imap() },
+      upstream.start { name = "b", script = upstream.imap() },
+      upstream.start { name = "c", script = upstream.imap() }
+    gw = gateway.start { files = { ["scripts/policy.lua"] = ASKING,
+      ["moongate.lua"] = CONFIGURATION:format(("%q, %q"):format(a.address, b.address), "imap") } }
+  end)
+  teardown(function()
+    client.discard_all()
+    for _, server in ipairs { a, b, c } do server:stop() end
+    gw:stop()
+  end)
+
+  local function connect(user)
+    local session = client.connect(gw.ports.imap)
+    session:expect "^%* OK"
+    return session:send_line(("a LOGIN %q secret"):format(user))
+  end
+
+  local function ask_about(server)
+    return (connect("about " .. server.address):expect "^a NO %S+ (.*)")
+  end
+
+  it("keeps what is known of the members that stay, and the sessions of those that went", function()
+    a.script = function(peer)
+      peer:send "* BYE not now\r\n"
+      peer:close()
+    end
+    local staying = connect "ann"
+    staying:expect_until "^a OK"
+    assert.same({ "false 0", "true 1" }, { ask_about(a), ask_about(b) })
+
+    gw:write("moongate.lua", CONFIGURATION:format(("%q, %q"):format(a.address, c.address), "imap"))
+    assert.equal(2, gw:reload())
+    for _ = 1, 3 do connect("bob"):expect_until "^a OK" end
+    assert.same({ 1, 1, 3 }, { #a.peers, #b.peers, #c.peers })
+    assert.same({ "false 0", "true 1", "true 3" }, { ask_about(a), ask_about(b), ask_about(c) })
+    staying:send_line("b NOOP"):expect "^b OK"
+    staying:close()
+    gw:session_of(staying)
+    assert.equal("true 0", ask_about(b))
+
+    gw:write("moongate.lua", CONFIGURATION:format(("%q"):format(a.address), "imp"))
+    local _, why = gw:reload()
+    assert.matches('moongate.lua:6: listen "imap": upstream: one of the `pools` (did you mean '
+      .. '"pool:imap"?) expected, not "pool:imp"', why, 1, true)
+    connect("cid"):expect_until "^a OK"
+    assert.equal(4, #c.peers)
   end)
 end)
