@@ -343,9 +343,9 @@ config_build(const struct generation *g, int index, struct error *err)
     require(w->config.listeners != NULL);
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
+    struct pool_building pools = {L, g->host.lasting->pools, &w->arena, err};
     if (!b.failed)
-        b.failed = !pool_config_read(L, index, &w->config,
-                                     g->host.lasting->pools, &w->arena, err);
+        b.failed = !pool_config_read(&pools, index, &w->config);
     if (!b.failed)
         b.failed = !tls_certificates_read(&b.tls, index, &w->config, err);
     if (b.failed) {

@@ -2,14 +2,21 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/check.h"
 #include "base/error.h"
 #include "session/config.h"
 
 #include <lua.h>
 
-/* Reads the gateway's `pools` into `c`.  Their members are those of `pools`,
- * references that pool_config_forget gives back, after a failure, too. */
-bool pool_config_read(lua_State *L, int gateway, struct config *c,
-                      struct pools *pools, struct arena *a,
-                      struct error *err) MUST_USE;
+struct pool_building {
+    lua_State *L;
+    struct pools *pools; /* whose members they are */
+    struct arena *arena;
+    struct error *err;
+};
+
+/* Reads the gateway's `pools` into `c`.  Their members are references that
+ * pool_config_forget gives back, after a failure, too. */
+bool pool_config_read(const struct pool_building *b, int gateway,
+                      struct config *c) MUST_USE;
 void pool_config_forget(struct config *c);

@@ -8,6 +8,7 @@
 
 #define HOST_MAX      253
 #define POOL_NAME_MAX 64
+#define POOL          S("pool:")
 
 static bool
 is_word(struct slice s)
@@ -84,6 +85,14 @@ target_is_pool_name(struct slice name)
     return true;
 }
 
+/* Digits are the port of a host called "pool". */
+static bool
+is_pool(struct slice text)
+{
+    return slice_has_prefix(text, POOL) &&
+           target_is_pool_name(slice_drop(text, POOL.len));
+}
+
 bool
 target_parse(struct slice text, struct target *t, struct error *err)
 {
@@ -93,10 +102,8 @@ target_parse(struct slice text, struct target *t, struct error *err)
 
     if (slice_has_prefix(text, S("unix:")))
         return set_local(text, t, err);
-    /* Digits are the port of a host called "pool". */
-    if (slice_has_prefix(text, S("pool:")) &&
-        target_is_pool_name(slice_drop(text, 5))) {
-        t->pool = slice_drop(text, 5);
+    if (is_pool(text)) {
+        t->pool = slice_drop(text, POOL.len);
         t->host = (struct slice){0};
         return true;
     }

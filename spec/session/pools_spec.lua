@@ -96,6 +96,8 @@ describe("a pool", function()
       lone = '"A", max_failures = 1, retry = "1h"',
       lost = ('%q, "A", balance = "round_robin", max_failures = 1, retry = "1h"'):format(NOWHERE),
       void = ('%q, connect_timeout = 1'):format(NOWHERE),
+      three = '"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"',
+      half = '"127.0.0.1:1", "A", balance = "round_robin", max_failures = 100',
       proxied = '"A", proxy_protocol = "v1"',
       smtp = ('%q, %q, balance = "round_robin"'):format(NOWHERE, servers.smtp.address),
     }
@@ -298,6 +300,9 @@ describe("a pool", function()
     assert.equal("turn", line.pool)
     assert.equal("upstream_unreachable", fail("void.backed." .. NOWHERE)["end"])
     assert.equal("upstream_unreachable", fail("void.ann")["end"])
+    -- It has as many attempts as the pool has used up.
+    assert.equal(servers[1].address, log_in("three.backed.pool:half").upstream)
+    gw:expect_log("attempt 4 at 127%.0%.0%.1:1 of half")
   end)
 
   it("is tried as often as upstream_attempts says", function()
