@@ -239,8 +239,8 @@ note_failure(struct session *s, enum end why)
         &s->visit, pool != NULL ? &pool->pool.limits : &addresses, now);
     member_facts(m, now, &facts);
     if (is_down && facts.pool.len > 0)
-        log_warn("pool %.*s: %s is down for %.1f seconds, after %u failures: "
-                 "%s: %s",
+        log_warn("pool %.*s: %s is down for %.1f seconds (failures in a row: "
+                 "%u): %s: %s",
                  (int)facts.pool.len, facts.pool.ptr, facts.address,
                  facts.seconds, facts.failures, end_name(why),
                  log_escape(s->login->failure, text, sizeof text));

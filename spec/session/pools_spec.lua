@@ -232,8 +232,8 @@ describe("a pool", function()
     for _ = 1, 6 do log_in "judged.ann" end
     assert.same({ 2, 6, 0 }, counts())
     local why = gw:expect_log("pool judged: " .. servers[1].address:gsub("%p", "%%%0")
-      .. " is down for [%d.]+ seconds, after 2 failures: (%S+)")
-    assert.equal("upstream_greeting:", why)
+      .. " is down for [%d.]+ seconds %(failures in a row: 2%): (%S+):")
+    assert.equal("upstream_greeting", why)
     assert.equal(1, occurrences("pool judged: " .. servers[1].address .. " is down"))
   end)
 
@@ -353,6 +353,24 @@ describe("a pool", function()
     local c = start_login "proxied.ann"
     assert.matches("^PROXY TCP4 127%.0%.0%.1 127%.0%.0%.1 %d+ %d+$", servers[1]:peer(1):read_line())
     c:close()
+  end)
+
+  it("is probed by one of its members, in the pool's way", function()
+    local header = "PROXY UNKNOWN\r\n"
+    local up = upstream.start { script = function(peer)
+      peer:read(#header)
+      return upstream.imap()(peer)
+    end }
+    local own = site.start { users = {}, listen = { imap = { protocol = "imap",
+      more = 'upstream = "pool:one", probe = 60,' } },
+      more = ('pools = { one = { %q, proxy_protocol = "v1" } },'):format(up.address) }
+    finally(function()
+      own:stop()
+      up:stop()
+    end)
+    local peer = up:peer(1)
+    loop.wait("the probe's goodbye", function() return peer:all():find("LOGOUT", 1, true) end)
+    assert.equal(header, peer:all():sub(1, #header))
   end)
 
   it("serves recipients of SMTP too", function()

@@ -14,6 +14,8 @@ describe("a decision", function()
       refused("reject", { reson = "x" }))
     assert.matches("accept: unknown field \"pol\" %(did you mean \"pool\"%?%)",
       refused("accept", { pol = "imap" }))
+    assert.matches("accept: unknown field \"tenant\" (there are user, upstream, pool, "
+      .. "upstream_auth, vars, log)", refused("accept", { tenant = "acme" }), 1, true)
     assert.matches("to: options have names", refused("to", { "10.0.0.1:143" }))
     assert.matches("reject: a table of options expected, not a string", refused("reject", "no"))
   end)
