@@ -68,7 +68,7 @@ describe("the patterns of policies", function()
       seed = (seed * 16807) % 2147483647
       return list[seed % #list + 1]
     end
-    for _ = 1, 4000 do
+    for _ = 1, 1000 do
       local subject, pattern = {}, {}
       for i = 1, pick { 0, 1, 3, 6, 9 } do subject[i] = pick(letters) end
       for i = 1, pick { 1, 2, 3, 4, 5, 6 } do pattern[i] = pick(pieces) end
@@ -79,7 +79,7 @@ describe("the patterns of policies", function()
   it("end", function()
     local long = ("a"):rep(60000)
     for _, pattern in ipairs { ("a-"):rep(30) .. "b", ("a*"):rep(5) .. "b", "(.-)(.-)(.-)x",
-      ("%w+"):rep(8) .. "!", (".-"):rep(3) .. "%1" } do
+      (".-"):rep(3) .. "%1" } do
       for _, fn in ipairs { core.find, core.match, core.gsub } do
         assert.matches(pattern:find "%%1" and "invalid capture" or "takes too long",
           outcome(fn, long, pattern, fn == core.gsub and "" or nil))
