@@ -27,6 +27,7 @@ struct generation {
     struct vm *vm;
     struct source *source;
     unsigned number;
+    unsigned holds; /* logins under way that it decides about */
     struct config *config;
     struct loaded_policy *policies;
     size_t policy_count;

@@ -10,6 +10,7 @@
 #include "lua/generation.h"
 #include "lua/objects.h"
 #include "lua/share.h"
+#include "lua/spec_facts.h"
 #include "lua/spec_session.h"
 
 #include <lauxlib.h>
@@ -414,6 +415,9 @@ static const luaL_Reg functions[] = {
     {"open", host_open},
     {"run", host_run},
     {"logged", host_logged},
+    {"facts", spec_facts},
+    {"refusal", spec_refusal},
+    {"read_configuration", spec_read_configuration},
     {NULL, NULL},
 };
 

@@ -47,6 +47,7 @@ struct proxy_settings {
 
 struct limits {
     double login_timeout;       /* accept to spliced, absolute; 60 */
+    double handshake_timeout;   /* PROXY header and TLS; 10 */
     double hook_timeout;        /* wall clock of one hook chain; 10 */
     double connect_timeout;     /* 15 */
     double upstream_timeout;    /* LOGIN phase; 30 */
@@ -112,6 +113,11 @@ struct tls_client_context *config_tls_profile(const struct config *c,
 /* The entry of `certificates` called `name`, or NULL.  Borrowed. */
 struct tls_identity *config_certificate(const struct config *c,
                                         struct slice name);
+
+/* The listener of `c` that `l`, of another configuration, has become: the one
+ * of its name, if that speaks the same protocol; or NULL. */
+const struct listener_config *config_listener(const struct config *c,
+                                              const struct listener_config *l);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last reference */
