@@ -14,7 +14,7 @@ local run = {
   ["string-bomb"] = function() local s = "x" while true do s = s .. s end end,
   ["pattern-bomb"] = function() return (("a"):rep(50000)):find(("a-"):rep(30) .. "b") end,
   ["format-bomb"] = function() return ("%%99999d"):format(1) end,
-  ["allocation"] = function() return ("x"):rep(1e10) end,
+  ["allocation"] = function() return ("x"):rep(3e8) end,
   ["password"] = function(_, credentials) error(credentials.password:reveal()) end,
   ["password-table"] = function(_, credentials) error { credentials.password:reveal() } end,
   ["secret"] = function(_, credentials) return "user " .. credentials.password end,
