@@ -38,6 +38,7 @@ struct plan_staple {
 };
 
 struct certificates;
+struct generation;
 
 struct plan {
     unsigned workers;   /* "auto" is resolved: online cores */
@@ -70,11 +71,18 @@ void plan_add_staples(struct plan *p, const struct certificates *c);
 void plan_add_staple(struct plan *p, const struct plan_staple *staple);
 void plan_forget_staples(struct plan *p);
 
+struct lasting;
+
 /* What is to be read. */
 struct config_order {
     const char *path;        /* of moongate.lua */
     const char *environment; /* "staging": env/staging.lua is laid over it;
                                 NULL: nothing is */
+    /* Called with what was read, be it right or wrong: what there is of a
+     * generation, as generation_load has left it.  Or NULL. */
+    void (*inspect)(struct generation *g, void *arg);
+    void *inspect_arg;
+    struct lasting *lasting; /* for who keeps the configuration; or NULL */
 };
 
 /* Reads `order` and everything it and its policies need into `w` and fills
