@@ -140,8 +140,8 @@ count(lua_State *L)
     luaL_addvalue(&name);
     luaL_pushresult(&name);
     const char *text = lua_tolstring(L, -1, &len);
-    lua_pushboolean(L, counters_add(vm_counters(vm_of(L)),
-                                    (struct slice){text, len}, 1));
+    lua_pushboolean(
+        L, counters_add(vm_counters(vm_of(L)), (struct slice){text, len}, 1));
     return 1;
 }
 
