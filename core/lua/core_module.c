@@ -11,7 +11,9 @@
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/patterns.h"
+#include "lua/pool_object.h"
 #include "lua/secret.h"
+#include "lua/secret_read.h"
 #include "lua/source.h"
 #include "lua/vm.h"
 
@@ -176,26 +178,6 @@ text(lua_State *L)
     return 1;
 }
 
-/* (path) -> a Secret with the file's first line, or nil and the message. */
-static int
-secret_file(lua_State *L)
-{
-    struct slice path;
-    struct source_file file;
-    struct error err;
-
-    path.ptr = luaL_checklstring(L, 1, &path.len);
-    if (!source_data(vm_of(L)->source, path, &file, &err)) {
-        lua_pushnil(L);
-        lua_pushstring(L, err.text);
-        return 2;
-    }
-    struct slice secret = slice_take(file.bytes, slice_find(file.bytes, '\n'));
-    (void)slice_drop_suffix(&secret, S("\r"));
-    secret_push(L, secret);
-    return 1;
-}
-
 static int
 secret_of(lua_State *L)
 {
@@ -229,12 +211,16 @@ static const luaL_Reg functions[] = {
     {"hostname", hostname},
     {"caller", caller},
     {"text", text},
-    {"secret_file", secret_file},
+    {"secret_file", secret_read_file},
+    {"secret_env", secret_read_variable},
+    {"secret_command", secret_read_command},
     {"secret", secret_of},
     {"is_secret", is_secret},
     {"nearest", check_nearest},
     {"target_error", check_target},
     {"address_error", check_address},
+    {"ip_error", check_ip},
+    {"pin_error", check_pin},
     {"resolver_error", check_resolver},
     {"network_error", check_network},
     {"now", clock_now},
@@ -248,6 +234,8 @@ static const luaL_Reg functions[] = {
     {"retry", decision_retry},
     {"login", decision_login},
     {"certificate", decision_certificate},
+    {"upstream", upstream_object_of},
+    {"pool", pool_object_of},
     {NULL, NULL},
 };
 

@@ -3,8 +3,9 @@ return {
   {
     "init", doc = "Prepares the policy.",
     arguments = {}, decides = {}, awaits = true, budget = 30,
-    asked = "once a worker, before it serves",
-    otherwise = "nothing to prepare", failing = "an error or a time-out stops the start",
+    asked = "once a worker, before a configuration serves",
+    otherwise = "nothing to prepare",
+    failing = "an error or a time-out stops the start, or the reload",
     example = [[
 local moongate = require "moongate"
 
@@ -232,7 +233,7 @@ return {
     },
     decides = { "retry", "reject", "tempfail" }, awaits = true,
     asked = "when an upstream can't be reached or fails",
-    otherwise = "the `fallback`, or temporary failure",
+    otherwise = "another member of the pool, the `fallback`, or temporary failure",
     stages = { "login", "rcpt" }, reason = "not-allowed",
     answers = {
       retry = "The upstream is connected to, unless `limits.upstream_attempts` are used up.",
