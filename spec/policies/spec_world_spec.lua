@@ -358,7 +358,7 @@ describe("a reload", function()
     local gw = gateway(TICK:format "one ", { listener = "limits = { attempts = 9 }" })
     local session = gw:session()
     gw.clock:advance(5)
-    assert.decision(session:login("a", "b")).is_reject { reason = "one 5 1 0" }
+    assert.decision(session:login("a", "b")).is_reject { reason = "one 5 1 1" }
     assert.is_true(gw:reload { ["scripts/p.lua"] = policy(TICK:format "two ") })
     assert.decision(session:login("a", "b")).is_reject { reason = "two 0 2 1" }
     gw.clock:advance(3)
@@ -379,9 +379,9 @@ describe("a reload", function()
       assert.is_nil(ok)
       assert.matches(case[2], errors)
       gw.clock:advance(2)
-      assert.decision(login(gw)).is_reject { reason = "2 1 0" }
+      assert.decision(login(gw)).is_reject { reason = "2 1 1" }
       assert.is_true(gw:reload())
-      assert.decision(login(gw)).is_reject { reason = "0 1 0" }
+      assert.decision(login(gw)).is_reject { reason = "0 1 2" }
     end)
   end
 end)
