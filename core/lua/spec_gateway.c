@@ -8,6 +8,7 @@
 #include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/share.h"
+#include "lua/spec_coverage.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -221,6 +222,33 @@ gateway_totals(lua_State *L)
     return 2;
 }
 
+static bool
+in_library(struct slice name)
+{
+    return slice_equal(name, S("moongate")) ||
+           slice_has_prefix(name, S("moongate.")) ||
+           slice_has_prefix(name, S("api."));
+}
+
+/* The paths of its policies, and of what they require. */
+static int
+gateway_files(lua_State *L)
+{
+    struct spec_gateway *g = spec_gateway_check(L, 1);
+    int n = 0;
+
+    lua_newtable(L);
+    for (size_t i = 0; i < bundle_count(g->bundle); i++) {
+        struct bundle_entry e = bundle_at(g->bundle, i);
+        if (e.kind != BUNDLE_POLICY &&
+            (e.kind != BUNDLE_MODULE || in_library(e.name)))
+            continue;
+        lua_pushlstring(L, e.path.ptr, e.path.len);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 /* Whether its state was full twice within a minute. */
 static int
 gateway_exhausted(lua_State *L)
@@ -253,15 +281,11 @@ gateway_advance(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"session", spec_gateway_session},
-    {"init", gateway_init},
-    {"reload", gateway_reload},
-    {"counter", gateway_counter},
-    {"totals", gateway_totals},
-    {"exhausted", gateway_exhausted},
-    {"now", gateway_now},
-    {"advance", gateway_advance},
-    {NULL, NULL},
+    {"session", spec_gateway_session}, {"init", gateway_init},
+    {"reload", gateway_reload},        {"counter", gateway_counter},
+    {"totals", gateway_totals},        {"files", gateway_files},
+    {"exhausted", gateway_exhausted},  {"now", gateway_now},
+    {"advance", gateway_advance},      {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {
@@ -288,6 +312,8 @@ spec_gateway_open(lua_State *L)
     g->host.lasting = g->lasting;
     g->host.exhausted = note_exhausted;
     g->host.arg = g;
+    if (spec_coverage_counts())
+        g->host.line = spec_coverage_line;
     if (!build(g, &order, 1, &errors)) {
         lua_pushnil(L);
         lua_pushstring(L, errors);

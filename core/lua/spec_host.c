@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/await.h"
 #include "lua/call.h"
+#include "lua/spec_coverage.h"
 #include "lua/spec_gateway.h"
 
 #include <lauxlib.h>
@@ -69,11 +70,26 @@ host_logged(lua_State *L)
     return 1;
 }
 
+/* Counts the lines of policies from now on. */
+static int
+host_cover(lua_State *L)
+{
+    (void)L;
+    spec_coverage_begin();
+    return 0;
+}
+
+static int
+host_covered(lua_State *L)
+{
+    spec_coverage_push(L);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"open", spec_gateway_open},
-    {"run", host_run},
-    {"logged", host_logged},
-    {NULL, NULL},
+    {"open", spec_gateway_open}, {"run", host_run},
+    {"logged", host_logged},     {"cover", host_cover},
+    {"covered", host_covered},   {NULL, NULL},
 };
 
 int
