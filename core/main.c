@@ -34,6 +34,8 @@ static const char general_help[] =
     "  check   read a configuration and everything it needs, and say what is\n"
     "          wrong with it\n"
     "  test    run specs of policies\n"
+    "  explain what a name means that policies or configurations use\n"
+    "  lsp     write what an editor needs to help with policies\n"
     "  lua     run a Lua file in the gateway's own interpreter\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
@@ -209,6 +211,7 @@ command_worker(const struct command *command, int argc, char **argv)
 static const struct command commands[] = {
     {"run", command_run, run_help},    {"check", command_check, check_help},
     {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
+    {"explain", command_in_lua, NULL}, {"lsp", command_in_lua, NULL},
     {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
     {"@worker", command_worker, NULL},
 };

@@ -6,6 +6,7 @@
 #include "lua/await.h"
 #include "lua/call.h"
 #include "lua/spec_coverage.h"
+#include "lua/spec_facts.h"
 #include "lua/spec_gateway.h"
 
 #include <lauxlib.h>
@@ -87,9 +88,15 @@ host_covered(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"open", spec_gateway_open}, {"run", host_run},
-    {"logged", host_logged},     {"cover", host_cover},
-    {"covered", host_covered},   {NULL, NULL},
+    {"open", spec_gateway_open},
+    {"run", host_run},
+    {"logged", host_logged},
+    {"cover", host_cover},
+    {"covered", host_covered},
+    {"facts", spec_facts},
+    {"refusal", spec_refusal},
+    {"read_configuration", spec_read_configuration},
+    {NULL, NULL},
 };
 
 int

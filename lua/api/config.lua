@@ -1,8 +1,9 @@
 --- The configuration, described once: names, types, defaults, meaning.
 --
--- `moongate.config` checks with it, conf/README.md is checked against it.  A
--- field is { name, type, default = , doc = , ... }; a section's fields keep
--- the order of the manual.  Types are those of moongate.schema.
+-- `moongate.config` checks with it, the tables of conf/README.md are written
+-- from it (scripts/dev/reference).  A field is { name, type, default = , doc = ,
+-- ... }; a section's fields keep the order of the manual.  Types are those of
+-- moongate.schema.
 return {
   gateway = {
     { "workers", "integer", default = "auto", also = { "auto" }, min = 1, max = 256,
@@ -135,6 +136,7 @@ return {
       doc = "TLS 1.2 clients without tickets resume too, with any worker" },
   },
   tls_name = {
+    title = "tls.names",
     { "certificate", "list", of = "string", required = true, doc = "PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
     { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
@@ -146,6 +148,7 @@ return {
       doc = "OCSP responses in DER, written by another program" },
   },
   tls_profile = {
+    title = "tls_profiles",
     { "ca", "string", default = "system",
       doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },
@@ -173,6 +176,8 @@ return {
   limits = {
     { "login_timeout", "duration", default = 60, min = 0.1, max = 3600,
       doc = "from accept to the end of the login, whatever happens" },
+    { "handshake_timeout", "duration", default = 10, min = 0.05, max = 600,
+      doc = "for a PROXY header and TLS" },
     { "hook_timeout", "duration", default = 10, min = 0.05, max = 600,
       doc = "wall clock of one chain of hooks" },
     { "connect_timeout", "duration", default = 15, min = 0.05, max = 600,

@@ -132,15 +132,15 @@ local function noted(real, errors)
   return real, errors
 end
 
-local Clock = {}
+local Clock = { methods = {} }
 
 function Clock.__index(clock, name)
   if name == "now" then return clock.real:now() end
-  return Clock[name]
+  return Clock.methods[name]
 end
 
 --- Lets time pass: timers run, and what they wait for.
-function Clock:advance(seconds) self.real:advance(seconds) end
+function Clock.methods:advance(seconds) self.real:advance(seconds) end
 
 --- Builds a gateway from the named policies, or returns nil and all errors.
 --
