@@ -185,7 +185,7 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "lines", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "prelude", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
