@@ -60,7 +60,6 @@ describe("moongate console", function()
     ["what a policy may require"] = { "require 'words'.hello 'you'", "\"hello you\"\n" },
     ["what was waited for"] = { "moongate.sleep(0.01) return 'slept'", "\"slept\"\n" },
     ["modules by their short names"] = { "json.encode { 1, 2 }", "\"[1,2]\"\n" },
-    ["hashes, from a thread"] = { "crypt.verify('a', assert(crypt.hash('a')))", "true\n" },
   } do
     it("shows " .. title, function()
       local output, code = typed(case[1])

@@ -6,6 +6,7 @@ ffi.cdef [[
 int isatty(int fd);
 char *strdup(const char *text);
 void free(void *memory);
+void *dlopen(const char *name, int flags);
 typedef char *(*moongate_generator)(const char *text, int state);
 char *readline(const char *prompt);
 int add_history(const char *line);
@@ -15,6 +16,7 @@ extern int rl_attempted_completion_over;
 extern int rl_completion_append_character;
 ]]
 
+local RTLD_LAZY, RTLD_NODELETE = 1, 0x1000
 local LIBRARIES = { "libedit.so.2", "libreadline.so.8" }
 
 local line_editor = {}
@@ -23,7 +25,10 @@ line_editor.__index = line_editor
 local function library()
   for _, name in ipairs(LIBRARIES) do
     local found, loaded = pcall(ffi.load, name)
-    if found then return loaded end
+    if found then
+      ffi.C.dlopen(name, RTLD_LAZY + RTLD_NODELETE) -- it frees nothing when it is unloaded
+      return loaded
+    end
   end
 end
 
