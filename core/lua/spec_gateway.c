@@ -35,7 +35,8 @@ build_on_disk(struct spec_gateway *g, const struct config_order *order,
 
     share_find(&share);
     g->generation = generation_load(
-        &g->host, source_of_disk(order->path, &share, NULL), 1, errors);
+        &g->host, source_of_disk(order->path, order->environment, &share, NULL),
+        1, errors);
     if (g->generation == NULL)
         return false;
     free(*errors);
@@ -168,7 +169,7 @@ gateway_init(lua_State *L)
 static struct config_order
 order_of(lua_State *L, int path, int options)
 {
-    struct config_order order = {luaL_checkstring(L, path), NULL};
+    struct config_order order = {.path = luaL_checkstring(L, path)};
 
     luaL_checktype(L, options, LUA_TTABLE);
     order.environment = value_text(L, options, "environment").ptr;
