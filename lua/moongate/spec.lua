@@ -170,6 +170,9 @@ function spec.policy(options)
   return gateway or error(errors, 2)
 end
 
+--- The real program with the same options: see lua/moongate/spec/running.lua.
+function spec.gateway(options) return require("moongate.spec.running").start(options) end
+
 if pcall(require, "luassert") then require "moongate.spec.assertions" end
 
 return spec
