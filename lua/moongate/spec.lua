@@ -91,7 +91,14 @@ end
 
 function Gateway:init() return self.real:init() end
 
+--- How often something was counted, `name` with its labels.
 function Gateway:counter(name) return self.real:counter(name) end
+
+--- How many hooks have run, and how many of them failed by a policy's mistake.
+function Gateway:totals() return self.real:totals() end
+
+--- Whether the memory of its Lua state was full twice within a minute.
+function Gateway:exhausted() return self.real:exhausted() end
 
 --- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http",
 -- name =, decision = }, as texts "0.000 hook auth -> accept".
