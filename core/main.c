@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "lua/interpreter.h"
+#include "process/control.h"
 #include "process/helper.h"
 #include "process/ocsp_helper.h"
 #include "process/supervisor.h"
@@ -23,6 +24,7 @@ struct command {
     const char *name;
     int (*run)(const struct command *command, int argc, char **argv);
     const char *help; /* NULL: it has its own, or is not for people */
+    int (*role)(void);
 };
 
 static const char general_help[] =
@@ -34,6 +36,9 @@ static const char general_help[] =
     "  check   read a configuration and everything it needs, and say what is\n"
     "          wrong with it\n"
     "  test    run specs of policies\n"
+    "  status  tell how the running gateway is\n"
+    "  who     list its sessions (also: sessions)\n"
+    "  kick    end sessions\n"
     "  lua     run a Lua file in the gateway's own interpreter\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
@@ -180,37 +185,34 @@ command_in_lua(const struct command *command, int argc, char **argv)
 }
 
 static int
-command_helper(const struct command *command, int argc, char **argv)
+command_who(const struct command *command, int argc, char **argv)
 {
     (void)command;
-    (void)argc;
-    (void)argv;
-    return helper_run();
+    return interpreter_run_command("who", argc, argv);
 }
 
+/* A process that another one of ours has started. */
 static int
-command_ocsp(const struct command *command, int argc, char **argv)
+command_role(const struct command *command, int argc, char **argv)
 {
-    (void)command;
     (void)argc;
     (void)argv;
-    return ocsp_helper_run();
-}
-
-static int
-command_worker(const struct command *command, int argc, char **argv)
-{
-    (void)command;
-    (void)argc;
-    (void)argv;
-    return worker_run();
+    return command->role();
 }
 
 static const struct command commands[] = {
-    {"run", command_run, run_help},    {"check", command_check, check_help},
-    {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
-    {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
-    {"@worker", command_worker, NULL},
+    {"run", command_run, run_help, NULL},
+    {"check", command_check, check_help, NULL},
+    {"lua", command_lua, lua_help, NULL},
+    {"test", command_in_lua, NULL, NULL},
+    {"status", command_in_lua, NULL, NULL},
+    {"who", command_in_lua, NULL, NULL},
+    {"sessions", command_who, NULL, NULL},
+    {"kick", command_in_lua, NULL, NULL},
+    {"@helper", command_role, NULL, helper_run},
+    {"@ocsp", command_role, NULL, ocsp_helper_run},
+    {"@worker", command_role, NULL, worker_run},
+    {"@control", command_role, NULL, control_run},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

@@ -42,6 +42,9 @@ struct plan {
     char *log_target; /* "stderr", "syslog:<facility>", or a path */
     char *resolver;   /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
+    char *control; /* "unix:/path" of the control socket; NULL: none */
+    struct listen_options control_socket;
+    char *control_owner, *control_group; /* of its file; or NULL */
     struct plan_listener *listeners;
     size_t listener_count;
     struct plan_file *files;

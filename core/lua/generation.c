@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/config.h"
+#include "lua/counters.h"
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
@@ -159,6 +160,15 @@ struct policy *
 generation_policy(struct generation *g)
 {
     return &g->policy;
+}
+
+void
+generation_counters_each(const struct generation *g,
+                         void (*each)(void *to, const char *name, double value),
+                         void *to)
+{
+    for (const struct counter *c = g->vm->counters; c != NULL; c = c->next)
+        each(to, c->name, c->value);
 }
 
 const struct chain *

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "lua/module.h"
 #include "lua/policy_lua.h"
+#include "lua/run.h"
 #include "lua/share.h"
 #include "lua/source.h"
 #include "lua/spec_host.h"
@@ -19,6 +20,7 @@ static const luaL_Reg preloaded[] = {
 #include "lua/modules.def"
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
+    {"moongate.command.host", command_host_open},
     {NULL, NULL},
 };
 

@@ -41,3 +41,9 @@ void generation_init(struct generation *g,
 
 struct config *generation_config(struct generation *g); /* borrowed */
 struct policy *generation_policy(struct generation *g);
+
+/* Calls `each` for everything that its policies have counted. */
+void generation_counters_each(const struct generation *g,
+                              void (*each)(void *to, const char *name,
+                                           double value),
+                              void *to);

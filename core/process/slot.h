@@ -46,6 +46,7 @@ struct slot {
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
     ev_tstamp began;      /* when the process was started */
+    unsigned starts;      /* processes so far */
     unsigned failures;    /* starts that did not last, in a row */
     unsigned silent;      /* ticks since it was asked for a sign of life */
     bool asked;           /* and has not answered yet */

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "net/tls_cache.h"
 #include "process/certificate_watch.h"
+#include "process/control_link.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -34,7 +35,8 @@ struct supervisor {
     struct shared_tls tls;
     struct certificate_watch certificates;
     struct staples staples;
-    struct log_target log; /* for workers still to be started */
+    struct control_link *control; /* or NULL */
+    struct log_target log;        /* for workers still to be started */
     struct slot *slots;
     enum supervisor_state state;
     ev_signal term, quit, interrupt, hangup, reopen;
@@ -78,12 +80,15 @@ kill_all(struct supervisor *s)
 {
     for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
         slot_kill(&s->slots[i], SIGKILL);
+    if (all_are(s, SLOT_DOWN))
+        control_link_kill(s->control);
 }
 
+/* Control is the last to go: it tells of the others. */
 static void
 stop_if_empty(struct supervisor *s)
 {
-    if (all_are(s, SLOT_DOWN))
+    if (all_are(s, SLOT_DOWN) && control_link_stop(s->control))
         ev_break(s->host.loop, EVBREAK_ALL);
 }
 
@@ -207,6 +212,7 @@ on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
     message_put_i64(&m, s->log.facility);
     m.fds[0] = s->log.fd;
     tell_all(s, &m);
+    control_link_tell(s->control, &m);
     if (duplicate_log(s, &copy, &err))
         log_writer_retarget(copy);
     log_info("log reopened");
@@ -285,11 +291,52 @@ on_started(struct slot_host *host, struct slot *slot)
     staples_tell(&of(host)->staples, tell_one, slot);
 }
 
+/* --- control --- */
+
+static bool
+put_state(void *arg, struct buf *json)
+{
+    static const char *const states[] = {
+        [STARTING] = "starting",
+        [RUNNING] = "running",
+        [DRAINING] = "draining",
+        [ENDING] = "ending",
+    };
+    const struct supervisor *s = arg;
+
+    return buf_printf(json, ",\"state\":\"%s\"", states[s->state]);
+}
+
+static void
+on_control_down(void *arg)
+{
+    stop_if_empty(arg);
+}
+
+static void
+start_control(struct supervisor *s)
+{
+    const struct control_link_host host = {
+        .loop = s->host.loop,
+        .evaluation = &s->evaluation,
+        .log = &s->log,
+        .sockets = &s->sockets,
+        .slots = s->slots,
+        .slot_count = slot_count(s),
+        .status = put_state,
+        .down = on_control_down,
+        .arg = s,
+    };
+
+    control_link_start(s->control, &host);
+}
+
 static void
 on_ready(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
 
+    control_link_connect(s->control, slot);
     if (s->state == RUNNING) {
         log_info("worker %u is back", slot->number);
         cover_slots(s->slots, slot_count(s));
@@ -301,6 +348,7 @@ on_ready(struct slot_host *host, struct slot *slot)
                                 on_renewed, s);
         staples_start(&s->staples, s->host.loop, &s->evaluation, tell_workers,
                       s);
+        start_control(s);
         print_ready(s);
         log_info("serving with %zu workers", slot_count(s));
     }
@@ -369,6 +417,15 @@ open_sockets(struct supervisor *s)
         print_errors(buf_bytes(&errors));
     buf_deinit(&errors);
     return opened;
+}
+
+static bool
+open_control(struct supervisor *s)
+{
+    struct error err;
+
+    s->control = control_link_open(&s->evaluation.plan, &err);
+    return err.text[0] == '\0' || print_errors(slice_of(err.text));
 }
 
 static bool
@@ -450,7 +507,8 @@ start(struct supervisor *s)
     if (!privileges_harden(&err))
         return print_errors(slice_of(err.text));
     (void)privileges_raise_descriptors();
-    if (!evaluate(s) || !open_sockets(s) || !open_log(s) || !share_tls(s))
+    if (!evaluate(s) || !open_sockets(s) || !open_control(s) || !open_log(s) ||
+        !share_tls(s))
         return false;
     s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (s->host.loop == NULL)
@@ -470,6 +528,7 @@ deinit(struct supervisor *s)
     certificate_watch_stop(&s->certificates);
     staples_stop(&s->staples);
     sockets_close(&s->sockets);
+    control_link_free(s->control);
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);
     evaluation_deinit(&s->evaluation);

@@ -11,6 +11,7 @@
 #include "process/acceptors.h"
 #include "process/log_writer.h"
 #include "process/spawn.h"
+#include "process/worker_link.h"
 #include "process/worker_setup.h"
 #include "session/probe.h"
 #include "session/sessions.h"
@@ -45,7 +46,8 @@ struct worker {
     struct generation *generation;
     struct sessions *sessions;
     struct probes *probes;
-    size_t descriptors; /* limit of open ones */
+    struct worker_link *link; /* NULL until it is ready */
+    size_t descriptors;       /* limit of open ones */
     int status;
 };
 
@@ -151,6 +153,15 @@ take_staple(struct worker *w, struct message *m)
     return true;
 }
 
+static bool
+take_control(struct worker *w, struct message *m)
+{
+    if (w->link == NULL || !message_is_whole(m))
+        return false;
+    worker_link_attach(w->link, message_take_fd(m, 0));
+    return true;
+}
+
 static void
 leave(void *arg)
 {
@@ -205,6 +216,8 @@ take(struct worker *w, struct message *m)
         return take_certificates(w, m);
     if (m->type == MESSAGE_STAPLE)
         return take_staple(w, m);
+    if (m->type == MESSAGE_CONTROL)
+        return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
         return drain(w, m);
     if (m->type == MESSAGE_RELEASE)
@@ -362,6 +375,37 @@ on_connection(void *arg, unsigned listener, int fd, const struct addr *client)
                     client);
 }
 
+static unsigned
+number_of_generation(void *arg)
+{
+    const struct worker *w = arg;
+
+    return generation_config(w->generation)->generation;
+}
+
+static void
+each_counter(void *arg, void (*each)(void *to, const char *name, double value),
+             void *to)
+{
+    const struct worker *w = arg;
+
+    generation_counters_each(w->generation, each, to);
+}
+
+static void
+make_link(struct worker *w)
+{
+    const struct worker_link_host host = {
+        .loop = w->loop,
+        .sessions = w->sessions,
+        .generation = number_of_generation,
+        .counters_each = each_counter,
+        .arg = w,
+    };
+
+    w->link = worker_link_new(&host);
+}
+
 static void
 on_generation(void *arg, bool ok, const char *error)
 {
@@ -376,6 +420,7 @@ on_generation(void *arg, bool ok, const char *error)
     w->sessions = sessions_new(
         w->loop, w->dns, generation_policy(w->generation), sessions_max(w));
     w->probes = probes_new(w->sessions, generation_config(w->generation));
+    make_link(w);
     acceptors_start(&w->acceptors, on_connection, w);
     warn_of_expiry(w);
     ev_timer_start(w->loop, &w->expiry);
@@ -413,6 +458,7 @@ static void
 deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
+    worker_link_free(w->link);
     probes_free(w->probes);
     sessions_free(w->sessions);
     generation_free(w->generation);

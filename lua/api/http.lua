@@ -9,6 +9,8 @@ local options = {
   { "timeout", "number", default = 5, unit = "seconds", doc = "for everything" },
   { "verify", "boolean", default = true, doc = "the server's certificate and name" },
   { "ca", "string", doc = "PEM to trust instead of what the machine does; see file.read" },
+  { "unix_socket", "string",
+    doc = "path of a socket to connect to, whatever the URL's host says" },
   { "max_body", "integer", default = 1048576, unit = "bytes", doc = "of the answer" },
 }
 
