@@ -32,14 +32,20 @@ static const char general_help[] =
     "\n"
     "A mail gateway whose decisions are Lua.\n"
     "\n"
-    "  run     serve, in the foreground\n"
-    "  check   read a configuration and everything it needs, and say what is\n"
-    "          wrong with it\n"
-    "  test    run specs of policies\n"
-    "  status  tell how the running gateway is\n"
-    "  who     list its sessions (also: sessions)\n"
-    "  kick    end sessions\n"
-    "  lua     run a Lua file in the gateway's own interpreter\n"
+    "  run       serve, in the foreground\n"
+    "  check     read a configuration and everything it needs, and say what "
+    "is\n"
+    "            wrong with it\n"
+    "  test      run specs of policies\n"
+    "  lua       run a Lua file in the gateway's own interpreter\n"
+    "\n"
+    "Of a gateway that runs:\n"
+    "  status    tell how it is\n"
+    "  reload    use what the configuration and policies are now\n"
+    "  rollback  go back to an earlier generation of them\n"
+    "  diff      tell what differs between two generations\n"
+    "  who       list its sessions (also: sessions)\n"
+    "  kick      end sessions\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
     "  moongate --version        tells the version\n"
@@ -61,7 +67,8 @@ static const char run_help[] =
     "  TERM, QUIT, INT   stop: accept no more, end when all sessions have, or\n"
     "                    after shutdown_timeout; a second one ends at once\n"
     "  USR1              open the log file again\n"
-    "  HUP               nothing; restart to use a changed configuration\n"
+    "  HUP               reload: serve what is in the files now, if it is "
+    "right\n"
     "\n"
     "Exit status: 0 told to stop, 1 could not start, 2 wrong usage.\n";
 
@@ -206,6 +213,9 @@ static const struct command commands[] = {
     {"lua", command_lua, lua_help, NULL},
     {"test", command_in_lua, NULL, NULL},
     {"status", command_in_lua, NULL, NULL},
+    {"reload", command_in_lua, NULL, NULL},
+    {"rollback", command_in_lua, NULL, NULL},
+    {"diff", command_in_lua, NULL, NULL},
     {"who", command_in_lua, NULL, NULL},
     {"sessions", command_who, NULL, NULL},
     {"kick", command_in_lua, NULL, NULL},

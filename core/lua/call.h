@@ -29,6 +29,7 @@ struct call {
     void (*cancel)(void *op);
     void *op;
     bool synchronous; /* nothing may wait */
+    bool background;  /* no session waits for it: call_spawn */
     double cpu_left;  /* seconds */
     ev_timer deadline;
     ev_tstamp ends;         /* loop time */

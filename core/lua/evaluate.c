@@ -10,9 +10,9 @@
 #include <string.h>
 
 static void
-add_file(void *plan, const char *path, const struct file_stamp *stamp)
+add_file(void *files, const char *path, const struct file_stamp *stamp)
 {
-    plan_add_file(plan, slice_of(path), stamp);
+    plan_files_add(files, slice_of(path), stamp);
 }
 
 bool
@@ -27,7 +27,9 @@ config_evaluate(const struct config_order *order, const struct share *share,
         &host, source_of_disk(order->path, share, w), 1, errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
-        source_each_tls(g->source, add_file, plan);
+        source_each_file(g->source, true, add_file, &plan->tls);
+        if (plan->watch)
+            source_each_file(g->source, false, add_file, &plan->sources);
         plan_add_staples(plan, g->config->own);
         free(*errors);
         *errors = NULL;

@@ -27,6 +27,9 @@ struct generation {
     struct vm *vm;
     struct source *source;
     unsigned number;
+    uint64_t calls; /* hooks that sessions have asked */
+    uint64_t bugs;  /* ... and that failed because a policy is wrong */
+    unsigned holds; /* logins under way that it decides about */
     struct config *config;
     struct loaded_policy *policies;
     size_t policy_count;

@@ -39,6 +39,26 @@ void generation_init(struct generation *g,
                      void (*done)(void *arg, bool ok, const char *error),
                      void *arg);
 
+/* It is the one that decides from now on: its timers run. */
+void generation_serve(struct generation *g);
+
+/* Another has taken its place: its timers and what they began end at once,
+ * hooks go on, and logins that hold it may still ask. */
+void generation_retire(struct generation *g);
+
+/* Hooks that sessions have asked it, and those of them that failed because a
+ * policy is wrong.  None: zero. */
+void generation_tally(const struct generation *g, uint64_t *calls,
+                      uint64_t *bugs);
+
+/* No hook runs in it and no login holds it: it can be freed without anybody
+ * noticing. */
+bool generation_is_idle(const struct generation *g);
+
+/* Cancels all that runs in it, as if its time were over.  It can't be asked
+ * any more. */
+void generation_cancel(struct generation *g);
+
 struct config *generation_config(struct generation *g); /* borrowed */
 struct policy *generation_policy(struct generation *g);
 

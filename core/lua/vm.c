@@ -308,6 +308,8 @@ vm_new(const struct host *host, struct source *source, bool open,
     vm->source = source;
     vm->open = open;
     list_init(&vm->calls);
+    list_init(&vm->timers);
+    vm->serving = open;
     vm->L = lua_newstate(memory_allocate, vm);
     require(vm->L != NULL);
     (void)lua_atpanic(vm->L, panic);
@@ -317,6 +319,17 @@ vm_new(const struct host *host, struct source *source, bool open,
         return NULL;
     }
     return vm;
+}
+
+void
+vm_end_background(struct vm *vm)
+{
+    for (struct list *l = vm->calls.next, *next; l != &vm->calls; l = next) {
+        struct call *c = container_of(l, struct call, link);
+        next = l->next;
+        if (c->background)
+            call_expire(c);
+    }
 }
 
 void

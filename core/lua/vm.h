@@ -40,8 +40,10 @@ struct vm {
     size_t call_count;
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
-    bool closing; /* no more calls */
-    bool open;    /* the interpreter: whole library, no budget, no cap */
+    struct list timers; /* see timers.h */
+    bool serving;       /* they run */
+    bool closing;       /* no more calls */
+    bool open;          /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
     struct counter *counters;
@@ -52,6 +54,9 @@ struct vm {
  * and `err` if the library can't be loaded. */
 struct vm *vm_new(const struct host *host, struct source *source, bool open,
                   struct error *err);
+
+/* Ends the calls that no session waits for: of timers, detached ones. */
+void vm_end_background(struct vm *vm);
 
 /* Ends every call that still runs, and lets no new one begin. */
 void vm_end_calls(struct vm *vm);

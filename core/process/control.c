@@ -50,14 +50,21 @@ on_lost(void *arg, unsigned slot)
     control_api_lost(api_of(arg), slot);
 }
 
-static void
+static bool
 on_told(void *arg, struct message *m)
 {
     struct log_target target = {.facility = (int)message_get_i64(m)};
 
+    uint64_t level = message_get_u64(m), format = message_get_u64(m);
+
     (void)arg;
+    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
+        return false;
+    log_set_level((enum log_level)level);
+    log_set_format((enum log_format)format);
     target.fd = message_take_fd(m, 0);
     log_writer_retarget(target);
+    return true;
 }
 
 static void

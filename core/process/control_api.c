@@ -87,6 +87,118 @@ finish_status(struct request *r)
     cJSON_Delete(status);
 }
 
+/* --- POST /v1/reload, POST /v1/rollback, GET /v1/diff --- */
+
+static void
+begin_order(struct request *r, struct order order)
+{
+    order.id = r->question.id;
+    if (control_links_order(r->links, &order))
+        r->ordered = true;
+    else
+        request_fail(r, 503, "the supervisor is busy");
+}
+
+static void
+begin_reload(struct request *r)
+{
+    begin_order(r, (struct order){.kind = ORDER_RELOAD});
+}
+
+/* The numbers of generations that are given, by name. */
+struct numbers {
+    const char *names[2];
+    unsigned values[2];
+    const char *expected; /* what to say when they are not */
+    bool wrong;
+};
+
+/* 0: it is no such number. */
+static unsigned
+to_number(struct slice digits)
+{
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
+            return 0;
+    }
+    size_t number = slice_to_size(digits);
+    return number <= INT32_MAX ? (unsigned)number : 0;
+}
+
+static bool
+read_number(void *arg, struct slice name, struct slice value)
+{
+    struct numbers *n = arg;
+
+    n->wrong = true;
+    for (size_t i = 0; i < 2 && n->names[i] != NULL; i++) {
+        if (!slice_equal(name, slice_of(n->names[i])))
+            continue;
+        n->values[i] = to_number(value);
+        n->wrong = n->values[i] == 0;
+        break;
+    }
+    return !n->wrong;
+}
+
+/* false: the request has been answered. */
+static bool
+read_numbers(struct request *r, struct numbers *n)
+{
+    exchange_each_query(r->exchange, read_number, n);
+    if (n->wrong)
+        request_fail(r, 400, "%s", n->expected);
+    return !n->wrong;
+}
+
+static void
+begin_rollback(struct request *r)
+{
+    struct numbers n = {
+        .names = {"generation"},
+        .expected = "generation: the number of one expected",
+    };
+
+    if (read_numbers(r, &n))
+        begin_order(r,
+                    (struct order){.kind = ORDER_ROLLBACK, .a = n.values[0]});
+}
+
+static void
+begin_diff(struct request *r)
+{
+    struct numbers n = {
+        .names = {"from", "to"},
+        .expected = "from and to: the numbers of two generations expected",
+    };
+
+    if (!read_numbers(r, &n))
+        return;
+    if (n.values[0] == 0 || n.values[1] == 0)
+        request_fail(r, 400, "%s", n.expected);
+    else
+        begin_order(r, (struct order){.kind = ORDER_DIFF,
+                                      .a = n.values[0],
+                                      .b = n.values[1]});
+}
+
+/* What the supervisor said, as it is. */
+static void
+finish_order(struct request *r)
+{
+    struct slice text = buf_bytes(&r->reply);
+
+    if (r->route->changes)
+        log_info("control: uid %u ordered %s: %s",
+                 (unsigned)exchange_uid(r->exchange),
+                 exchange_path(r->exchange),
+                 r->order_failed ? "refused" : "done");
+    exchange_start(r->exchange, r->order_failed ? 409 : 200, JSON);
+    request_put_long_text(r,
+                          r->order_failed ? "{\"error\":" : "{\"text\":", text);
+    exchange_write(r->exchange, S("}\n"));
+}
+
 /* --- GET /v1/sessions --- */
 
 static void
@@ -323,6 +435,11 @@ static const struct route routes[] = {
      false},
     {"GET", "/v1/sessions", begin_sessions, take_sessions, finish_sessions,
      false, false},
+    {"POST", "/v1/reload", begin_reload, take_nothing, finish_order, false,
+     true},
+    {"POST", "/v1/rollback", begin_rollback, take_nothing, finish_order, false,
+     true},
+    {"GET", "/v1/diff", begin_diff, take_nothing, finish_order, false, false},
     {"POST", "/v1/kick", begin_kick, take_nothing, finish_kick, false, true},
     {"GET", "/v1/counters", begin_counters, take_counters, finish_counters,
      false, false},
@@ -439,7 +556,8 @@ control_api_reported(void *arg, const struct report *report)
     if (r == NULL || !r->ordered)
         return;
     r->progress = ev_now(r->loop);
-    r->order_failed |= !report->ok || !buf_append(&r->reply, report->text);
+    struct slice fits = slice_take(report->text, buf_room(&r->reply));
+    r->order_failed |= !buf_append(&r->reply, fits) || !report->ok;
     r->ordered = !report->last;
     request_end_if_over(r);
 }

@@ -1,6 +1,9 @@
 /* control_api.h -- what can be asked at the control socket, and the answers.
  *
  *     GET  /v1/status     JSON: the gateway, its workers and listeners
+ *     POST /v1/reload     JSON: how it went, once it has ended
+ *     POST /v1/rollback   JSON: the same; generation=N, or the one before
+ *     GET  /v1/diff       JSON: of two generations; from=N&to=N
  *     GET  /v1/sessions   JSON: the sessions of all workers; filters
  *     POST /v1/kick       JSON: how many sessions it ended; filters, reason
  *     GET  /v1/counters   JSON: what all workers counted

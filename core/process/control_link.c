@@ -22,6 +22,7 @@
 /* An order of the running process whose reply is not all said. */
 struct pending {
     struct list link;
+    struct control_link *home;
     uint64_t id;
     bool ready, ok; /* the text is there */
     struct buf text;
@@ -81,6 +82,8 @@ control_link_connect(struct control_link *l, struct slot *slot)
 static void
 pending_free(struct control_link *l, struct pending *p)
 {
+    if (!p->ready)
+        reload_forget(l->host.reload, p);
     list_remove(&p->link);
     l->order_count--;
     buf_deinit(&p->text);
@@ -124,7 +127,7 @@ find_ready(struct control_link *l)
 
 /* Says all that there is room for. */
 static void
-say_replies(struct control_link *l)
+say_reports(struct control_link *l)
 {
     for (struct pending *p; (p = find_ready(l)) != NULL;) {
         if (say_piece(l, p))
@@ -159,44 +162,105 @@ put_worker(struct buf *json, const struct control_link *l, const struct slot *s,
 static bool
 put_listeners(struct buf *json, const struct control_link *l)
 {
-    const struct plan *plan = &l->host.evaluation->plan;
     char address[ADDR_TEXT_MAX], name[256], safe[ADDR_TEXT_MAX * 6];
     bool fits = true;
 
     for (size_t i = 0; i < l->host.sockets->listener_count; i++) {
-        (void)addr_format(&l->host.sockets->addresses[i], address);
+        const struct listening *one = l->host.sockets->all[i];
+        (void)addr_format(&one->real, address);
         fits =
             fits &&
             buf_printf(json, "%s{\"name\":\"%s\",\"address\":\"%s\"}",
                        i > 0 ? "," : "",
-                       log_escape_json(slice_of(plan->listeners[i].name), name,
-                                       sizeof name),
+                       log_escape_json(slice_of(one->name), name, sizeof name),
                        log_escape_json(slice_of(address), safe, sizeof safe));
     }
     return fits;
 }
 
 static bool
+put_generation(struct buf *json, const struct served *g, bool live)
+{
+    return buf_printf(json,
+                      "%s{\"number\":%u,\"origin\":%u,\"since\":%.3f,"
+                      "\"hash\":\"%s\",\"reason\":\"%s\",\"live\":%s}",
+                      live ? "" : ",", g->number, g->origin, g->since, g->hash,
+                      g->reason, live ? "true" : "false");
+}
+
+static bool
+put_generations(struct buf *json, const struct reload *r)
+{
+    bool fits = put_generation(json, &r->served, true);
+
+    for (size_t i = 0; i < r->kept_count; i++)
+        fits = fits && put_generation(json, &r->kept[i].served, false);
+    return fits;
+}
+
+static bool
+put_workers(struct buf *json, const struct control_link *l)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < l->host.slot_count; i++)
+        fits = fits && put_worker(json, l, &l->host.slots[i], i > 0 ? "," : "");
+    return fits;
+}
+
+static bool
 put_status(struct buf *json, struct control_link *l)
 {
-    bool fits = buf_printf(json,
-                           "{\"version\":\"" MOONGATE_VERSION "\",\"pid\":%d,"
-                           "\"seconds\":%.3f",
-                           (int)getpid(), ev_now(l->host.loop) - l->first) &&
-                l->host.status(l->host.arg, json) &&
-                buf_printf(json, ",\"workers\":[");
+    return buf_printf(json,
+                      "{\"version\":\"" MOONGATE_VERSION "\",\"pid\":%d,"
+                      "\"seconds\":%.3f,\"state\":\"%s\",\"generation\":%u",
+                      (int)getpid(), ev_now(l->host.loop) - l->first,
+                      l->host.state(l->host.arg),
+                      l->host.reload->served.number) &&
+           buf_printf(json, ",\"workers\":[") && put_workers(json, l) &&
+           buf_printf(json, "],\"listeners\":[") && put_listeners(json, l) &&
+           buf_printf(json, "],\"generations\":[") &&
+           put_generations(json, l->host.reload) && buf_printf(json, "]}");
+}
 
-    for (size_t i = 0; fits && i < l->host.slot_count; i++)
-        fits = put_worker(json, l, &l->host.slots[i], i > 0 ? "," : "");
-    return fits && buf_printf(json, "],\"listeners\":[") &&
-           put_listeners(json, l) && buf_printf(json, "]}");
+/* How an order went; may free it. */
+static void
+on_carried_out(void *arg, bool ok, const char *text)
+{
+    struct pending *p = arg;
+
+    p->ready = true;
+    p->ok =
+        buf_append(&p->text, slice_take(slice_of(text), buf_room(&p->text))) &&
+        ok;
+    say_reports(p->home);
 }
 
 static void
-answer_status(struct control_link *l, struct pending *p)
+carry_out(struct control_link *l, const struct order *order, struct pending *p)
 {
-    p->ready = true;
-    p->ok = put_status(&p->text, l);
+    struct reload *r = l->host.reload;
+
+    switch (order->kind) {
+    case ORDER_STATUS:
+        p->ready = true;
+        p->ok = put_status(&p->text, l);
+        say_reports(l);
+        return;
+    case ORDER_RELOAD:
+        reload_order(r, RELOAD_FILES, 0, on_carried_out, p);
+        return;
+    case ORDER_ROLLBACK:
+        reload_order(r, RELOAD_ROLLBACK, order->a, on_carried_out, p);
+        return;
+    case ORDER_DIFF:
+        reload_diff(r, order->a, order->b, on_carried_out, p);
+        return;
+    case ORDER_LINK:
+    case ORDER_COUNT:
+        break;
+    }
+    unreachable();
 }
 
 static bool
@@ -215,12 +279,12 @@ take_order(struct control_link *l, struct message *m)
     if (l->order_count >= ORDERS_MAX)
         return false;
     struct pending *p = xcalloc(1, sizeof *p);
+    p->home = l;
     p->id = order.id;
     buf_init(&p->text, STATUS_MAX);
     list_append(&l->orders, &p->link);
     l->order_count++;
-    answer_status(l, p);
-    say_replies(l);
+    carry_out(l, &order, p);
     return true;
 }
 
@@ -251,7 +315,7 @@ on_room(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)events;
-    say_replies(container_of(io, struct control_link, writing));
+    say_reports(container_of(io, struct control_link, writing));
 }
 
 static bool

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "process/reload.h"
 #include "process/slot.h"
 
 struct control_link;
@@ -15,11 +16,10 @@ struct control_link_host {
     const struct evaluation *evaluation;
     const struct log_target *log;
     const struct sockets *sockets;
+    struct reload *reload;
     struct slot *slots;
     size_t slot_count;
-    /* What there is to say besides (`"state":"running"` and so on, after a
-     * comma), for `status`. */
-    bool (*status)(void *arg, struct buf *json);
+    const char *(*state)(void *arg); /* "running", "draining", ... */
     /* After control_link_stop: the process has ended. */
     void (*down)(void *arg);
     void *arg;

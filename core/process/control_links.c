@@ -119,10 +119,8 @@ take(struct control_links *l, struct message *m)
 
     if (m->type == MESSAGE_WORKER)
         return take_worker(l, m);
-    if (m->type == MESSAGE_LOG) {
-        l->host.told(l->host.arg, m);
-        return message_is_whole(m);
-    }
+    if (m->type == MESSAGE_LOG)
+        return l->host.told(l->host.arg, m);
     if (m->type != MESSAGE_REPORT || !report_get(&report, m))
         return false;
     l->host.reported(l->host.arg, &report);
@@ -182,7 +180,8 @@ control_links_has(const struct control_links *l, unsigned slot)
 }
 
 bool
-control_links_ask(struct control_links *l, unsigned slot, const struct question *question)
+control_links_ask(struct control_links *l, unsigned slot,
+                  const struct question *question)
 {
     struct message m;
 

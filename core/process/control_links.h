@@ -17,9 +17,9 @@ struct control_links_host {
     void (*reported)(void *arg, const struct report *report);
     /* An answer to the question `id`; false if it makes no sense. */
     bool (*answered)(void *arg, unsigned slot, uint64_t id, struct message *m);
-    void (*linked)(void *arg, unsigned slot);   /* a new pair */
-    void (*lost)(void *arg, unsigned slot);     /* its questions stay unanswered */
-    void (*told)(void *arg, struct message *m); /* LOG */
+    void (*linked)(void *arg, unsigned slot); /* a new pair */
+    void (*lost)(void *arg, unsigned slot); /* its questions stay unanswered */
+    bool (*told)(void *arg, struct message *m); /* LOG */
     void (*over)(void *arg);                    /* the supervisor has gone */
     void *arg;
 };

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define JSON "application/json"
 
@@ -15,6 +16,17 @@ request_put_text(struct request *r, const char *before, struct slice text)
 
     exchange_printf(r->exchange, "%s\"%s\"", before,
                     log_escape_json(text, safe, sizeof safe));
+}
+
+void
+request_put_long_text(struct request *r, const char *before, struct slice text)
+{
+    size_t size = 6 * text.len + 8;
+    char *safe = xmalloc(size);
+
+    exchange_printf(r->exchange, "%s\"%s\"", before,
+                    log_escape_json(text, safe, size));
+    free(safe);
 }
 
 void
@@ -69,10 +81,10 @@ read_one(void *arg, struct slice name, struct slice value)
 {
     struct reading *reading = arg;
     struct request *r = reading->r;
-    bool done =
-        r->route->changes && slice_equal(name, S("reason"))
-            ? read_reason(r, value, &reading->err)
-            : session_filter_set(&r->question.filter, name, value, &reading->err);
+    bool done = r->route->changes && slice_equal(name, S("reason"))
+                    ? read_reason(r, value, &reading->err)
+                    : session_filter_set(&r->question.filter, name, value,
+                                         &reading->err);
     char safe[128];
 
     reading->failed = !done;

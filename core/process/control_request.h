@@ -82,5 +82,8 @@ void request_end_if_over(struct request *r);
 /* Writes ,"missing":[1,2] */
 void request_put_missing(struct request *r);
 void request_put_text(struct request *r, const char *before, struct slice text);
+/* The same for one of any length. */
+void request_put_long_text(struct request *r, const char *before,
+                           struct slice text);
 /* Writes the whole value. */
 void request_put_json(struct request *r, const cJSON *value);

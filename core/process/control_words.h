@@ -39,8 +39,11 @@ bool report_get(struct report *r, struct message *m) MUST_USE;
 /* --- control to supervisor --- */
 
 enum order_kind {
-    ORDER_STATUS, /* JSON */
-    ORDER_LINK,   /* a pair with the worker of slot `a`; no reply */
+    ORDER_STATUS,   /* JSON */
+    ORDER_RELOAD,   /* a line for a person, or all errors */
+    ORDER_ROLLBACK, /* to generation `a`, 0: the one before; the same */
+    ORDER_DIFF,     /* of generations `a` and `b`; as diff -u does */
+    ORDER_LINK,     /* a pair with the worker of slot `a`; no reply */
     ORDER_COUNT,
 };
 
@@ -66,8 +69,8 @@ enum question_kind {
     QUESTION_COUNT,
 };
 
-#define QUESTIONS_MAX   256 /* of a worker, not forgotten or done yet */
-#define REASON_MAX 200
+#define QUESTIONS_MAX 256 /* of a worker, not forgotten or done yet */
+#define REASON_MAX    200
 
 /* QUESTION.  DONE is the last answer to each. */
 struct question {

@@ -97,7 +97,8 @@ job_free(struct worker_link *l, struct job *j)
     l->job_count--;
     if (j->question.kind == QUESTION_EVENTS)
         l->follower_count--;
-    if (j->question.kind == QUESTION_SESSIONS || j->question.kind == QUESTION_KICK)
+    if (j->question.kind == QUESTION_SESSIONS ||
+        j->question.kind == QUESTION_KICK)
         sessions_walk_end(&j->walk);
     for (size_t i = 0; i < j->row_count; i++)
         free((void *)(uintptr_t)j->rows[i].name.ptr);
@@ -377,7 +378,8 @@ begin_job(struct worker_link *l, const struct question *question)
     j->question.reason = (struct slice){j->reason, question->reason.len};
     list_append(&l->jobs, &j->link);
     l->job_count++;
-    if (question->kind == QUESTION_SESSIONS || question->kind == QUESTION_KICK) {
+    if (question->kind == QUESTION_SESSIONS ||
+        question->kind == QUESTION_KICK) {
         sessions_walk_begin(l->host.sessions, &j->walk);
     } else if (question->kind == QUESTION_COUNTERS) {
         l->host.counters_each(l->host.arg, keep_counter, j);

@@ -25,6 +25,23 @@ config_certificate(const struct config *c, struct slice name)
     return NULL;
 }
 
+const struct listener_config *
+config_listener(const struct config *c, const struct listener_config *l)
+{
+    const struct listener_config *found = NULL;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct listener_config *other = &c->listeners[i];
+        if (other->proto != l->proto || !slice_equal(other->name, l->name))
+            continue;
+        if (slice_equal(other->address, l->address))
+            return other;
+        if (found == NULL)
+            found = other;
+    }
+    return found;
+}
+
 struct config *
 config_ref(struct config *c)
 {

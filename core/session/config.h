@@ -109,5 +109,10 @@ struct tls_client_context *config_tls_profile(const struct config *c,
 struct tls_identity *config_certificate(const struct config *c,
                                         struct slice name);
 
+/* The listener of `c` that `l`, of another configuration, has become: the one
+ * of its name, if that speaks the same protocol; or NULL. */
+const struct listener_config *config_listener(const struct config *c,
+                                              const struct listener_config *l);
+
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last reference */

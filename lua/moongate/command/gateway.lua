@@ -68,7 +68,10 @@ local function ask(given, path, options)
   if type(answer) ~= "table" then
     return say(("%s: this is not a gateway's control socket"):format(socket))
   end
-  if res.status ~= 200 then return say(tostring(answer.error)) end
+  if res.status ~= 200 then
+    for line in tostring(answer.error):gmatch "[^\n]+" do say(line) end
+    return nil, 1
+  end
   local missing = answer.missing
   if missing and #missing > 0 then
     io.stderr:write(("moongate: no answer from worker %s\n"):format(table.concat(missing, ", ")))

@@ -6,7 +6,7 @@ local HELP = [[
 Usage: moongate status [OPTION...]
 
 Tells how the running gateway is: since when it runs, its workers with their
-sessions, and where it listens.
+sessions, where it listens, and which generations of its configuration it has.
 
 ]] .. gateway.HELP .. [[
       --json          the whole answer, as JSON
@@ -34,6 +34,17 @@ local function listeners_of(status)
   return gateway.columns({ "LISTENER", "ADDRESS" }, rows)
 end
 
+local function generations_of(status)
+  local rows = {}
+  for _, generation in ipairs(status.generations) do
+    table.insert(rows, { generation.number, generation.live and "serves" or "kept",
+      os.date("%Y-%m-%d %H:%M:%S", generation.since), generation.reason
+        .. (generation.origin > 0 and (" to %d"):format(generation.origin) or ""),
+      generation.hash:sub(1, 12) })
+  end
+  return gateway.columns({ "GENERATION", "STATE", "SINCE", "BY", "HASH" }, rows)
+end
+
 local given, rest = options.read({ ... },
   { command = "status", help = HELP, gateway.SOCKET, gateway.JSON })
 if not given then return rest end
@@ -47,5 +58,5 @@ if given.json then
 end
 io.stdout:write(("moongate %s, %s for %s, pid %d, %d sessions\n\n"):format(status.version,
   status.state, gateway.duration(status.seconds), status.pid, status.sessions),
-  workers_of(status), "\n", listeners_of(status))
+  workers_of(status), "\n", listeners_of(status), "\n", generations_of(status))
 return 0
