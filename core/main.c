@@ -33,10 +33,11 @@ static const char general_help[] =
     "A mail gateway whose decisions are Lua.\n"
     "\n"
     "  run       serve, in the foreground\n"
-    "  check     read a configuration and everything it needs, and say what "
-    "is\n"
-    "            wrong with it\n"
+    "  check     read a configuration and everything it needs, and say what\n"
+    "            is wrong with it\n"
     "  test      run specs of policies\n"
+    "  explain   what a name means that policies or configurations use\n"
+    "  lsp       write what an editor needs to help with policies\n"
     "  lua       run a Lua file in the gateway's own interpreter\n"
     "\n"
     "Of a gateway that runs:\n"
@@ -212,6 +213,8 @@ static const struct command commands[] = {
     {"check", command_check, check_help, NULL},
     {"lua", command_lua, lua_help, NULL},
     {"test", command_in_lua, NULL, NULL},
+    {"explain", command_in_lua, NULL, NULL},
+    {"lsp", command_in_lua, NULL, NULL},
     {"status", command_in_lua, NULL, NULL},
     {"reload", command_in_lua, NULL, NULL},
     {"rollback", command_in_lua, NULL, NULL},

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/config.h"
 #include "lua/generation.h"
+#include "lua/lasting.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ config_evaluate(const struct config_order *order, const struct share *share,
     struct host host = {.loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV)};
 
     require(host.loop != NULL);
+    host.lasting = lasting_new(host.loop, NULL);
     struct generation *g = generation_load(
         &host, source_of_disk(order->path, share, w), 1, errors);
     if (g != NULL) {
@@ -36,6 +38,7 @@ config_evaluate(const struct config_order *order, const struct share *share,
     }
     bool done = g != NULL;
     generation_free(g);
+    lasting_free(host.lasting);
     ev_loop_destroy(host.loop);
     return done;
 }

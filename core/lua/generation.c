@@ -4,7 +4,7 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/config.h"
-#include "lua/counters.h"
+#include "lua/hook_count.h"
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
@@ -115,6 +115,7 @@ generation_load(const struct host *host, struct source *source, unsigned number,
         return NULL;
     }
     g->vm->generation = g;
+    hook_count_begin(g);
     if (!build(g, errors)) {
         generation_free(g);
         return NULL;
@@ -164,13 +165,6 @@ generation_retire(struct generation *g)
     vm_end_background(g->vm);
 }
 
-void
-generation_tally(const struct generation *g, uint64_t *calls, uint64_t *bugs)
-{
-    *calls = g != NULL ? g->calls : 0;
-    *bugs = g != NULL ? g->bugs : 0;
-}
-
 bool
 generation_is_idle(const struct generation *g)
 {
@@ -189,19 +183,16 @@ generation_config(struct generation *g)
     return g->config;
 }
 
+struct hook_totals
+generation_totals(const struct generation *g)
+{
+    return g->totals;
+}
+
 struct policy *
 generation_policy(struct generation *g)
 {
     return &g->policy;
-}
-
-void
-generation_counters_each(const struct generation *g,
-                         void (*each)(void *to, const char *name, double value),
-                         void *to)
-{
-    for (const struct counter *c = g->vm->counters; c != NULL; c = c->next)
-        each(to, c->name, c->value);
 }
 
 const struct chain *

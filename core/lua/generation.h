@@ -27,8 +27,6 @@ struct generation {
     struct vm *vm;
     struct source *source;
     unsigned number;
-    uint64_t calls; /* hooks that sessions have asked */
-    uint64_t bugs;  /* ... and that failed because a policy is wrong */
     unsigned holds; /* logins under way that it decides about */
     struct config *config;
     struct loaded_policy *policies;
@@ -36,6 +34,9 @@ struct generation {
     struct chain *chains;               /* one a listener of `config` */
     void (*deliver)(struct session *s); /* session_run, but in a spec */
     struct initialising *initialising;
+    struct hook_totals totals;
+    struct counter *hook_calls[HOOK_ALL];
+    bool exhausted; /* host->exhausted was told */
 };
 
 /* Builds a generation from any source; it becomes the generation's.  All

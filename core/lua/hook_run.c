@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/decision.h"
 #include "lua/envelope_object.h"
+#include "lua/hook_count.h"
 #include "lua/session_object.h"
 #include "lua/vars.h"
 
@@ -30,6 +31,12 @@ static const unsigned allowed[HOOK_COUNT] = {
     [HOOK_UPSTREAM_AUTH] = MAY(LOGIN) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_UPSTREAM_REFUSED] = MAY(RETRY) | MAY(REJECT) | MAY(TEMPFAIL),
 };
+
+bool
+hook_may(enum hook hook, enum verdict_kind kind)
+{
+    return (allowed[hook] & (1u << (unsigned)kind)) != 0;
+}
 
 /* The policy that was asked last. */
 static const struct loaded_policy *
@@ -64,8 +71,10 @@ deliver(struct hook_run *run)
     void (*tell)(struct session *) = run->generation->deliver;
     bool later = !run->is_asking && !run->is_notification;
 
-    if (!run->is_notification)
+    if (!run->is_notification) {
         s->generation = run->generation->number;
+        hook_count_verdict(run->generation, run->hook, &s->login->verdict);
+    }
     run_free(run);
     if (later)
         tell(s);
@@ -88,6 +97,7 @@ fail(struct hook_run *run, const char *what)
 {
     const struct loaded_policy *p = asked(run);
 
+    hook_count_error(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": %s",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook), what);
@@ -100,6 +110,7 @@ time_out(struct hook_run *run)
 {
     const struct loaded_policy *p = asked(run);
 
+    hook_count_timeout(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": no answer in "
               "time, cancelled",
               run->session->id, p->path, p->lines[run->hook], p->name,
@@ -135,7 +146,7 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     struct session *s = run->session;
     struct verdict v = {.kind = VERDICT_NONE};
 
-    if ((allowed[run->hook] & (1u << (unsigned)d->kind)) == 0)
+    if (!hook_may(run->hook, d->kind))
         return luaL_error(L, "%s is no answer of this hook",
                           decision_name(d->kind));
     if (!decision_fill(L, 1, s, &v) ||
@@ -225,6 +236,7 @@ start(struct hook_run *run, const struct loaded_policy *p)
     lua_State *thread = call_thread(run->call);
     int count = run->object_count;
 
+    run->call->policy = p->name;
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, run->objects);
     int table = lua_gettop(thread);
@@ -320,8 +332,7 @@ begin(struct hook_run *run, const struct session *s)
 static void
 refuse_overload(struct generation *g, struct session *s, enum hook hook)
 {
-    log_warn("session %s: hook \"%s\": %zu hooks run already", s->id,
-             hook_name(hook), g->vm->call_count);
+    hook_count_overload(g, (int)hook, s);
     if (is_notification(hook))
         return;
     s->login->verdict = (struct verdict){
@@ -342,6 +353,7 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
         refuse_overload(g, s, hook);
         return;
     }
+    hook_count_call(g, (int)hook);
     struct hook_run *run = xcalloc(1, sizeof *run);
     run->generation = g;
     run->hook = hook;

@@ -21,6 +21,9 @@ struct hook_run {
 /* See policy_ops.  `ask` answers at once or later. */
 void hook_ask(struct generation *g, struct session *s, enum hook hook);
 void hook_cancel(struct hook_run *run);
+
+/* Whether the hook may decide so. */
+bool hook_may(enum hook hook, enum verdict_kind kind);
 unsigned hook_mechanisms(struct generation *g, struct session *s,
                          unsigned otherwise);
 

@@ -10,20 +10,26 @@
 struct bundle;
 struct tls_cache;
 struct dns;
+struct lasting;
+struct generation; /* a lua_State, its configuration and policies */
 
 /* What a generation needs from the worker it runs in. */
 struct host {
     struct ev_loop *loop;
     struct dns *dns;
+    struct lasting *lasting;     /* shared by all generations */
     unsigned worker;             /* 1, 2, ... */
     struct secret ticket_secret; /* TLS_TICKET_SECRET_SIZE bytes that all
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */
     bool no_policies;            /* only the configuration is built */
     bool warns; /* of certificates that end soon: `moongate check` */
+    /* The state of `g` has filled its memory twice within a minute: it should
+     * be built anew.  Told once a generation, in the middle of a hook, so this
+     * may not free it; NULL: nobody wants to know. */
+    void (*exhausted)(void *arg, struct generation *g);
+    void *arg;
 };
-
-struct generation; /* a lua_State, its configuration and policies */
 
 /* Builds generation `number` from the bundle: a fresh lua_State, the
  * configuration evaluated in it, every policy of every listener loaded.  Opens
@@ -46,11 +52,6 @@ void generation_serve(struct generation *g);
  * hooks go on, and logins that hold it may still ask. */
 void generation_retire(struct generation *g);
 
-/* Hooks that sessions have asked it, and those of them that failed because a
- * policy is wrong.  None: zero. */
-void generation_tally(const struct generation *g, uint64_t *calls,
-                      uint64_t *bugs);
-
 /* No hook runs in it and no login holds it: it can be freed without anybody
  * noticing. */
 bool generation_is_idle(const struct generation *g);
@@ -60,10 +61,11 @@ bool generation_is_idle(const struct generation *g);
 void generation_cancel(struct generation *g);
 
 struct config *generation_config(struct generation *g); /* borrowed */
-struct policy *generation_policy(struct generation *g);
 
-/* Calls `each` for everything that its policies have counted. */
-void generation_counters_each(const struct generation *g,
-                              void (*each)(void *to, const char *name,
-                                           double value),
-                              void *to);
+/* What became of its hooks since it began. */
+struct hook_totals {
+    unsigned long calls;
+    unsigned long bugs; /* that failed since a policy is broken */
+};
+struct hook_totals generation_totals(const struct generation *g);
+struct policy *generation_policy(struct generation *g);

@@ -118,6 +118,7 @@ exchange_profiles(struct config *live, struct config *fresh)
         struct tls_client_context *old = p->context;
         p->context = twin->context;
         twin->context = old;
+        memcpy(p->digest, twin->digest, sizeof p->digest);
     }
 }
 

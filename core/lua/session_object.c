@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/call.h"
-#include "lua/counters.h"
 #include "lua/envelope_object.h"
 #include "lua/log_lua.h"
 #include "lua/objects.h"
@@ -339,6 +338,12 @@ index_session(lua_State *L)
         }
     }
     return object_unknown(L, "session", name, fields);
+}
+
+const char *
+session_object_name(size_t i)
+{
+    return i < FIELD_COUNT ? fields[i] : methods[i - FIELD_COUNT].name;
 }
 
 static int

@@ -35,6 +35,8 @@ call_spawn(lua_State *L, const char *name, int nargs, double budget)
         return;
     }
     c->background = true;
+    if (vm->running != NULL)
+        c->policy = vm->running->policy;
     lua_xmove(L, call_thread(c), nargs + 1);
     enum call_end end = call_start(c, nargs);
     if (end != CALL_WAITS)

@@ -4,13 +4,14 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "lua/await.h"
-#include "lua/counters.h"
+#include "lua/call.h"
 #include "lua/evaluate.h"
 #include "lua/generation.h"
+#include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/run.h"
 #include "lua/share.h"
+#include "lua/spec_facts.h"
 #include "lua/spec_session.h"
 
 #include <lauxlib.h>
@@ -24,7 +25,9 @@
 
 struct gateway {
     struct bundle *bundle;
+    struct lasting *lasting;
     struct generation *generation;
+    bool exhausted;
 };
 
 struct spec_object {
@@ -43,16 +46,28 @@ keep_line(enum log_level level, struct slice line)
         return;
 }
 
+static void
+note_exhausted(void *arg, struct generation *g)
+{
+    (void)g;
+    ((struct gateway *)arg)->exhausted = true;
+}
+
 /* A bundle from the disk, and from it a generation: as in production. */
 static bool
 open_gateway(struct gateway *g, const char *path, const struct host *host,
              char **errors)
 {
     struct bundle_writer *w = bundle_writer_new();
+    struct host own = *host;
     struct plan plan;
     struct share share;
     struct error err = {""};
 
+    g->lasting = lasting_new(host->loop, host->dns);
+    own.lasting = g->lasting;
+    own.exhausted = note_exhausted;
+    own.arg = g;
     share_find(&share);
     if (!config_evaluate(&(struct config_order){path, NULL}, &share, w, &plan,
                          errors)) {
@@ -65,7 +80,7 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
     if (fd >= 0)
         (void)close(fd);
     if (g->bundle != NULL)
-        g->generation = generation_new(host, g->bundle, 1, &err);
+        g->generation = generation_new(&own, g->bundle, 1, &err);
     if (g->generation == NULL)
         *errors = xstrndup(err.text, strlen(err.text));
     return g->generation != NULL;
@@ -77,7 +92,9 @@ gateway_collect(lua_State *L)
     struct gateway *g = lua_touserdata(L, 1);
 
     generation_free(g->generation);
-    bundle_close(g->bundle);
+    lasting_free(g->lasting);
+    if (g->bundle != NULL)
+        bundle_close(g->bundle);
     *g = (struct gateway){0};
     return 0;
 }
@@ -269,29 +286,55 @@ gateway_init(lua_State *L)
     return 1;
 }
 
+struct wanted {
+    const char *name;
+    double value;
+};
+
+static void
+look_at(void *arg, const struct counter *counter)
+{
+    struct wanted *w = arg;
+
+    if (strcmp(counter->name, w->name) == 0)
+        w->value += counter->value;
+}
+
 /* How often `name` with its labels was counted. */
 static int
 gateway_counter(lua_State *L)
 {
     struct gateway *g = check_gateway(L);
-    const char *name = luaL_checkstring(L, 2);
+    struct wanted w = {luaL_checkstring(L, 2), 0};
 
-    for (struct counter *c = g->generation->vm->counters; c != NULL;
-         c = c->next) {
-        if (strcmp(c->name, name) == 0) {
-            lua_pushnumber(L, c->value);
-            return 1;
-        }
-    }
-    lua_pushnumber(L, 0);
+    counters_each(g->lasting->counters, look_at, &w);
+    lua_pushnumber(L, w.value);
+    return 1;
+}
+
+/* How many hooks it has run, and how many failed by a policy's mistake. */
+static int
+gateway_totals(lua_State *L)
+{
+    struct hook_totals totals = generation_totals(check_gateway(L)->generation);
+
+    lua_pushnumber(L, (lua_Number)totals.calls);
+    lua_pushnumber(L, (lua_Number)totals.bugs);
+    return 2;
+}
+
+/* Whether its state was full twice within a minute. */
+static int
+gateway_exhausted(lua_State *L)
+{
+    lua_pushboolean(L, check_gateway(L)->exhausted);
     return 1;
 }
 
 static const luaL_Reg gateway_methods[] = {
-    {"session", gateway_session},
-    {"init", gateway_init},
-    {"counter", gateway_counter},
-    {NULL, NULL},
+    {"session", gateway_session},     {"init", gateway_init},
+    {"counter", gateway_counter},     {"totals", gateway_totals},
+    {"exhausted", gateway_exhausted}, {NULL, NULL},
 };
 
 static const luaL_Reg gateway_events[] = {
@@ -334,6 +377,9 @@ static const luaL_Reg functions[] = {
     {"open", host_open},
     {"run", run_function},
     {"logged", host_logged},
+    {"facts", spec_facts},
+    {"refusal", spec_refusal},
+    {"read_configuration", spec_read_configuration},
     {NULL, NULL},
 };
 

@@ -4,6 +4,8 @@
 #include "process/control_request.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define JSON     "application/json"
@@ -319,17 +321,23 @@ begin_counters(struct request *r)
     request_ask(r, QUESTION_COUNTERS, CREDIT);
 }
 
+/* Those of all workers together; the keys keep apart what only shares a
+ * name. */
 static void
 add_counter(cJSON *all, const struct counter_row *row)
 {
-    char *name = xstrndup(row->name.ptr, row->name.len);
-    cJSON *number = cJSON_GetObjectItemCaseSensitive(all, name);
+    size_t len = row->name.len + 2;
+    char *key = xmalloc(len);
 
+    (void)snprintf(key, len, "%c%.*s",
+                   (row->is_gauge ? 'a' : 'c') - (row->is_of_policy ? 32 : 0),
+                   (int)row->name.len, row->name.ptr);
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(all, key);
     if (number != NULL)
         cJSON_SetNumberValue(number, number->valuedouble + row->value);
     else
-        (void)cJSON_AddNumberToObject(all, name, row->value);
-    free(name);
+        (void)cJSON_AddNumberToObject(all, key, row->value);
+    free(key);
 }
 
 static bool
@@ -352,11 +360,34 @@ take_counters(struct request *r, struct part *part, struct message *m)
 }
 
 static void
+put_counter(struct request *r, const cJSON *counter, const char *comma)
+{
+    char kind = counter->string[0];
+    char number[32];
+
+    exchange_printf(r->exchange, "%s\n", comma);
+    request_put_text(r, "{\"name\":", slice_of(counter->string + 1));
+    (void)snprintf(number, sizeof number, "%.17g", counter->valuedouble);
+    exchange_printf(r->exchange, ",\"value\":%s,\"gauge\":%s,\"policy\":%s}",
+                    isfinite(counter->valuedouble) ? number : "null",
+                    kind == 'a' || kind == 'A' ? "true" : "false",
+                    kind == 'A' || kind == 'C' ? "true" : "false");
+}
+
+static void
 finish_counters(struct request *r)
 {
+    const cJSON *counter;
+    const char *comma = "";
+
     exchange_start(r->exchange, 200, JSON);
-    exchange_write(r->exchange, S("{\"counters\":"));
-    request_put_json(r, r->counters);
+    exchange_write(r->exchange, S("{\"counters\":["));
+    cJSON_ArrayForEach(counter, r->counters)
+    {
+        put_counter(r, counter, comma);
+        comma = ",";
+    }
+    exchange_write(r->exchange, S("]"));
     request_put_missing(r);
     exchange_write(r->exchange, S("}\n"));
 }

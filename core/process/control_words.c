@@ -175,6 +175,8 @@ counter_row_put(const struct counter_row *row, struct message *m)
 
     put_short(m, row->name);
     message_put_double(m, row->value);
+    message_put_u64(m, row->is_gauge);
+    message_put_u64(m, row->is_of_policy);
     return keep(m, before);
 }
 
@@ -183,6 +185,8 @@ counter_row_get(struct counter_row *row, struct message *m)
 {
     row->name = message_get_text(m);
     row->value = message_get_double(m);
+    row->is_gauge = message_get_u64(m) != 0;
+    row->is_of_policy = message_get_u64(m) != 0;
 }
 
 void

@@ -104,6 +104,8 @@ void session_row_get(struct session_row *row, struct message *m);
 struct counter_row {
     struct slice name; /* name{label="value"} */
     double value;
+    bool is_gauge;     /* may go down */
+    bool is_of_policy; /* a policy chose the name */
 };
 
 bool counter_row_put(const struct counter_row *row, struct message *m) MUST_USE;

@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "lua/bundle.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LOOK  0.05 /* seconds between two looks at retired generations */
@@ -15,7 +17,8 @@ struct deployed {
     struct deployment deployment;
     struct bundle *bundle;
     struct generation *generation; /* NULL: waits for room */
-    int fd;                        /* its bundle, while it waits; else -1 */
+    int fd;                        /* its bundle */
+    bool rebuilt;                  /* serves as soon as it is ready */
     bool ready;                    /* `init` has run */
     ev_tstamp gone_by;             /* retired: its last moment; 0: it failed */
 };
@@ -30,8 +33,7 @@ deployed_free(struct deployed *d)
     generation_free(d->generation);
     if (d->bundle != NULL)
         bundle_close(d->bundle);
-    if (d->fd >= 0)
-        (void)close(d->fd);
+    (void)close(d->fd);
     deployment_deinit(&d->deployment);
     list_remove(&d->link);
     free(d);
@@ -39,13 +41,19 @@ deployed_free(struct deployed *d)
 
 /* --- preparing --- */
 
+static void
+look_soon(struct generations *g)
+{
+    if (!ev_is_active(&g->retiring))
+        ev_timer_again(g->host->loop, &g->retiring);
+}
+
 /* It is freed later: this may be inside of what its `init` waited for. */
 static void
 bury(struct generations *g, struct deployed *d)
 {
     list_append(&g->retired, &d->link);
-    if (!ev_is_active(&g->retiring))
-        ev_timer_again(g->host->loop, &g->retiring);
+    look_soon(g);
 }
 
 static void
@@ -54,7 +62,11 @@ fail(struct generations *g, const char *why)
     struct deployed *d = g->next;
 
     g->next = NULL;
-    g->prepared(g->arg, d->deployment.generation, why);
+    if (d->rebuilt)
+        log_error("generation %u can't be rebuilt: %s",
+                  d->deployment.generation, why);
+    else
+        g->prepared(g->arg, d->deployment.generation, why);
     bury(g, d);
 }
 
@@ -71,15 +83,16 @@ on_initialised(void *arg, bool ok, const char *error)
         return;
     }
     d->ready = true;
-    g->prepared(g->arg, d->deployment.generation, NULL);
+    if (d->rebuilt)
+        look_soon(g);
+    else
+        g->prepared(g->arg, d->deployment.generation, NULL);
 }
 
 static bool
 build(struct deployed *d, struct error *err)
 {
     d->bundle = bundle_open(d->fd, err);
-    (void)close(d->fd);
-    d->fd = -1;
     if (d->bundle == NULL)
         return false;
     d->generation =
@@ -103,9 +116,8 @@ begin(struct generations *g)
         generation_init(g->next->generation, on_initialised, g->next);
 }
 
-void
-generations_prepare(struct generations *g, struct deployment *deployment,
-                    int fd)
+static struct deployed *
+add_next(struct generations *g, const struct deployment *deployment, int fd)
 {
     struct deployed *d = xcalloc(1, sizeof *d);
 
@@ -116,6 +128,14 @@ generations_prepare(struct generations *g, struct deployment *deployment,
     d->fd = fd;
     list_init(&d->link);
     g->next = d;
+    return d;
+}
+
+void
+generations_prepare(struct generations *g, struct deployment *deployment,
+                    int fd)
+{
+    (void)add_next(g, deployment, fd);
     if (g->count < GENERATIONS_MAX)
         begin(g);
 }
@@ -159,6 +179,33 @@ end_now(struct deployed *d)
     sessions_forget(sessions, generation_policy(d->generation));
 }
 
+void
+generations_rebuild(struct generations *all, const struct generation *g)
+{
+    if (generations_current(all) != g)
+        return;
+    all->exhausted = true;
+    look_soon(all);
+}
+
+/* The same once more, unless another is about to take its place anyway. */
+static void
+rebuild(struct generations *g)
+{
+    struct deployment again = g->current->deployment;
+    size_t size = again.listener_count * sizeof *again.sockets;
+
+    g->exhausted = false;
+    if (g->next != NULL)
+        return;
+    log_warn("generation %u has filled its memory and is rebuilt",
+             again.generation);
+    again.sockets = xcalloc(again.listener_count, sizeof *again.sockets);
+    memcpy(again.sockets, g->current->deployment.sockets, size);
+    add_next(g, &again, fcntl(g->current->fd, F_DUPFD_CLOEXEC, 3))->rebuilt =
+        true;
+}
+
 static void
 on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -176,11 +223,16 @@ on_look(struct ev_loop *loop, ev_timer *timer, int events)
         log_debug("generation %u has ended", d->deployment.generation);
         deployed_free(d);
     }
-    if (list_is_empty(&g->retired))
-        ev_timer_stop(loop, timer);
+    if (g->exhausted)
+        rebuild(g);
     if (g->next != NULL && g->next->generation == NULL &&
         g->count < GENERATIONS_MAX)
         begin(g);
+    if (g->next != NULL && g->next->rebuilt && g->next->ready)
+        require(generations_commit(g, g->next->deployment.generation));
+    if (list_is_empty(&g->retired) &&
+        (g->next == NULL || g->next->generation != NULL))
+        ev_timer_stop(loop, timer);
 }
 
 static void

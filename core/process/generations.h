@@ -25,6 +25,7 @@ struct generations {
     struct deployed *current, *next;
     struct list retired;
     size_t count;      /* alive */
+    bool exhausted;    /* the current one is to be rebuilt */
     ev_timer retiring; /* looks whether the retired are done */
     /* The one being prepared can serve, or can't, and is gone. */
     void (*prepared)(void *arg, unsigned generation, const char *error);
@@ -45,6 +46,10 @@ bool generations_commit(struct generations *g, unsigned generation);
 
 /* It is not wanted any more.  None, or another: nothing happens. */
 void generations_abort(struct generations *g, unsigned generation);
+
+/* `g` has filled its memory again and again: if it serves, it is soon replaced
+ * by another of the same bundle and number.  Changes nothing by itself. */
+void generations_rebuild(struct generations *all, const struct generation *g);
 
 /* The generation that serves, and the listener that accepts on a socket: NULL
  * if there is none. */

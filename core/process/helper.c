@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "lua/certificates.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "lua/share.h"
@@ -105,7 +106,10 @@ try_generation(struct evaluation *e,
     struct host host = {
         .loop = loop, .dns = dns, .worker = 1, .warns = e->warns};
 
+    host.lasting = lasting_new(loop, dns);
+
     bool built = dns != NULL && build(&host, bundle, &e->plan, err);
+    lasting_free(host.lasting);
     if (dns != NULL)
         dns_free(dns);
     if (bundle != NULL)

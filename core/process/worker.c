@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/bundle.h"
 #include "lua/certificates.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
@@ -45,6 +46,7 @@ struct worker {
     struct tls_cache *tls_cache;
     struct dns *dns;
     struct worker_link *link; /* NULL until it is ready */
+    struct lasting *lasting;
     struct generations generations;
     size_t descriptors; /* limit of open ones */
     bool ready;
@@ -250,15 +252,16 @@ drain(struct worker *w, struct message *m)
 static void
 answer_ping(const struct worker *w)
 {
-    uint64_t calls = 0, bugs = 0;
+    struct hook_totals totals = {0};
     struct message m;
     struct error err;
 
-    generation_tally(current(w), &calls, &bugs);
+    if (w->ready)
+        totals = generation_totals(current(w));
     message_init(&m, MESSAGE_PONG);
     message_put_u64(&m, generations_number(&w->generations));
-    message_put_u64(&m, calls);
-    message_put_u64(&m, bugs);
+    message_put_u64(&m, totals.calls);
+    message_put_u64(&m, totals.bugs);
     if (!message_send(SPAWN_FD, &m, &err))
         log_error("%s", err.text);
 }
@@ -398,9 +401,11 @@ make_host(struct worker *w, struct error *err)
     w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
     if (w->tls_cache == NULL)
         return false;
+    w->lasting = lasting_new(w->loop, w->dns);
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
+        .lasting = w->lasting,
         .worker = w->setup.number,
         .ticket_secret.bytes = {w->setup.tls.ticket_secret,
                                 sizeof w->setup.tls.ticket_secret},
@@ -436,22 +441,13 @@ number_of_generation(void *arg)
 }
 
 static void
-each_counter(void *arg, void (*each)(void *to, const char *name, double value),
-             void *to)
-{
-    const struct worker *w = arg;
-
-    generation_counters_each(generations_current(&w->generations), each, to);
-}
-
-static void
 make_link(struct worker *w)
 {
     const struct worker_link_host host = {
         .loop = w->loop,
         .sessions = w->generations.sessions,
         .generation = number_of_generation,
-        .counters_each = each_counter,
+        .counters = w->lasting->counters,
         .arg = w,
     };
 
@@ -512,6 +508,14 @@ on_renewed(void *arg)
     warn_of_expiry(w);
 }
 
+static void
+on_exhausted(void *arg, struct generation *g)
+{
+    struct worker *w = arg;
+
+    generations_rebuild(&w->generations, g);
+}
+
 /* What the setup came with becomes the generations'. */
 static void
 prepare_first(struct worker *w)
@@ -547,6 +551,8 @@ start(struct worker *w)
     if (!give_up_privileges(w, &err) || !start_log(w, &err) ||
         !make_host(w, &err))
         return fail(err.text);
+    w->host.exhausted = on_exhausted;
+    w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;
     w->generations.renewed = on_renewed;
@@ -565,6 +571,7 @@ deinit(struct worker *w)
     worker_link_free(w->link);
     generations_deinit(&w->generations);
     deployment_deinit(&w->setup.deployment);
+    lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);
     tls_cache_close(w->tls_cache);

@@ -202,18 +202,23 @@ kick_sessions(struct worker_link *l, struct job *j)
     return TURN_MORE;
 }
 
+/* As it is now: the registry may grow before all are told. */
 static void
-keep_counter(void *to, const char *name, double value)
+keep_counter(void *arg, const struct counter *counter)
 {
-    struct job *j = to;
-    struct counter_row *rows;
+    struct job *j = arg;
+    size_t len = strlen(counter->name);
+    struct counter_row *rows =
+        realloc(j->rows, (j->row_count + 1) * sizeof *rows);
 
-    rows = realloc(j->rows, (j->row_count + 1) * sizeof *rows);
     require(rows != NULL);
     j->rows = rows;
-    rows[j->row_count].name =
-        (struct slice){xstrndup(name, strlen(name)), strlen(name)};
-    rows[j->row_count++].value = value;
+    rows[j->row_count++] = (struct counter_row){
+        .name = {xstrndup(counter->name, len), len},
+        .value = counter->value,
+        .is_gauge = counter->is_gauge,
+        .is_of_policy = counter->is_of_policy,
+    };
 }
 
 static enum turn
@@ -382,7 +387,7 @@ begin_job(struct worker_link *l, const struct question *question)
         question->kind == QUESTION_KICK) {
         sessions_walk_begin(l->host.sessions, &j->walk);
     } else if (question->kind == QUESTION_COUNTERS) {
-        l->host.counters_each(l->host.arg, keep_counter, j);
+        counters_each(l->host.counters, keep_counter, j);
     } else if (question->kind == QUESTION_EVENTS) {
         l->follower_count++;
     }

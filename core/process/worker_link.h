@@ -6,6 +6,7 @@
  * read for long is dropped. */
 #pragma once
 
+#include "base/counters.h"
 #include "process/control_words.h"
 #include "session/sessions.h"
 
@@ -18,11 +19,7 @@ struct worker_link_host {
     struct ev_loop *loop;
     struct sessions *sessions;
     unsigned (*generation)(void *arg); /* that serves new sessions */
-    /* Calls `each` for everything that was counted. */
-    void (*counters_each)(void *arg,
-                          void (*each)(void *to, const char *name,
-                                       double value),
-                          void *to);
+    const struct counters *counters;
     void *arg;
 };
 

@@ -79,6 +79,12 @@ reason_of_label(struct slice label)
     return REASON_NOT_ALLOWED;
 }
 
+const char *
+reason_label_at(size_t i)
+{
+    return i < sizeof labels / sizeof labels[0] ? labels[i].label : NULL;
+}
+
 /* A reason that is none tells nothing but that it is our fault. */
 static const struct words *
 words_of(const struct refusal *r)

@@ -52,6 +52,9 @@ struct refusal {
  * An unknown label means NOT_ALLOWED: it is the policy's own word. */
 enum reason reason_of_label(struct slice label);
 
+/* The i-th label that is known; NULL behind the last. */
+const char *reason_label_at(size_t i);
+
 /* Default texts and codes of the table. */
 struct slice refusal_text(const struct refusal *r);
 struct slice refusal_imap_code(const struct refusal *r); /* "[UNAVAILABLE]" */

@@ -3,16 +3,24 @@
 #include "base/check.h"
 #include "base/slice.h"
 
-struct tls_client_context *
-config_tls_profile(const struct config *c, struct slice name)
+const struct tls_profile *
+config_find_profile(const struct config *c, struct slice name)
 {
     if (name.len == 0)
         name = S("default");
     for (size_t i = 0; i < c->tls_profile_count; i++) {
         if (slice_equal(c->tls_profiles[i].name, name))
-            return c->tls_profiles[i].context;
+            return &c->tls_profiles[i];
     }
     return NULL;
+}
+
+struct tls_client_context *
+config_tls_profile(const struct config *c, struct slice name)
+{
+    const struct tls_profile *profile = config_find_profile(c, name);
+
+    return profile != NULL ? profile->context : NULL;
 }
 
 struct tls_identity *

@@ -82,6 +82,7 @@ struct listener_config {
 struct tls_profile {
     struct slice name;
     struct tls_client_context *context; /* a reference */
+    char digest[64]; /* of its section and of the files that this names */
 };
 
 struct config {
@@ -102,6 +103,9 @@ struct config {
 };
 
 /* The profile called `name` (empty: "default"), or NULL. */
+const struct tls_profile *config_find_profile(const struct config *c,
+                                              struct slice name);
+/* Its context, or NULL. */
 struct tls_client_context *config_tls_profile(const struct config *c,
                                               struct slice name);
 

@@ -1,8 +1,9 @@
 --- The configuration, described once: names, types, defaults, meaning.
 --
--- `moongate.config` checks with it, conf/README.md is checked against it.  A
--- field is { name, type, default = , doc = , ... }; a section's fields keep
--- the order of the manual.  Types are those of moongate.schema.
+-- `moongate.config` checks with it, the tables of conf/README.md are written
+-- from it (scripts/dev/reference).  A field is { name, type, default = , doc = ,
+-- ... }; a section's fields keep the order of the manual.  Types are those of
+-- moongate.schema.
 return {
   gateway = {
     { "workers", "integer", default = "auto", also = { "auto" }, min = 1, max = 256,
@@ -145,6 +146,7 @@ return {
       doc = "TLS 1.2 clients without tickets resume too, with any worker" },
   },
   tls_name = {
+    title = "tls.names",
     { "certificate", "list", of = "string", required = true, doc = "PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
     { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
@@ -156,6 +158,7 @@ return {
       doc = "OCSP responses in DER, written by another program" },
   },
   tls_profile = {
+    title = "tls_profiles",
     { "ca", "string", default = "system",
       doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },
