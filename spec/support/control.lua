@@ -7,6 +7,7 @@ local child = require "spec.support.child"
 local connection = require "spec.support.connection"
 local gateway = require "spec.support.gateway"
 local json = require "cjson"
+local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
 local tcp = require "spec.support.tcp"
 
@@ -15,6 +16,7 @@ local control = {}
 --- A path for the socket of one gateway, in a folder of its own; and what configures it.
 function control.place(more)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-control-XXXXXX")
+  stat.chmod(folder, 493) -- the socket's own mode says who may open it
   local path = folder .. "/socket"
   return path, ("control = { socket = %q, %s },"):format(path, more or "")
 end
