@@ -76,6 +76,7 @@ return c.gateway {
 
     limits = {
       -- login_timeout = 60,      -- from accept to the end of the login
+      -- handshake_timeout = 10,  -- for a PROXY header and TLS
       -- hook_timeout = 10,       -- for one chain of policies
       -- connect_timeout = 15,    -- to an upstream
       -- upstream_timeout = 30,   -- for its greeting and login
