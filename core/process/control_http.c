@@ -257,7 +257,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
 }
 
 /* Clients that break a connection off are no news. */
-static void
+__attribute__((format(printf, 2, 0))) static void
 on_log(void *arg, const char *format, va_list arguments)
 {
     char text[256], safe[512];
