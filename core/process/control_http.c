@@ -206,7 +206,7 @@ exchange_new(struct control_http *h, struct MHD_Connection *connection,
     return x;
 }
 
-static enum MHD_Result
+static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size) */
 on_request(void *arg, struct MHD_Connection *connection, const char *url,
            const char *method, const char *version, const char *upload,
            size_t *upload_size, void **state)
@@ -340,7 +340,7 @@ struct query {
     void *arg;
 };
 
-static enum MHD_Result
+static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size) */
 on_query(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
          const char *value, size_t value_size)
 {
