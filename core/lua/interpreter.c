@@ -21,6 +21,7 @@ static const luaL_Reg preloaded[] = {
 #include "lua/modules.def"
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
+    {"moongate.check.host", check_host_open},
     {"moongate.command.host", command_host_open},
     {NULL, NULL},
 };
@@ -106,7 +107,7 @@ static int
 run(const struct host *host, struct start *start)
 {
     struct error err;
-    struct source *source = source_of_disk(NULL, start->share, NULL);
+    struct source *source = source_of_disk(NULL, NULL, start->share, NULL);
     struct vm *vm = vm_new(host, source, true, &err);
     int status = EXIT_FAILURE;
 
@@ -152,12 +153,14 @@ interpreter_run(int argc, char **argv)
 }
 
 int
-interpreter_run_command(const char *name, int argc, char **argv)
+interpreter_run_command(const char *name, int argc, char **argv,
+                        evaluate_fn evaluate)
 {
     struct share share;
     char file[PATH_MAX + 64];
     struct start start = {file, argc - 1, argv + 1, &share, EXIT_SUCCESS};
 
+    check_host_use(evaluate);
     share_find(&share);
     (void)snprintf(file, sizeof file, "%s/moongate/command/%s.lua",
                    share.library, name);

@@ -69,7 +69,7 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
     own.exhausted = note_exhausted;
     own.arg = g;
     share_find(&share);
-    if (!config_evaluate(&(struct config_order){path, NULL}, &share, w, &plan,
+    if (!config_evaluate(&(struct config_order){.path = path}, &share, w, &plan,
                          errors)) {
         bundle_writer_free(w);
         return false;

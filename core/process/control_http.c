@@ -206,6 +206,7 @@ exchange_new(struct control_http *h, struct MHD_Connection *connection,
     return x;
 }
 
+/* Eight parameters are libmicrohttpd's. */
 static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size) */
 on_request(void *arg, struct MHD_Connection *connection, const char *url,
            const char *method, const char *version, const char *upload,
