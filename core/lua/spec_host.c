@@ -26,13 +26,14 @@
 struct gateway {
     struct bundle *bundle;
     struct lasting *lasting;
+    struct host host;
     struct generation *generation;
     bool exhausted;
 };
 
 struct spec_object {
     struct spec_session *spec;
-    struct generation *generation;
+    struct gateway *gateway; /* whose newest generation it asks */
 };
 
 /* Messages since the last look; specs of one process share the logger. */
@@ -59,15 +60,15 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
              char **errors)
 {
     struct bundle_writer *w = bundle_writer_new();
-    struct host own = *host;
     struct plan plan;
     struct share share;
     struct error err = {""};
 
     g->lasting = lasting_new(host->loop, host->dns);
-    own.lasting = g->lasting;
-    own.exhausted = note_exhausted;
-    own.arg = g;
+    g->host = *host;
+    g->host.lasting = g->lasting;
+    g->host.exhausted = note_exhausted;
+    g->host.arg = g;
     share_find(&share);
     if (!config_evaluate(&(struct config_order){.path = path}, &share, w, &plan,
                          errors)) {
@@ -80,7 +81,7 @@ open_gateway(struct gateway *g, const char *path, const struct host *host,
     if (fd >= 0)
         (void)close(fd);
     if (g->bundle != NULL)
-        g->generation = generation_new(&own, g->bundle, 1, &err);
+        g->generation = generation_new(&g->host, g->bundle, 1, &err);
     if (g->generation == NULL)
         *errors = xstrndup(err.text, strlen(err.text));
     return g->generation != NULL;
@@ -123,7 +124,7 @@ collect_session(lua_State *L)
 
     if (o->spec == NULL)
         return 0;
-    p = generation_policy(o->generation);
+    p = generation_policy(o->gateway->generation);
     p->ops->forget(p, &o->spec->session);
     spec_session_free(o->spec);
     o->spec = NULL;
@@ -159,7 +160,7 @@ session_ask_hook(lua_State *L)
 {
     struct spec_object *o = check_spec(L);
     enum hook hook = check_hook(L, 2);
-    struct policy *p = generation_policy(o->generation);
+    struct policy *p = generation_policy(o->gateway->generation);
     struct session *s = &o->spec->session;
 
     luaL_checktype(L, 3, LUA_TTABLE);
@@ -172,7 +173,7 @@ session_ask_hook(lua_State *L)
         p->ops->ask(p, s, hook);
     }
     while (s->login->verdict.kind == VERDICT_PENDING)
-        (void)ev_run(o->generation->host.loop, EVRUN_ONCE);
+        (void)ev_run(o->gateway->host.loop, EVRUN_ONCE);
     spec_verdict_push(L, s);
     return 1;
 }
@@ -182,7 +183,7 @@ static int
 session_cancel_hook(lua_State *L)
 {
     struct spec_object *o = check_spec(L);
-    struct policy *p = generation_policy(o->generation);
+    struct policy *p = generation_policy(o->gateway->generation);
     struct session *s = &o->spec->session;
 
     s->login->hook = check_hook(L, 2);
@@ -197,7 +198,7 @@ static int
 session_mechanisms(lua_State *L)
 {
     struct spec_object *o = check_spec(L);
-    struct policy *p = generation_policy(o->generation);
+    struct policy *p = generation_policy(o->gateway->generation);
     struct session *s = &o->spec->session;
     unsigned set = p->ops->mechanisms(p, s, s->listener->settings.mechanisms);
 
@@ -238,7 +239,7 @@ gateway_session(lua_State *L)
 
     luaL_checktype(L, 2, LUA_TTABLE);
     struct spec_object *o = lua_newuserdata(L, sizeof *o);
-    *o = (struct spec_object){NULL, g->generation};
+    *o = (struct spec_object){NULL, g};
     object_set_type(L, SESSION, session_events, session_methods);
     lua_newtable(L); /* keeps the gateway */
     lua_pushvalue(L, 1);
@@ -323,6 +324,25 @@ gateway_totals(lua_State *L)
     return 2;
 }
 
+/* Builds the next generation from the same bundle. */
+static int
+gateway_renew(lua_State *L)
+{
+    struct gateway *g = check_gateway(L);
+    struct generation *old = g->generation;
+    struct error err = {""};
+    struct generation *fresh =
+        generation_new(&g->host, g->bundle, old->number + 1, &err);
+
+    if (fresh == NULL)
+        return luaL_error(L, "%s", err.text);
+    fresh->deliver = old->deliver;
+    g->generation = fresh;
+    g->exhausted = false;
+    generation_free(old);
+    return 0;
+}
+
 /* Whether its state was full twice within a minute. */
 static int
 gateway_exhausted(lua_State *L)
@@ -332,9 +352,13 @@ gateway_exhausted(lua_State *L)
 }
 
 static const luaL_Reg gateway_methods[] = {
-    {"session", gateway_session},     {"init", gateway_init},
-    {"counter", gateway_counter},     {"totals", gateway_totals},
-    {"exhausted", gateway_exhausted}, {NULL, NULL},
+    {"session", gateway_session},
+    {"init", gateway_init},
+    {"counter", gateway_counter},
+    {"totals", gateway_totals},
+    {"exhausted", gateway_exhausted},
+    {"renew", gateway_renew},
+    {NULL, NULL},
 };
 
 static const luaL_Reg gateway_events[] = {

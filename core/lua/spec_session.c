@@ -167,7 +167,7 @@ static void
 set_target(lua_State *L, const char *name, const struct target *t,
            const struct proto *proto)
 {
-    if (t->host.len == 0)
+    if (!target_is_set(t))
         return;
     target_push_address(L, t, proto);
     lua_setfield(L, -2, name);
@@ -206,6 +206,8 @@ spec_verdict_push(lua_State *L, const struct session *s)
     set_text(L, "code", v->refusal.code);
     set_text(L, "enhanced", v->refusal.enhanced);
     set_text(L, "policy", v->policy);
+    set_text(L, "pool", v->target.pool);
+    set_text(L, "key", v->target.pool_key);
     set_text(L, "user", v->user);
     set_target(L, "address", &v->target, proto);
     set_target(L, "fallback", &v->fallback, proto);

@@ -89,6 +89,13 @@ vm_look_soon(struct vm *vm)
     (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
 }
 
+void
+vm_check_budget(lua_State *L)
+{
+    if (vm_of(L)->looks_at_once)
+        on_count(L, NULL);
+}
+
 static void
 on_churn(struct memory *m)
 {

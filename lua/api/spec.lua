@@ -94,6 +94,17 @@ return {
           arguments = { { "name", "string", doc = "with its labels: name{a=\"b\"}" } },
           returns = { { "number" } },
         },
+        {
+          "totals", doc = "How many hooks have run, and how many failed by a policy's mistake.",
+          returns = { { "integer" }, { "integer" } },
+        },
+        {
+          "exhausted", doc = "Whether the policies' memory was full twice within a minute.",
+          returns = { { "boolean" } },
+        },
+        {
+          "renew", doc = "Builds the next generation from the same files; sessions go on in it.",
+        },
       },
     },
     {

@@ -96,7 +96,17 @@ end
 
 function Gateway:init() return self.real:init() end
 
+--- How often something was counted, `name` with its labels.
 function Gateway:counter(name) return self.real:counter(name) end
+
+--- How many hooks have run, and how many of them failed by a policy's mistake.
+function Gateway:totals() return self.real:totals() end
+
+--- Whether the memory of its Lua state was full twice within a minute.
+function Gateway:exhausted() return self.real:exhausted() end
+
+--- Builds the next generation from the same files; sessions go on in it.
+function Gateway:renew() return self.real:renew() end
 
 --- Builds a gateway from the named policies, or returns nil and all errors.
 --

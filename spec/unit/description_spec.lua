@@ -240,6 +240,8 @@ local MAKE = {
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })
   end,
+  UpstreamHealth = function() return require "moongate".upstream "10.0.0.5:143" end,
+  Pool = function() return require "moongate".pool "imap" end,
   Gateway = function() return policy "return {}" end,
   SpecSession = function() return policy "return {}":session {} end,
 }
@@ -451,8 +453,9 @@ local function checked_configuration(authority, leaf)
     control = { socket = "/run/moongate/control.sock" },
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,
       key = leaf.key } },
+    pools = { x = { "127.0.0.1:110" } },
     c.listen "a" {
-      address = "127.0.0.1:110", policy = "x", upstream = "127.0.0.1:1",
+      address = "127.0.0.1:110", policy = "x", upstream = "pool:x",
       proxy_protocol = { from = "10.0.0.0/8" },
       tls = { certificate = leaf.certificate, key = leaf.key, names = { y = identity } },
     },
