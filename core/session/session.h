@@ -137,6 +137,7 @@ struct session {
     void *call;           /* the policy layer's running hook, or NULL */
     bool deadline_passed; /* fact recorded by the timer */
     bool stopped;         /* the worker ends now: close without waiting */
+    bool kicked;          /* an operator wants it ended */
     bool dead;            /* freed when the loop has finished this round */
 };
 
@@ -146,6 +147,10 @@ void session_run(struct session *s);
 
 /* Starts closing for the first reason given.  Use as `return session_end()`. */
 enum phase session_end(struct session *s, enum end why);
+
+/* Ends it because an operator said so; `reason` is for the log.  Clients that
+ * have not logged in are told. */
+void session_kick(struct session *s, struct slice reason);
 
 const char *phase_name(enum phase p);
 const char *end_name(enum end e);
@@ -177,6 +182,9 @@ enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
 /* The client can't be served any more: it broke the connection, or half-closed
  * it with nothing left to ask. */
 bool session_client_left(const struct session *s);
+
+/* Credentials are complete: who decides about them? */
+enum phase session_try_login(struct session *s);
 
 /* What the verdict of each hook leads to (answers.c). */
 enum phase session_answer(struct session *s);
