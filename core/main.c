@@ -36,6 +36,7 @@ static const char general_help[] =
     "  check     read a configuration and everything it needs, and say what\n"
     "            is wrong with it\n"
     "  test      run specs of policies\n"
+    "  console   a Lua prompt in the environment of policies\n"
     "  explain   what a name means that policies or configurations use\n"
     "  lsp       write what an editor needs to help with policies\n"
     "  lua       run a Lua file in the gateway's own interpreter\n"
@@ -189,6 +190,7 @@ static const struct command commands[] = {
     {"check", command_in_lua, NULL, NULL},
     {"lua", command_lua, lua_help, NULL},
     {"test", command_in_lua, NULL, NULL},
+    {"console", command_in_lua, NULL, NULL},
     {"explain", command_in_lua, NULL, NULL},
     {"lsp", command_in_lua, NULL, NULL},
     {"status", command_in_lua, NULL, NULL},
