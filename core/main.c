@@ -34,6 +34,7 @@ static const char general_help[] =
     "  check   read a configuration and everything it needs, and say what is\n"
     "          wrong with it\n"
     "  test    run specs of policies\n"
+    "  console a Lua prompt in the environment of policies\n"
     "  explain what a name means that policies or configurations use\n"
     "  lsp     write what an editor needs to help with policies\n"
     "  lua     run a Lua file in the gateway's own interpreter\n"
@@ -189,8 +190,8 @@ static const struct command commands[] = {
     {"run", command_run, run_help},    {"check", command_in_lua, NULL},
     {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
     {"explain", command_in_lua, NULL}, {"lsp", command_in_lua, NULL},
-    {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
-    {"@worker", command_worker, NULL},
+    {"console", command_in_lua, NULL}, {"@helper", command_helper, NULL},
+    {"@ocsp", command_ocsp, NULL},     {"@worker", command_worker, NULL},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

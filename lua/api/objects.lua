@@ -197,6 +197,12 @@ return {
           returns = { { "boolean" } },
           errors = "raises with another mechanism",
         },
+        {
+          "retain", doc = "Keeps the password or token for a while after the decision, for work "
+            .. "that goes on behind it: to hash a password anew, say.",
+          arguments = { { "seconds", "number", unit = "seconds", doc = "60 at most" } },
+          returns = { { "Secret?", doc = "which is wiped then; nil: there is neither" } },
+        },
       },
     },
     {

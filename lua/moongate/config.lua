@@ -79,6 +79,14 @@ local function secret_source(name, read, expected)
   end
 end
 
+--- For specs: the same gateway, whose listeners ask other policies.
+function config.with_policies(gateway, names)
+  for _, made in ipairs((blocks[gateway] or { options = {} }).options) do
+    if blocks[made] then blocks[made].options.policy = names end
+  end
+  return gateway
+end
+
 --- The first line of a file, as a Secret.
 config.secret.file = secret_source("file", core.secret_file, "string")
 

@@ -45,7 +45,9 @@ local function open()
     files = { ["scripts/p.lua"] = POLICY } }
 end
 
-local function login(g, user) return g:session():login(user, "x") end
+local function ask(session, user) return session:auth { user = user, password = "x" } end
+
+local function login(g, user) return ask(g:session(), user) end
 
 describe("the host counts", function()
   it("hooks, and how they end", function()
@@ -74,7 +76,7 @@ describe("the host counts", function()
     assert.equal(8, calls)
     assert.equal(4, bugs) -- a time-out is none
 
-    g:renew()
+    g:reload()
     assert_counts(wanted)
     calls, bugs = g:totals()
     assert.equal(0, calls + bugs)
@@ -91,7 +93,7 @@ describe("the host counts", function()
     local g = open()
     login(g, "spins")
     login(g, "counts")
-    g:renew()
+    g:reload()
     login(g, "counts")
     assert.equal(2, g:counter 'seen{what="this"}')
     assert.equal(3, g:counter "hook_cpu_kills_total") -- one of the host's, two of the policy's
@@ -104,7 +106,7 @@ describe("the host counts", function()
     local g = open()
     local one = g:counter "lua_memory_bytes"
     assert.is_true(one > 1e5 and one < 1e7)
-    g:renew() -- both live for a moment
+    g:reload() -- both live for a moment
     assert.is_true(math.abs(g:counter "lua_memory_bytes" - one) < one / 2)
   end)
 end)
@@ -117,7 +119,7 @@ describe("a state that is full", function()
     assert.decision(login(g, "caught")).is_accept() -- the memory was full all the same
     assert.is_true(g:exhausted())
     assert.equal(2, g:counter "lua_memory_exhausted_total")
-    g:renew()
+    g:reload()
     assert.is_false(g:exhausted())
     assert.decision(login(g, "ann")).is_accept()
   end)
@@ -136,7 +138,7 @@ describe("a hundred thousand hooks", function()
     local function run(count)
       for _ = 1, count / 20 do
         local session = g:session()
-        for i = 1, 20 do session:login(i > 18 and "fails" or i > 14 and "waits" or "ann", "x") end
+        for i = 1, 20 do ask(session, i > 18 and "fails" or i > 14 and "waits" or "ann") end
         spec.logged()
       end
       return g:counter "lua_memory_bytes"

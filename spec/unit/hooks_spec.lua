@@ -4,6 +4,7 @@ local spec = require "moongate.spec"
 local function gateway(policies, more)
   local options = { files = {} }
   for k, v in pairs(more or {}) do options[k] = v end
+  options.listener = "upstream = \"10.0.0.1\", " .. (options.listener or "")
   for i, text in ipairs(policies) do
     options[i] = "p" .. i
     options.files[("scripts/p%d.lua"):format(i)] =
@@ -138,7 +139,7 @@ describe("a hook that fails", function()
         keep[i] = piece:rep(30 + i)
         moongate.sleep(0) -- the CPU budget is not what is tried here
       end
-      keep[1] = piece:rep(50)
+      keep[1] = piece:rep(20)
       return moongate.accept()]]
     for _ = 1, 3 do
       assert_bug(g:session():login("big", "x"), "not enough memory")
