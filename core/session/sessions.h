@@ -15,7 +15,8 @@ struct sessions {
     struct policy *policy; /* of the newest generation */
     struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
-    struct pools *pools; /* what is known of upstreams */
+    struct pools *pools;       /* what is known of upstreams */
+    struct counters *counters; /* may be set; NULL: nothing is counted */
     struct list live, graveyard;
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
     struct ev_prepare bury; /* empties the graveyard */
@@ -61,6 +62,8 @@ void sessions_end_all(struct sessions *all);
  * kept by name, so that it outlives a configuration. */
 struct capabilities *sessions_learnt(struct sessions *all, struct slice name);
 
+/* For phase_close.c: counts how `s` ends. */
+void sessions_count_end(const struct session *s);
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);
 /* For phase_splice.c: another turn once other events were served. */
