@@ -40,6 +40,15 @@ return c.gateway {
   --   },
   -- },
 
+  -- The socket of `moongate status`, who, kick, reload and others; without this
+  -- there is none. Who may open its file may do everything that they do.
+  control = {
+    socket = "/run/moongate/control.sock",
+    mode = "0600",
+    -- owner = "root",
+    -- group = "mail-admins",     -- with mode = "0660"
+  },
+
   -- How long sessions may go on after SIGTERM.
   -- shutdown_timeout = "30s",
 

@@ -29,6 +29,8 @@ return {
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
       doc = "sessions of one worker; 0: as many as its descriptors allow" },
+    { "control", "section", section = "control", optional = true,
+      doc = "the socket that `moongate status` and others talk to; without it there is none" },
     { "settings", "map", of = "data", default = {},
       doc = "what policies read with moongate.settings, by their name" },
   },
@@ -71,6 +73,14 @@ return {
     { "format", "enum", default = "text", values = { "text", "json" }, doc = "of every line" },
     { "target", "string", default = "stderr",
       doc = "\"stderr\", \"syslog:FACILITY\" or the path of a file" },
+  },
+  control = {
+    { "socket", "path", default = "/run/moongate/control.sock",
+      doc = "its file; in a folder that only root can write to" },
+    { "mode", "mode", default = "0600",
+      doc = "of the file, in octal: who may open it may do everything" },
+    { "owner", "string", doc = "the file's user; root by default" },
+    { "group", "string", doc = "the file's group" },
   },
   listen = {
     { "address", "list", of = "listen_address", required = true,
@@ -261,6 +271,6 @@ return {
       doc = "of a connection; 0: the system's" },
     { "send_buffer", "size", default = 0, min = 0, max = 67108864,
       doc = "of a connection; 0: the system's" },
-    { "mode", "string", default = "0666", doc = "of a unix socket's file, in octal" },
+    { "mode", "mode", default = "0666", doc = "of a unix socket's file, in octal" },
   },
 }
