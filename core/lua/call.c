@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/policy_lua.h"
+#include "lua/trace.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -285,6 +286,8 @@ await(lua_State *L, void (*cancel)(void *op), void *op, struct ticket *ticket)
     c->cancel = cancel;
     c->op = op;
     *ticket = (struct ticket){c, c->sequence};
+    if (c->trace != NULL)
+        trace_wait_begin(c);
     lua_settop(L, 0);
     lua_pushlightuserdata(L, &await_token);
     return lua_yield(L, 1);
@@ -309,6 +312,8 @@ await_resume(struct ticket *ticket, int results)
     ticket->sequence = 0;
     c->sequence = 0;
     c->cancel = NULL;
+    if (c->trace != NULL)
+        trace_wait_end(c, results);
     enum call_end end = resume(c, results);
     if (end != CALL_WAITS)
         c->finished(c, end);

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/hook_run.h"
 #include "lua/session_object.h"
+#include "lua/trace.h"
 
 #include <lauxlib.h>
 
@@ -67,19 +68,24 @@ ask_one(struct offer *o, struct session *s, const struct loaded_policy *p,
 {
     lua_State *L = o->call->vm->L, *thread = call_thread(o->call);
 
+    if (trace_is_on())
+        trace_hook_begin(o->call, s, p, HOOK_MECHANISMS);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[HOOK_MECHANISMS]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, object);
     if (call_start(o->call, 1) != CALL_RETURNED) {
         complain(s, p, o->call->error);
+        trace_hook_failed(o->call, s, o->call->error);
         o->decided = true;
         return;
     }
     if (lua_cpcall(L, take_list, o) != 0) {
         complain(s, p, lua_tostring(L, -1));
+        trace_hook_failed(o->call, s, lua_tostring(L, -1));
         lua_pop(L, 1);
         o->decided = true;
     }
     call_release(o->call, true);
+    trace_hook_decided(o->call, s, NULL);
 }
 
 static void

@@ -6,6 +6,8 @@
 #include "lua/decision.h"
 #include "lua/envelope_object.h"
 #include "lua/session_object.h"
+#include "lua/shadow.h"
+#include "lua/trace.h"
 #include "lua/vars.h"
 
 #include <lauxlib.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 
 #define CLOSED_TIMEOUT 5.
+#define SHADOW_CPU     0.1 /* seconds of a whole call */
 
 #define MAY(kind) (1u << (VERDICT_##kind))
 
@@ -49,6 +52,7 @@ run_free(struct hook_run *run)
         hook_expire_objects(L);
     lua_pop(L, 1);
     luaL_unref(L, LUA_REGISTRYINDEX, run->objects);
+    trace_hook_cancelled(run->call, run->session);
     call_free(run->call);
     if (run->is_notification)
         session_snapshot_free(run->session);
@@ -61,11 +65,14 @@ static void
 deliver(struct hook_run *run)
 {
     struct session *s = run->session;
-    void (*tell)(struct session *) = run->generation->deliver;
+    void (*tell)(struct session *) =
+        run->shadow != NULL ? run->shadow : run->generation->deliver;
     bool later = !run->is_asking && !run->is_notification;
 
     if (!run->is_notification)
         s->generation = run->generation->number;
+    if (!run->is_notification && run->shadow == NULL)
+        shadow_follow(run->generation, s, run->hook);
     run_free(run);
     if (later)
         tell(s);
@@ -91,6 +98,7 @@ fail(struct hook_run *run, const char *what)
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": %s",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook), what);
+    trace_hook_failed(run->call, run->session, what);
     if (!run->is_notification)
         run->session->login->verdict = bug_verdict();
 }
@@ -104,6 +112,7 @@ time_out(struct hook_run *run)
               "time, cancelled",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook));
+    trace_hook_failed(run->call, run->session, "no answer in time");
     if (run->is_notification)
         return;
     run->session->login->verdict = (struct verdict){
@@ -148,6 +157,7 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     if (lua_istable(L, -1))
         set_vars(L, s);
     s->login->verdict = v;
+    trace_hook_where(run->call, d->where);
     return 0;
 }
 
@@ -187,12 +197,16 @@ settle_returned(struct hook_run *run)
 
     if (run->is_notification) {
         call_release(run->call, true);
+        trace_hook_decided(run->call, run->session, NULL);
         return true;
     }
     int status = lua_cpcall(L, take_results, run);
     call_release(run->call, true);
-    if (status == 0)
-        return run->session->login->verdict.kind == VERDICT_PENDING;
+    if (status == 0) {
+        const struct verdict *v = &run->session->login->verdict;
+        trace_hook_decided(run->call, run->session, v);
+        return v->kind == VERDICT_PENDING;
+    }
     fail(run, lua_tostring(L, -1));
     lua_pop(L, 1);
     return false;
@@ -225,6 +239,8 @@ start(struct hook_run *run, const struct loaded_policy *p)
     lua_State *thread = call_thread(run->call);
     int count = run->object_count;
 
+    if (trace_is_on())
+        trace_hook_begin(run->call, run->session, p, (int)run->hook);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, run->objects);
     int table = lua_gettop(thread);
@@ -331,6 +347,29 @@ refuse_overload(struct generation *g, struct session *s, enum hook hook)
     };
 }
 
+static struct hook_run *
+run_new(struct generation *g, const struct session *s, enum hook hook,
+        struct call *call)
+{
+    struct hook_run *run = xcalloc(1, sizeof *run);
+
+    run->generation = g;
+    run->hook = hook;
+    run->chain = generation_chain(g, s->listener);
+    run->call = call;
+    call->arg = run;
+    return run;
+}
+
+/* The verdict of `run` is waited for. */
+static void
+expect(struct hook_run *run, struct session *s)
+{
+    hide_credentials(run);
+    s->call = run;
+    s->login->verdict = (struct verdict){.kind = VERDICT_PENDING};
+}
+
 void
 hook_ask(struct generation *g, struct session *s, enum hook hook)
 {
@@ -342,25 +381,40 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
         refuse_overload(g, s, hook);
         return;
     }
-    struct hook_run *run = xcalloc(1, sizeof *run);
-    run->generation = g;
-    run->hook = hook;
-    run->chain = generation_chain(g, s->listener);
-    run->call = call;
-    call->arg = run;
+    struct hook_run *run = run_new(g, s, hook, call);
     run->is_notification = is_notification(hook);
     if (run->is_notification && s->record.vars == NULL)
         s->record.vars = vars_new();
     run->session = run->is_notification ? session_snapshot(s) : s;
     begin(run, s);
-    if (!run->is_notification) {
-        hide_credentials(run);
-        s->call = run;
-        s->login->verdict.kind = VERDICT_PENDING;
-    }
+    if (!run->is_notification)
+        expect(run, s);
     run->is_asking = true;
     if (advance(run))
         run->is_asking = false;
+}
+
+void
+hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
+                const struct chain *chain, void (*decided)(struct session *s))
+{
+    struct call *call =
+        call_new(g->vm, s->listener->limits.hook_timeout, finished, NULL);
+
+    if (call == NULL) {
+        refuse_overload(g, s, hook);
+        decided(s);
+        return;
+    }
+    call->cpu_left = SHADOW_CPU;
+    call->is_shadow = true;
+    struct hook_run *run = run_new(g, s, hook, call);
+    run->chain = chain;
+    run->session = s;
+    run->shadow = decided;
+    begin(run, s);
+    expect(run, s);
+    (void)advance(run);
 }
 
 void

@@ -6,6 +6,7 @@
 #include "lua/share.h"
 #include "lua/source.h"
 #include "lua/spec_host.h"
+#include "lua/spec_trace.h"
 #include "lua/vm.h"
 #include "net/dns.h"
 
@@ -19,6 +20,7 @@ static const luaL_Reg preloaded[] = {
 #include "lua/modules.def"
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
+    {"moongate.spec.trace", spec_trace_open},
     {NULL, NULL},
 };
 

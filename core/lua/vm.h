@@ -41,6 +41,7 @@ struct vm {
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
     bool closing; /* no more calls */
+    bool replays; /* hooks wait for nothing real, see replay.h */
     bool open;    /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;

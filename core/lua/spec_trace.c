@@ -1,0 +1,70 @@
+#include "lua/spec_trace.h"
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "lua/trace.h"
+
+#include <lauxlib.h>
+
+#define EVENTS_MAX ((size_t)8 << 20)
+
+/* What was seen and not asked for yet, a line each. */
+static struct buf seen;
+
+static bool
+follows(struct trace_observer *o, const struct session *s)
+{
+    (void)o;
+    (void)s;
+    return true;
+}
+
+/* What there is no room for is not told. */
+static void
+see(struct trace_observer *o, const struct session *s, struct slice line)
+{
+    (void)o;
+    (void)s;
+    if (buf_room(&seen) <= line.len || !buf_append(&seen, line) ||
+        !buf_append(&seen, S("\n")))
+        return;
+}
+
+static struct trace_observer observer = {.follows = follows, .see = see};
+
+/* (records): from now on; with what I/O answers, if `records`. */
+static int
+follow(lua_State *L)
+{
+    trace_remove(&observer);
+    observer.records = lua_toboolean(L, 1) != 0;
+    trace_add(&observer);
+    return 0;
+}
+
+/* All since the last look, JSON, a line each. */
+static int
+lines(lua_State *L)
+{
+    struct slice text = buf_bytes(&seen);
+
+    lua_pushlstring(L, text.len > 0 ? text.ptr : "", text.len);
+    buf_consume(&seen, text.len);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"follow", follow},
+    {"lines", lines},
+    {NULL, NULL},
+};
+
+int
+spec_trace_open(lua_State *L)
+{
+    if (seen.cap == 0)
+        buf_init(&seen, EVENTS_MAX);
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}
