@@ -101,6 +101,8 @@ session_connect(struct session *s)
     (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
                    target->host.ptr);
     record_target(s, host);
+    if (s->home->rehearsing)
+        return PHASE_CONNECT;
     bool bound =
         target->source.len > 0 && addr_parse_ip(target->source, 0, &source);
 

@@ -166,6 +166,9 @@ enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
  * it with nothing left to ask. */
 bool session_client_left(const struct session *s);
 
+/* Credentials are complete: who decides about them? */
+enum phase session_try_login(struct session *s);
+
 /* What the verdict of each hook leads to (answers.c). */
 enum phase session_answer(struct session *s);
 

@@ -23,6 +23,7 @@ struct sessions {
     size_t count_max;
     struct learnt *learnt;      /* one a listener */
     bool draining;              /* no new logins; goodbye at a boundary */
+    bool rehearsing;            /* logins end where an upstream is dialled */
     void (*emptied)(void *arg); /* draining, and the last one is buried */
     void *emptied_arg;
 };

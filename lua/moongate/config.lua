@@ -49,6 +49,14 @@ function config.secret.file(name)
   return secret
 end
 
+--- For specs: the same gateway, whose listeners ask other policies.
+function config.with_policies(gateway, names)
+  for _, made in ipairs((blocks[gateway] or { options = {} }).options) do
+    if blocks[made] then blocks[made].options.policy = names end
+  end
+  return gateway
+end
+
 local PORTS = { ["143"] = "imap", ["993"] = "imap", ["110"] = "pop3", ["995"] = "pop3",
   ["25"] = "smtp", ["465"] = "smtp", ["587"] = "smtp" }
 

@@ -4,6 +4,7 @@ local spec = require "moongate.spec"
 local function gateway(policies, more)
   local options = { files = {} }
   for k, v in pairs(more or {}) do options[k] = v end
+  options.listener = "upstream = \"10.0.0.1\", " .. (options.listener or "")
   for i, text in ipairs(policies) do
     options[i] = "p" .. i
     options.files[("scripts/p%d.lua"):format(i)] =

@@ -81,7 +81,7 @@ describe("session.vars", function()
         end,
       }]] } }
     local session = g:session {}
-    assert.decision(session:login("a", "b")).is_accept()
+    assert.decision(session:auth { user = "a", password = "b" }).is_accept()
     assert.decision(session:route()).is_reject { reason = "right" }
   end)
 

@@ -1,0 +1,24 @@
+/* spec_gateway.h -- a gateway under a spec: the userdata that
+ * lua/moongate/spec.lua drives, and its sessions. */
+#pragma once
+
+#include "lua/bundle.h"
+#include "lua/generation.h"
+#include "lua/spec_world.h"
+
+struct spec_gateway {
+    struct spec_world *world;
+    struct host host;
+    struct bundle *bundle;
+    struct generation *generation; /* NULL: closed */
+};
+
+/* (path of moongate.lua, options, function): a gateway, or nil and all errors.
+ * Options: environment, live.  The function: see spec_world.h. */
+int spec_gateway_open(lua_State *L);
+
+/* The gateway at `index`, ready to be used by `L`. */
+struct spec_gateway *spec_gateway_check(lua_State *L, int index);
+
+/* (gateway, options): a session, or raises. */
+int spec_gateway_session(lua_State *L);
