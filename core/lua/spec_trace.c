@@ -1,6 +1,7 @@
 #include "lua/spec_trace.h"
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/slice.h"
 #include "lua/trace.h"
 
@@ -53,7 +54,25 @@ lines(lua_State *L)
     return 1;
 }
 
+/* (mechanism, challenge, password): what a client says that knows it. */
+static int
+response(lua_State *L)
+{
+    struct slice challenge, password;
+    char hex[32];
+
+    bool apop = strcmp(luaL_checkstring(L, 1), "APOP") == 0;
+    challenge.ptr = luaL_checklstring(L, 2, &challenge.len);
+    password.ptr = luaL_checklstring(L, 3, &password.len);
+    if (!(apop ? digest_md5(challenge, password, hex)
+               : digest_hmac_md5(password, challenge, hex)))
+        return luaL_error(L, "this machine allows no MD5");
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"response", response},
     {"follow", follow},
     {"lines", lines},
     {NULL, NULL},
