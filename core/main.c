@@ -35,6 +35,7 @@ static const char general_help[] =
     "          wrong with it\n"
     "  test    run specs of policies\n"
     "  try     show what the policies make of one login\n"
+    "  replay  show what they make of logins that trace has recorded\n"
     "  lua     run a Lua file in the gateway's own interpreter\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
@@ -208,10 +209,11 @@ command_worker(const struct command *command, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-    {"run", command_run, run_help}, {"check", command_check, check_help},
-    {"lua", command_lua, lua_help}, {"test", command_in_lua, NULL},
-    {"try", command_in_lua, NULL},  {"@helper", command_helper, NULL},
-    {"@ocsp", command_ocsp, NULL},  {"@worker", command_worker, NULL},
+    {"run", command_run, run_help},    {"check", command_check, check_help},
+    {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
+    {"try", command_in_lua, NULL},     {"replay", command_in_lua, NULL},
+    {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
+    {"@worker", command_worker, NULL},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

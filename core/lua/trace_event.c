@@ -70,8 +70,8 @@ trace_put_facts(struct json_writer *w, const struct session *s, int hook)
     json_number(w, "attempt", s->attempts);
     if (hook == HOOK_AUTH)
         put_credentials(w, s);
-    if (hook == HOOK_CONNECT_FAILED || hook == HOOK_UPSTREAM_AUTH ||
-        hook == HOOK_UPSTREAM_REFUSED)
+    if (hook == HOOK_ROUTE || hook == HOOK_CONNECT_FAILED ||
+        hook == HOOK_UPSTREAM_AUTH || hook == HOOK_UPSTREAM_REFUSED)
         put_target(w, "upstream", &login->target, s->listener->proto);
     if (hook == HOOK_CONNECT_FAILED)
         trace_put_safe(w, "failure", s, login->failure);
