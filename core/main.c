@@ -58,7 +58,7 @@ static const char run_help[] =
     "  TERM, QUIT, INT   stop: accept no more, end when all sessions have, or\n"
     "                    after shutdown_timeout; a second one ends at once\n"
     "  USR1              open the log file again\n"
-    "  HUP               nothing; restart to use a changed configuration\n"
+    "  HUP               reload: serve what is in the files now, if it is right\n"
     "\n"
     "Exit status: 0 told to stop, 1 could not start, 2 wrong usage.\n";
 

@@ -38,6 +38,15 @@ digest_md5(struct slice a, struct slice b, char hex[32])
     return ok;
 }
 
+void
+digest_sha256(struct slice text, char hex[64])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+
+    require(EVP_Digest(text.ptr, text.len, md, NULL, EVP_sha256(), NULL) == 1);
+    to_hex(md, 32, hex);
+}
+
 static bool
 hmac(const EVP_MD *algorithm, struct slice key, struct slice text,
      unsigned char md[EVP_MAX_MD_SIZE])

@@ -362,22 +362,21 @@ on_timeout(struct ev_loop *loop, ev_timer *w, int events)
 }
 
 /* The first server not asked yet, those that failed lately last. */
-static struct auth_pool *
+static size_t
 choose(struct auth_exchange *e)
 {
     struct auth_group *g = e->group;
-    struct auth_pool *second = NULL;
+    size_t second = g->pool_count;
 
     if (e->tried == (1u << g->pool_count) - 1)
         e->tried = 0;
     for (size_t i = 0; i < g->pool_count; i++) {
-        struct auth_pool *p = &g->pools[i];
         if ((e->tried & 1u << i) != 0)
             continue;
-        if (p->failed_until <= ev_now(g->loop))
-            return p;
-        if (second == NULL)
-            second = p;
+        if (g->pools[i]->failed_until <= ev_now(g->loop))
+            return i;
+        if (second == g->pool_count)
+            second = i;
     }
     return second;
 }
@@ -388,8 +387,9 @@ try_next(struct auth_exchange *e)
     struct auth_group *g = e->group;
     double left = e->ends - ev_now(g->loop);
 
-    e->pool = choose(e);
-    e->tried |= 1u << (unsigned)(e->pool - g->pools);
+    size_t server = choose(e);
+    e->pool = g->pools[server];
+    e->tried |= 1u << (unsigned)server;
     e->timer.repeat = left < g->timeout ? left : g->timeout;
     ev_timer_again(g->loop, &e->timer);
     e->conn = auth_pool_take(e->pool);

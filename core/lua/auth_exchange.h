@@ -15,9 +15,10 @@
  * failed is asked last for a while. */
 struct auth_group {
     unsigned references;
+    struct lasting *lasting;
     struct ev_loop *loop;
     struct dns *dns;
-    struct auth_pool pools[AUTH_SERVERS_MAX];
+    struct auth_pool *pools[AUTH_SERVERS_MAX];
     size_t pool_count;
     double timeout;   /* seconds, for one server */
     unsigned retries; /* further tries after the first */
@@ -26,7 +27,7 @@ struct auth_group {
     struct auth_tls tls;
 };
 
-struct auth_group *auth_group_new(struct ev_loop *loop, struct dns *dns);
+struct auth_group *auth_group_new(struct lasting *lasting);
 struct auth_group *auth_group_ref(struct auth_group *g);
 void auth_group_unref(struct auth_group *g); /* NULL is fine */
 

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 struct auth_group *
-auth_group_new(struct ev_loop *loop, struct dns *dns)
+auth_group_new(struct lasting *lasting)
 {
     struct auth_group *g = xcalloc(1, sizeof(*g));
 
     g->references = 1;
-    g->loop = loop;
-    g->dns = dns;
+    g->lasting = lasting;
+    g->loop = lasting->loop;
+    g->dns = lasting->dns;
     buf_init(&g->extra, AUTH_EXTRA_MAX);
     auth_tls_init(&g->tls);
     return g;
@@ -29,7 +30,7 @@ auth_group_unref(struct auth_group *g)
     if (g == NULL || --g->references > 0)
         return;
     for (size_t i = 0; i < g->pool_count; i++)
-        auth_pool_deinit(&g->pools[i]);
+        auth_pool_unref(g->pools[i]);
     buf_deinit(&g->extra);
     auth_tls_deinit(&g->tls);
     free(g);

@@ -12,6 +12,7 @@
 #define WHAT         "auth_http.new"
 #define FIELD_MAX    8192
 #define NAME_MAX_LEN 255
+#define SETTINGS_MAX 4096
 
 static void
 add_server(lua_State *L, struct auth_group *g, size_t keep)
@@ -27,7 +28,13 @@ add_server(lua_State *L, struct auth_group *g, size_t keep)
         (void)luaL_error(L, WHAT ": urls: more than %d", AUTH_SERVERS_MAX);
     if (!auth_url_parse(text, &url, &err))
         (void)luaL_error(L, WHAT ": %s", err.text);
-    auth_pool_init(&g->pools[g->pool_count++], g->loop, url, keep);
+    struct buf settings;
+    buf_init(&settings, SETTINGS_MAX);
+    if (url.tls)
+        auth_tls_describe(&g->tls, &settings);
+    g->pools[g->pool_count++] =
+        auth_pool_get(g->lasting, &url, buf_bytes(&settings), keep);
+    buf_deinit(&settings);
 }
 
 static void
@@ -208,7 +215,7 @@ static bool
 has_https(const struct auth_group *g)
 {
     for (size_t i = 0; i < g->pool_count; i++) {
-        if (g->pools[i].url.tls)
+        if (g->pools[i]->url.tls)
             return true;
     }
     return false;
@@ -225,8 +232,15 @@ read_tls(const struct options *o, struct auth_group *g)
     read_pins(o, t);
     if (!option_bool(o, "verify", true))
         t->verify = t->pin_count > 0 ? TLS_VERIFY_PIN : TLS_VERIFY_NONE;
+}
+
+static void
+check_tls(lua_State *L, const struct auth_group *g)
+{
+    const struct auth_tls *t = &g->tls;
+
     if (has_https(g) && !auth_tls_is_ready(t))
-        (void)luaL_error(o->L,
+        (void)luaL_error(L,
                          WHAT ": https: the configuration's tls_profiles has "
                               "no \"%s\"",
                          *t->profile != '\0' ? t->profile : "default");
@@ -252,9 +266,10 @@ auth_options_read(lua_State *L, int index, struct auth_group *g)
     double keep =
         option_number(&o, "keepalive", (struct option_range){32, 0, 10000});
 
-    read_servers(&o, g, (size_t)keep);
-    read_headers(&o, g);
     read_tls(&o, g);
+    read_servers(&o, g, (size_t)keep);
+    check_tls(L, g);
+    read_headers(&o, g);
     g->timeout =
         option_number(&o, "timeout", (struct option_range){5, 0.001, 600});
     g->retries = (unsigned)option_number(

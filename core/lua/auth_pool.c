@@ -1,20 +1,55 @@
 #include "lua/auth_pool.h"
 
 #include "base/check.h"
+#include "base/slice.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define IDLE_SECONDS  60.
 #define DRAIN_SECONDS 5.
 #define DRAIN_MAX     65536
 
-void
-auth_pool_init(struct auth_pool *p, struct ev_loop *loop, struct auth_url url,
-               size_t keep_max)
+static struct auth_pool *
+find(struct list *pools, const char *url, struct slice settings)
 {
-    *p = (struct auth_pool){.loop = loop, .url = url, .keep_max = keep_max};
+    for (struct list *l = pools->next; l != pools; l = l->next) {
+        struct auth_pool *p = container_of(l, struct auth_pool, link);
+        if (strcmp(p->url.text, url) == 0 &&
+            slice_equal((struct slice){p->settings, p->settings_len}, settings))
+            return p;
+    }
+    return NULL;
+}
+
+static struct auth_pool *
+pool_new(struct lasting *l, struct auth_url url, struct slice settings)
+{
+    struct auth_pool *p = xcalloc(1, sizeof(*p));
+
+    p->loop = l->loop;
+    p->url = url;
+    p->settings = xstrndup(settings.ptr, settings.len);
+    p->settings_len = settings.len;
     list_init(&p->idle);
     list_init(&p->draining);
+    list_append(&l->auth_pools, &p->link);
+    return p;
+}
+
+struct auth_pool *
+auth_pool_get(struct lasting *l, struct auth_url *url, struct slice settings,
+              size_t keep_max)
+{
+    struct auth_pool *p = find(&l->auth_pools, url->text, settings);
+
+    if (p == NULL)
+        p = pool_new(l, *url, settings);
+    else
+        auth_url_deinit(url);
+    p->references++;
+    p->keep_max = keep_max; /* the newest configuration's */
+    return p;
 }
 
 static void
@@ -31,11 +66,16 @@ close_all(struct list *connections)
 }
 
 void
-auth_pool_deinit(struct auth_pool *p)
+auth_pool_unref(struct auth_pool *p)
 {
+    if (--p->references > 0)
+        return;
     close_all(&p->idle);
     close_all(&p->draining);
+    list_remove(&p->link);
     auth_url_deinit(&p->url);
+    free(p->settings);
+    free(p);
 }
 
 /* Takes `c` out of the lists, its watchers stopped. */

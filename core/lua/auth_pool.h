@@ -1,5 +1,9 @@
 /* auth_pool.h -- connections to one auth server, kept open between questions.
  *
+ * Pools belong to the process: generations that name the same server with the
+ * same TLS settings share one, so that a reload begins with open connections.
+ * When the last lets go of it, its idle connections are closed.
+ *
  * A connection is taken by one exchange at a time.  While nobody has it, it
  * is watched: the rest of a body is read and dropped, up to a bound, and a
  * server that closes is noticed. */
@@ -7,12 +11,17 @@
 
 #include "base/list.h"
 #include "lua/auth_url.h"
+#include "lua/lasting.h"
 #include "net/stream.h"
 #include "proto/http_reply.h"
 
 #include <ev.h>
 
 struct auth_pool {
+    struct list link; /* in lasting->auth_pools */
+    unsigned references;
+    char *settings; /* owned */
+    size_t settings_len;
     struct ev_loop *loop;
     struct auth_url url;  /* owned */
     struct list idle;     /* ready, the last used first */
@@ -34,9 +43,11 @@ struct auth_conn {
     bool reused; /* has carried an answer before */
 };
 
-void auth_pool_init(struct auth_pool *p, struct ev_loop *loop,
-                    struct auth_url url, size_t keep_max);
-void auth_pool_deinit(struct auth_pool *p);
+/* The pool for the server of `url`, which is taken over, and for these TLS
+ * settings: what differs may share no connection.  A reference. */
+struct auth_pool *auth_pool_get(struct lasting *l, struct auth_url *url,
+                                struct slice settings, size_t keep_max);
+void auth_pool_unref(struct auth_pool *p);
 
 /* A kept connection, or NULL. */
 struct auth_conn *auth_pool_take(struct auth_pool *p);

@@ -1,5 +1,6 @@
 #include "lua/auth_tls.h"
 
+#include "base/check.h"
 #include "base/slice.h"
 #include "net/stream_tls.h"
 
@@ -35,6 +36,22 @@ bool
 auth_tls_is_ready(const struct auth_tls *t)
 {
     return context_of(t) != NULL;
+}
+
+void
+auth_tls_describe(const struct auth_tls *t, struct buf *out)
+{
+    const struct tls_profile *profile =
+        t->config != NULL
+            ? config_find_profile(t->config, slice_of(t->profile))
+            : NULL;
+    struct slice pins = {(const char *)t->pins, t->pin_count * TLS_PIN_SIZE};
+    bool ok = buf_printf(out, "%d %s\n%.*s\n", (int)t->verify, t->server_name,
+                         profile != NULL ? (int)sizeof profile->digest : 0,
+                         profile != NULL ? profile->digest : "") &&
+              buf_append(out, pins);
+
+    require(ok); /* all of it is bounded */
 }
 
 bool

@@ -1,6 +1,7 @@
 /* auth_tls.h -- TLS with auth servers: what "https" ones must prove. */
 #pragma once
 
+#include "base/buf.h"
 #include "lua/auth_url.h"
 #include "net/stream.h"
 #include "session/config.h"
@@ -18,6 +19,9 @@ void auth_tls_deinit(struct auth_tls *t);
 
 /* Whether the profile is there. */
 bool auth_tls_is_ready(const struct auth_tls *t);
+
+/* Appends all that decides whether a connection may be shared. */
+void auth_tls_describe(const struct auth_tls *t, struct buf *out);
 
 /* Begins the handshake with the server of `url`; false when that can't be. */
 bool auth_tls_start(const struct auth_tls *t, const struct auth_url *url,

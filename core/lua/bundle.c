@@ -1,6 +1,7 @@
 #include "lua/bundle.h"
 
 #include "base/check.h"
+#include "base/digest.h"
 #include "base/slice.h"
 
 #include <errno.h>
@@ -219,6 +220,12 @@ bundle_open(int fd, struct error *err)
     b->memory = memory;
     b->size = size;
     return b;
+}
+
+void
+bundle_hash(const struct bundle *b, char hex[64])
+{
+    digest_sha256((struct slice){b->memory, b->size}, hex);
 }
 
 void

@@ -41,6 +41,8 @@ struct bundle;
  * is not sealed or not well-formed. */
 struct bundle *bundle_open(int fd, struct error *err);
 void bundle_close(struct bundle *b);
+/* What tells it from others: SHA-256 of all that is in it. */
+void bundle_hash(const struct bundle *b, char hex[64]);
 size_t bundle_count(const struct bundle *b);
 struct bundle_entry bundle_at(const struct bundle *b, size_t i);
 /* By kind and name; false if there is none. */

@@ -1,8 +1,10 @@
 #include "lua/call.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/slice.h"
-#include "lua/policy_lua.h"
+#include "lua/generation.h"
+#include "lua/lasting.h"
 #include "lua/trace.h"
 
 #include <lauxlib.h>
@@ -11,6 +13,8 @@
 
 #define CPU_BURST 0.1 /* seconds without a wait */
 #define CPU_TOTAL 0.5 /* of a whole call */
+
+#define EXHAUSTED_AGAIN 60. /* seconds between two times that tell */
 
 #define REDACT_MIN 6 /* bytes of a password */
 
@@ -75,6 +79,7 @@ call_new(struct vm *vm, double budget,
         return NULL;
     struct call *c = take_call();
     c->vm = vm;
+    c->policy = "";
     c->thread_ref = LUA_NOREF;
     c->cpu_left = CPU_TOTAL;
     c->finished = finished;
@@ -199,10 +204,6 @@ fail(struct call *c)
         keep_error(c, S("an error whose text can't be made"));
     }
     call_release(c, false);
-    /* One that filled the memory leaves it full of garbage; the next must not
-     * fail for it. */
-    if (c->vm->memory.used > c->vm->memory.cap / 2)
-        (void)lua_gc(c->vm->L, LUA_GCCOLLECT, 0);
     return CALL_FAILED;
 }
 
@@ -232,6 +233,37 @@ after_yield(struct call *c)
     return CALL_WAITS;
 }
 
+/* The state was full, whether or not the policy caught that error. */
+static void
+exhausted(struct vm *vm)
+{
+    const struct host *host = vm->host;
+    ev_tstamp now = ev_now(host->loop);
+    bool again =
+        vm->exhausted_at != 0 && now - vm->exhausted_at < EXHAUSTED_AGAIN;
+
+    vm->memory.refused = false;
+    vm->exhausted_at = now;
+    /* It is full of garbage; the next hook must not fail for it. */
+    if (vm->memory.used > vm->memory.cap / 2)
+        gc_collect(vm);
+    log_warn("the policies' memory was full; %zu MiB are in use",
+             vm->memory.used >> 20);
+    counters_count(vm_counters(vm), "lua_memory_exhausted_total");
+    if (!again || vm->generation == NULL || vm->generation->exhausted)
+        return;
+    vm->generation->exhausted = true;
+    if (host->exhausted != NULL)
+        host->exhausted(host->arg, vm->generation);
+}
+
+static enum call_end
+after_end(struct call *c, int status)
+{
+    cancel_op(c);
+    return status == 0 ? CALL_RETURNED : fail(c);
+}
+
 static enum call_end
 resume(struct call *c, int nargs)
 {
@@ -243,13 +275,16 @@ resume(struct call *c, int nargs)
     struct budget budget = vm_enter(vm, left);
     int status = lua_resume(c->thread, nargs);
     c->cpu_left -= vm_spent(vm);
+    if (vm->budget.over)
+        counters_count(vm_counters(vm), "hook_cpu_kills_total");
     vm_leave(vm, budget);
     vm->running = outer;
 
-    if (status == LUA_YIELD)
-        return after_yield(c);
-    cancel_op(c);
-    return status == 0 ? CALL_RETURNED : fail(c);
+    enum call_end end =
+        status == LUA_YIELD ? after_yield(c) : after_end(c, status);
+    if (vm->memory.refused)
+        exhausted(vm);
+    return end;
 }
 
 enum call_end

@@ -30,8 +30,10 @@ struct call {
     unsigned long sequence; /* of the operation it waits for, or 0 */
     void (*cancel)(void *op);
     void *op;
-    bool synchronous; /* nothing may wait */
-    double cpu_left;  /* seconds */
+    bool synchronous;   /* nothing may wait */
+    bool background;    /* no session waits for it: call_spawn */
+    const char *policy; /* whose function runs; "": nobody knows */
+    double cpu_left;    /* seconds */
     ev_timer deadline;
     ev_tstamp ends;           /* loop time */
     char *error;              /* CALL_FAILED: message and traceback */

@@ -3,53 +3,29 @@
 #include "base/slice.h"
 #include "lua/objects.h"
 #include "lua/target.h"
+#include "lua/vm.h"
 #include "net/addr.h"
 #include "net/network.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-#define SUBJECT_MAX     ((size_t)64 << 10) /* bytes that a pattern may see */
-#define QUANTIFIERS_MAX 8
-#define NAMES_MAX       128
-
-/* Repetitions in a pattern; those in sets and after % don't count. */
-static size_t
-quantifiers(struct slice pattern)
-{
-    size_t count = 0;
-    bool set = false;
-
-    for (size_t i = 0; i < pattern.len; i++) {
-        char c = pattern.ptr[i];
-        if (c == '%')
-            i++;
-        else if (c == '[' || c == ']')
-            set = c == '[';
-        else if (!set && c != '\0' && strchr("*+-?", c) != NULL)
-            count++;
-    }
-    return count;
-}
+#define ELEMENTS_MANY 1000
+#define ELEMENTS_MAX  100000
+#define NAMES_MAX     128
 
 int
-check_pattern(lua_State *L)
+check_size(lua_State *L)
 {
-    struct slice subject, pattern;
-    const char *what = NULL;
+    size_t count = lua_istable(L, 1) ? lua_objlen(L, 1) : 0;
 
-    subject.ptr = lua_tolstring(L, 1, &subject.len);
-    pattern.ptr = lua_tolstring(L, 2, &pattern.len);
-    if (subject.ptr == NULL || pattern.ptr == NULL)
-        return 0; /* the real function says what is wrong */
-    if (subject.len > SUBJECT_MAX)
-        what = "pattern matching is limited to subjects of 64 KiB";
-    else if (quantifiers(pattern) > QUANTIFIERS_MAX)
-        what = "a pattern may hold at most 8 of * + - ?";
-    if (what == NULL)
+    if (count > ELEMENTS_MANY)
+        vm_look_soon(vm_of(L));
+    if (count <= ELEMENTS_MAX)
         return 0;
     luaL_where(L, 2);
-    lua_pushstring(L, what);
+    lua_pushliteral(L, "sort, insert and remove take tables of at most "
+                       "100,000 elements");
     lua_concat(L, 2);
     return lua_error(L);
 }

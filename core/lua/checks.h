@@ -3,9 +3,9 @@
 
 #include <lua.h>
 
-/* (subject, pattern): raises, in the place of the caller's caller, if matching
- * could take so long that nothing can stop it. */
-int check_pattern(lua_State *L);
+/* (table): raises, in the place of the caller's caller, if a function that
+ * moves its elements could take so long that nothing can stop it. */
+int check_size(lua_State *L);
 
 /* (wanted, names) -> the name that was probably meant, or nil. */
 int check_nearest(lua_State *L);

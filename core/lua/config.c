@@ -299,7 +299,10 @@ build_profiles(lua_State *L, int index, struct building *b)
         struct tls_profile *p = &c->tls_profiles[c->tls_profile_count];
         name.ptr = lua_tolstring(L, -2, &name.len);
         p->name = value_keep(&b->whole->arena, name);
+        tls_profile_digest(&b->tls, lua_gettop(L), p->digest);
+        b->tls.digest = p->digest;
         p->context = tls_profile_new(&b->tls, lua_gettop(L), b->err);
+        b->tls.digest = NULL;
         if (p->context == NULL) {
             b->failed = !error_context(b->err, "tls_profiles.%s", p->name.ptr);
             break;
@@ -316,7 +319,7 @@ config_build(const struct generation *g, int index, struct error *err)
     struct whole *w = xcalloc(1, sizeof *w);
     struct building b = {
         .whole = w,
-        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false},
+        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false, NULL},
         .err = err};
     size_t count = 0;
 

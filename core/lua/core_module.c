@@ -1,15 +1,16 @@
 #include "lua/core_module.h"
 
+#include "base/counters.h"
 #include "base/error.h"
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/checks.h"
 #include "lua/clock.h"
-#include "lua/counters.h"
 #include "lua/decision.h"
 #include "lua/log_lua.h"
 #include "lua/module.h"
 #include "lua/objects.h"
+#include "lua/patterns.h"
 #include "lua/secret.h"
 #include "lua/source.h"
 #include "lua/vm.h"
@@ -139,7 +140,8 @@ count(lua_State *L)
     luaL_addvalue(&name);
     luaL_pushresult(&name);
     const char *text = lua_tolstring(L, -1, &len);
-    lua_pushboolean(L, counters_add(vm_of(L), (struct slice){text, len}, 1));
+    lua_pushboolean(L, counters_add(vm_counters(vm_of(L)),
+                                    (struct slice){text, len}, 1));
     return 1;
 }
 
@@ -216,7 +218,11 @@ static const luaL_Reg functions[] = {
     {"run", run},
     {"compile", compile},
     {"is_token", is_token},
-    {"check_pattern", check_pattern},
+    {"check_size", check_size},
+    {"find", patterns_find},
+    {"match", patterns_match},
+    {"gmatch", patterns_gmatch},
+    {"gsub", patterns_gsub},
     {"random", random_number},
     {"log", log_line_of},
     {"count", count},

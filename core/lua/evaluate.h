@@ -18,10 +18,15 @@ struct plan_listener {
     struct listen_options socket;
 };
 
-/* A file of a `tls` section, as it was when it was read. */
+/* A file as it was when it was read. */
 struct plan_file {
     char *path; /* absolute */
     struct file_stamp stamp;
+};
+
+struct plan_files {
+    struct plan_file *all;
+    size_t count;
 };
 
 /* A certificate whose status is to be fetched; all that doing so takes. */
@@ -42,10 +47,12 @@ struct plan {
     char *log_target; /* "stderr", "syslog:<facility>", or a path */
     char *resolver;   /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
+    bool watch;       /* files that change are a reload */
+    bool canary_init; /* `init` is tried before workers run it; not sent */
     struct plan_listener *listeners;
     size_t listener_count;
-    struct plan_file *files;
-    size_t file_count;
+    struct plan_files tls;     /* of `tls` sections, which are watched */
+    struct plan_files sources; /* all others, if `watch` */
     struct plan_staple *staples;
     size_t staple_count;
 };
@@ -53,9 +60,9 @@ struct plan {
 void plan_deinit(struct plan *p);
 
 /* One more file; the path is copied. */
-void plan_add_file(struct plan *p, struct slice path,
-                   const struct file_stamp *stamp);
-void plan_forget_files(struct plan *p);
+void plan_files_add(struct plan_files *files, struct slice path,
+                    const struct file_stamp *stamp);
+void plan_files_forget(struct plan_files *files);
 
 /* What is to be stapled of `c`. */
 void plan_add_staples(struct plan *p, const struct certificates *c);

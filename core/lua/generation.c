@@ -4,10 +4,12 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/config.h"
+#include "lua/hook_count.h"
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
 #include "lua/shadow.h"
+#include "lua/timers.h"
 #include "session/session.h"
 
 #include <lauxlib.h>
@@ -115,6 +117,7 @@ generation_load(const struct host *host, struct source *source, unsigned number,
         return NULL;
     }
     g->vm->generation = g;
+    hook_count_begin(g);
     if (!build(g, errors)) {
         generation_free(g);
         return NULL;
@@ -152,10 +155,41 @@ generation_free(struct generation *g)
     free(g);
 }
 
+void
+generation_serve(struct generation *g)
+{
+    timers_start(g->vm);
+}
+
+void
+generation_retire(struct generation *g)
+{
+    timers_stop(g->vm);
+    vm_end_background(g->vm);
+}
+
+bool
+generation_is_idle(const struct generation *g)
+{
+    return g->holds == 0 && g->vm->call_count == 0;
+}
+
+void
+generation_cancel(struct generation *g)
+{
+    vm_end_calls(g->vm);
+}
+
 struct config *
 generation_config(struct generation *g)
 {
     return g->config;
+}
+
+struct hook_totals
+generation_totals(const struct generation *g)
+{
+    return g->totals;
 }
 
 struct policy *
@@ -169,14 +203,11 @@ generation_chain(const struct generation *g, const struct listener_config *l)
 {
     const struct config *c = g->config;
 
-    /* A session of an older configuration finds its listener by name. */
     if (l->index < c->listener_count && l == &c->listeners[l->index])
         return &g->chains[l->index];
-    for (size_t i = 0; i < c->listener_count; i++) {
-        if (slice_equal(c->listeners[i].name, l->name))
-            return &g->chains[i];
-    }
-    return NULL;
+    /* A session of another configuration. */
+    l = config_listener(c, l);
+    return l != NULL ? &g->chains[l->index] : NULL;
 }
 
 const struct loaded_policy *

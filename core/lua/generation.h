@@ -27,6 +27,7 @@ struct generation {
     struct vm *vm;
     struct source *source;
     unsigned number;
+    unsigned holds; /* logins under way that it decides about */
     struct config *config;
     struct loaded_policy *policies;
     size_t policy_count;
@@ -36,6 +37,9 @@ struct generation {
     size_t shadow_count;                /* and those that run */
     void (*deliver)(struct session *s); /* session_run, but in a spec */
     struct initialising *initialising;
+    struct hook_totals totals;
+    struct counter *hook_calls[HOOK_ALL];
+    bool exhausted; /* host->exhausted was told */
 };
 
 /* Builds a generation from any source; it becomes the generation's.  All

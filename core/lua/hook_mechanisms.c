@@ -2,6 +2,7 @@
  * into a greeting or a capability list, so the hook can't wait. */
 #include "base/log.h"
 #include "base/slice.h"
+#include "lua/hook_count.h"
 #include "lua/hook_run.h"
 #include "lua/session_object.h"
 #include "lua/trace.h"
@@ -52,37 +53,40 @@ take_list(lua_State *L)
     return 0;
 }
 
+/* Nobody is offered what a broken policy might not want. */
 static void
-complain(const struct session *s, const struct loaded_policy *p,
-         const char *what)
+complain(struct offer *o, const struct session *s,
+         const struct loaded_policy *p, const char *what)
 {
+    struct generation *g = o->call->vm->generation;
+
+    o->decided = true;
+    g->totals.bugs++;
+    hook_count_error(g, HOOK_MECHANISMS, p);
+    trace_hook_failed(o->call, s, what);
     log_error("session %s: %s:%d: policy \"%s\", hook \"mechanisms\": %s",
               s->id, p->path, p->lines[HOOK_MECHANISMS], p->name,
               what != NULL ? what : "?");
 }
 
-/* A policy that fails offers nothing. */
 static void
 ask_one(struct offer *o, struct session *s, const struct loaded_policy *p,
         int object)
 {
     lua_State *L = o->call->vm->L, *thread = call_thread(o->call);
 
+    o->call->policy = p->name;
     if (trace_is_on())
         trace_hook_begin(o->call, s, p, HOOK_MECHANISMS);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[HOOK_MECHANISMS]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, object);
     if (call_start(o->call, 1) != CALL_RETURNED) {
-        complain(s, p, o->call->error);
-        trace_hook_failed(o->call, s, o->call->error);
-        o->decided = true;
+        complain(o, s, p, o->call->error);
         return;
     }
     if (lua_cpcall(L, take_list, o) != 0) {
-        complain(s, p, lua_tostring(L, -1));
-        trace_hook_failed(o->call, s, lua_tostring(L, -1));
+        complain(o, s, p, lua_tostring(L, -1));
         lua_pop(L, 1);
-        o->decided = true;
     }
     call_release(o->call, true);
     trace_hook_decided(o->call, s, NULL);
@@ -106,8 +110,11 @@ hook_mechanisms(struct generation *g, struct session *s, unsigned otherwise)
     if (chain_next(chain, HOOK_MECHANISMS, &first) == NULL)
         return otherwise;
     o.call = call_new(g->vm, s->listener->limits.hook_timeout, never, NULL);
-    if (o.call == NULL)
+    if (o.call == NULL) {
+        hook_count_overload(g, HOOK_MECHANISMS, s);
         return 0;
+    }
+    hook_count_call(g, HOOK_MECHANISMS);
     o.call->synchronous = true;
     session_object_push(g->vm->L, s);
     int object = luaL_ref(g->vm->L, LUA_REGISTRYINDEX);

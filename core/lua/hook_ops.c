@@ -57,10 +57,26 @@ forget(struct policy *p, struct session *s)
     s->record.vars = NULL;
 }
 
+static void
+hold(struct policy *p)
+{
+    generation_of_policy(p)->holds++;
+}
+
+static void
+let_go(struct policy *p)
+{
+    struct generation *g = generation_of_policy(p);
+
+    require(g->holds > 0);
+    g->holds--;
+}
+
 static unsigned
 mechanisms(struct policy *p, struct session *s, unsigned otherwise)
 {
     return hook_mechanisms(generation_of_policy(p), s, otherwise);
 }
 
-const struct policy_ops hook_ops = {has, ask, cancel, forget, mechanisms};
+const struct policy_ops hook_ops = {has,  ask,    cancel,    forget,
+                                    hold, let_go, mechanisms};

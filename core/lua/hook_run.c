@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/decision.h"
 #include "lua/envelope_object.h"
+#include "lua/hook_count.h"
 #include "lua/session_object.h"
 #include "lua/shadow.h"
 #include "lua/trace.h"
@@ -71,8 +72,10 @@ deliver(struct hook_run *run)
 
     if (!run->is_notification)
         s->generation = run->generation->number;
-    if (!run->is_notification && run->shadow == NULL)
+    if (!run->is_notification && run->shadow == NULL) {
+        hook_count_verdict(run->generation, run->hook, &s->login->verdict);
         shadow_follow(run->generation, s, run->hook);
+    }
     run_free(run);
     if (later)
         tell(s);
@@ -95,6 +98,8 @@ fail(struct hook_run *run, const char *what)
 {
     const struct loaded_policy *p = asked(run);
 
+    if (run->shadow == NULL)
+        hook_count_error(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": %s",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook), what);
@@ -108,6 +113,8 @@ time_out(struct hook_run *run)
 {
     const struct loaded_policy *p = asked(run);
 
+    if (run->shadow == NULL)
+        hook_count_timeout(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": no answer in "
               "time, cancelled",
               run->session->id, p->path, p->lines[run->hook], p->name,
@@ -239,6 +246,7 @@ start(struct hook_run *run, const struct loaded_policy *p)
     lua_State *thread = call_thread(run->call);
     int count = run->object_count;
 
+    run->call->policy = p->name;
     if (trace_is_on())
         trace_hook_begin(run->call, run->session, p, (int)run->hook);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
@@ -334,12 +342,8 @@ begin(struct hook_run *run, const struct session *s)
 }
 
 static void
-refuse_overload(struct generation *g, struct session *s, enum hook hook)
+refuse_overload(struct session *s)
 {
-    log_warn("session %s: hook \"%s\": %zu hooks run already", s->id,
-             hook_name(hook), g->vm->call_count);
-    if (is_notification(hook))
-        return;
     s->login->verdict = (struct verdict){
         .kind = VERDICT_TEMPFAIL,
         .refusal.reason = REASON_UNAVAILABLE,
@@ -378,9 +382,12 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
     struct call *call = call_new(g->vm, budget, finished, NULL);
 
     if (call == NULL) {
-        refuse_overload(g, s, hook);
+        hook_count_overload(g, (int)hook, s);
+        if (!is_notification(hook))
+            refuse_overload(s);
         return;
     }
+    hook_count_call(g, (int)hook);
     struct hook_run *run = run_new(g, s, hook, call);
     run->is_notification = is_notification(hook);
     if (run->is_notification && s->record.vars == NULL)
@@ -402,7 +409,7 @@ hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
         call_new(g->vm, s->listener->limits.hook_timeout, finished, NULL);
 
     if (call == NULL) {
-        refuse_overload(g, s, hook);
+        refuse_overload(s);
         decided(s);
         return;
     }

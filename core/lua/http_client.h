@@ -12,7 +12,7 @@
 #include <curl/curl.h>
 #include <ev.h>
 
-struct http_client; /* one a Lua state: its connections */
+struct http_client; /* one a process: its connections */
 
 struct http_client *http_client_new(struct ev_loop *loop, struct dns *dns);
 void http_client_free(struct http_client *c); /* no exchange is under way */

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "lua/call.h"
 #include "lua/generation.h"
+#include "lua/hook_count.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -17,11 +18,18 @@ struct initialising {
     void *arg;
 };
 
+/* The policy whose `init` ran last. */
+static const struct loaded_policy *
+asked(const struct initialising *i)
+{
+    return &i->generation->policies[i->next - 1];
+}
+
 static void
 conclude(struct initialising *i, const char *error)
 {
     void (*done)(void *, bool, const char *) = i->done;
-    const struct loaded_policy *p = &i->generation->policies[i->next - 1];
+    const struct loaded_policy *p = asked(i);
     char text[4096] = "";
     void *arg = i->arg;
 
@@ -42,9 +50,11 @@ settle(struct initialising *i, enum call_end end)
         call_release(i->call, true);
         return true;
     case CALL_FAILED:
+        hook_count_error(i->generation, HOOK_INIT, asked(i));
         conclude(i, i->call->error);
         return false;
     case CALL_TIMEOUT:
+        hook_count_timeout(i->generation, HOOK_INIT, asked(i));
         conclude(i, "did not end in time");
         return false;
     case CALL_WAITS:
@@ -62,6 +72,8 @@ run_rest(struct initialising *i)
         const struct loaded_policy *p = &g->policies[i->next++];
         if (p->hooks[HOOK_INIT] == LUA_NOREF)
             continue;
+        i->call->policy = p->name;
+        hook_count_call(g, HOOK_INIT);
         lua_State *thread = call_thread(i->call);
         lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[HOOK_INIT]);
         if (!settle(i, call_start(i->call, 0)))

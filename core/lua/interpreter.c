@@ -1,6 +1,7 @@
 #include "lua/interpreter.h"
 
 #include "base/log.h"
+#include "lua/lasting.h"
 #include "lua/module.h"
 #include "lua/policy_lua.h"
 #include "lua/share.h"
@@ -132,7 +133,9 @@ begin(struct start *start)
         (void)fprintf(stderr, "moongate: %s\n", err.text);
         return EXIT_FAILURE;
     }
+    host.lasting = lasting_new(host.loop, host.dns);
     int status = run(&host, start);
+    lasting_free(host.lasting);
     dns_free(host.dns);
     ev_loop_destroy(host.loop);
     return status;

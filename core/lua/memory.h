@@ -9,10 +9,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define MEMORY_CHURN ((size_t)4 << 20)
+
 struct memory {
     size_t used;
     size_t cap;
     bool capped;
+    bool refused; /* since somebody set it to false */
+    /* Called after each MEMORY_CHURN bytes that were asked for: some functions
+     * move megabytes in one instruction, so instructions tell no time. */
+    void (*churned)(struct memory *m);
+    size_t churn;
 };
 
 /* A lua_Alloc; `ud` points to a struct memory. */

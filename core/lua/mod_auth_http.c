@@ -285,15 +285,12 @@ group_gc(lua_State *L)
 static int
 auth_http_new(lua_State *L)
 {
-    const struct host *host = vm_of(L)->host;
-
     lua_settop(L, 1);
     struct auth_check *self = lua_newuserdata(L, sizeof(*self));
     self->group = NULL;
     luaL_getmetatable(L, METATABLE);
     lua_setmetatable(L, -2);
-    self->group = auth_group_new(host != NULL ? host->loop : NULL,
-                                 host != NULL ? host->dns : NULL);
+    self->group = auth_group_new(vm_of(L)->host->lasting);
     if (vm_of(L)->generation != NULL)
         self->group->tls.config = vm_of(L)->generation->config;
     auth_options_read(L, 1, self->group);

@@ -4,6 +4,7 @@
 #include "lua/http_client.h"
 #include "lua/http_options.h"
 #include "lua/json.h"
+#include "lua/lasting.h"
 #include "lua/module.h"
 #include "lua/options.h"
 #include "lua/secret.h"
@@ -12,15 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CLIENT   "moongate.http.client"
-#define HELD     "moongate.http.held" /* where the registry has the client */
 #define QUERY    "moongate.http.query"
 #define RESPONSE "moongate.http.response"
-
-/* The userdata that the state's connections belong to. */
-struct http_holder {
-    struct http_client *client; /* NULL until the first question */
-};
 
 struct http_op {
     struct ticket ticket;
@@ -136,31 +130,6 @@ http_cancel(void *arg)
 
 /* --- the question --- */
 
-/* The client of this state, made when the first question is asked. */
-static struct http_client *
-client_of(lua_State *L)
-{
-    const struct host *host = host_or_raise(L);
-
-    lua_getfield(L, LUA_REGISTRYINDEX, HELD);
-    struct http_holder *held = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    if (held->client == NULL)
-        held->client = http_client_new(host->loop, host->dns);
-    return held->client;
-}
-
-static int
-client_gc(lua_State *L)
-{
-    struct http_holder *held = lua_touserdata(L, 1);
-
-    if (held->client != NULL)
-        http_client_free(held->client);
-    held->client = NULL;
-    return 0;
-}
-
 static int
 query_gc(lua_State *L)
 {
@@ -196,7 +165,7 @@ look_up(lua_State *L, const struct http_query *q)
 static int
 http_request(lua_State *L)
 {
-    struct http_client *client = client_of(L);
+    struct http_client *client = lasting_http(host_or_raise(L)->lasting);
 
     lua_settop(L, 2);
     /* Reading options may raise: the half-made query is collected then. */
@@ -281,7 +250,6 @@ mod_http_open(lua_State *L)
         {"request", http_request}, {"escape", escape}, {NULL, NULL}};
 
     http_global_init();
-    set_gc(L, CLIENT, client_gc);
     set_gc(L, QUERY, query_gc);
     if (luaL_newmetatable(L, RESPONSE) != 0) {
         lua_newtable(L);
@@ -290,12 +258,6 @@ mod_http_open(lua_State *L)
         lua_setfield(L, -2, "__index");
     }
     lua_pop(L, 1);
-
-    struct http_holder *held = lua_newuserdata(L, sizeof(*held));
-    held->client = NULL;
-    luaL_getmetatable(L, CLIENT);
-    lua_setmetatable(L, -2);
-    lua_setfield(L, LUA_REGISTRYINDEX, HELD);
 
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -1,14 +1,18 @@
 /* mod_timer.c -- `moongate.timer`: every(seconds, name, fn, opts) and
  * after(seconds, name, fn, opts).
  *
- * A timer belongs to the generation that made it: it ends with it, or when
- * its handle's `cancel` is called.  The body is a coroutine of its own that
- * may wait; a turn that comes while the last one still runs is left out. */
+ * A timer belongs to the generation that made it: it runs while that serves,
+ * and ends with it, or when its handle's `cancel` is called.  The body is a
+ * coroutine of its own that may wait; a turn that comes while the last one
+ * still runs is left out. */
 #include "base/check.h"
 #include "base/list.h"
+#include "base/slice.h"
 #include "lua/await.h"
 #include "lua/module.h"
 #include "lua/options.h"
+#include "lua/policy_lua.h"
+#include "lua/timers.h"
 #include "lua/vm.h"
 
 #include <lauxlib.h>
@@ -17,6 +21,7 @@
 #define METATABLE "moongate.timer"
 
 struct timer {
+    struct list link; /* in vm->timers; in none once it is over */
     ev_timer watcher;
     struct ev_loop *loop; /* NULL where nothing is served: `check` */
     lua_State *L;         /* the main thread */
@@ -25,6 +30,7 @@ struct timer {
     double budget;
     ev_tstamp busy_until; /* a turn runs that began; 0: none */
     bool repeats;
+    bool elsewhere; /* another worker's turn: once_per = "gateway" */
     char name[128];
 };
 
@@ -33,6 +39,7 @@ timer_stop(struct timer *t)
 {
     if (t->loop != NULL)
         ev_timer_stop(t->loop, &t->watcher);
+    list_remove(&t->link);
     luaL_unref(t->L, LUA_REGISTRYINDEX, t->body_ref);
     luaL_unref(t->L, LUA_REGISTRYINDEX, t->self_ref);
     t->body_ref = t->self_ref = LUA_NOREF;
@@ -53,7 +60,37 @@ timer_gc(lua_State *L)
 
     if (t->loop != NULL)
         ev_timer_stop(t->loop, &t->watcher);
+    list_remove(&t->link);
     return 0;
+}
+
+static void
+timer_start(struct timer *t)
+{
+    if (t->loop != NULL && !t->elsewhere)
+        ev_timer_start(t->loop, &t->watcher);
+}
+
+static struct timer *
+timer_of(struct list *link)
+{
+    return container_of(link, struct timer, link);
+}
+
+void
+timers_start(struct vm *vm)
+{
+    vm->serving = true;
+    for (struct list *l = vm->timers.next; l != &vm->timers; l = l->next)
+        timer_start(timer_of(l));
+}
+
+void
+timers_stop(struct vm *vm)
+{
+    vm->serving = false;
+    while (!list_is_empty(&vm->timers))
+        timer_stop(timer_of(vm->timers.next));
 }
 
 /* Called by the body's wrapper when it ends, in whatever way. */
@@ -107,10 +144,25 @@ push_wrapper(lua_State *L, int index)
     lua_call(L, 5, 1);
 }
 
+static bool
+is_once_per_gateway(const struct options *opts)
+{
+    struct slice scope = S("worker");
+    bool given = option_bytes(opts, "once_per", &scope);
+
+    if (!slice_equal(scope, S("worker")) && !slice_equal(scope, S("gateway")))
+        (void)luaL_error(opts->L, "%s: once_per is \"worker\" or \"gateway\"",
+                         opts->what);
+    bool once = slice_equal(scope, S("gateway"));
+    if (given)
+        lua_pop(opts->L, 1);
+    return once;
+}
+
 static int
 timer_new(lua_State *L, bool repeats, const char *what)
 {
-    static const char *const names[] = {"budget", NULL};
+    static const char *const names[] = {"budget", "once_per", NULL};
     double seconds = luaL_checknumber(L, 1);
     const char *name = luaL_checkstring(L, 2);
 
@@ -120,6 +172,7 @@ timer_new(lua_State *L, bool repeats, const char *what)
         return luaL_argerror(L, 1, "seconds out of range");
     double budget =
         option_number(&opts, "budget", (struct option_range){10, 0.01, 3600});
+    bool once = is_once_per_gateway(&opts);
 
     struct vm *vm = vm_of(L);
     struct timer *t = lua_newuserdata(L, sizeof(*t));
@@ -128,10 +181,12 @@ timer_new(lua_State *L, bool repeats, const char *what)
         .L = vm->L,
         .budget = budget,
         .repeats = repeats,
+        .elsewhere = once && vm->host != NULL && vm->host->worker > 1,
         .self_ref = LUA_NOREF,
         .body_ref = LUA_NOREF,
     };
     (void)snprintf(t->name, sizeof(t->name), "timer %s", name);
+    list_init(&t->link);
     ev_timer_init(&t->watcher, on_timer, seconds, repeats ? seconds : 0.);
     luaL_getmetatable(L, METATABLE);
     lua_setmetatable(L, -2);
@@ -139,8 +194,9 @@ timer_new(lua_State *L, bool repeats, const char *what)
     t->body_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, -1);
     t->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (t->loop != NULL)
-        ev_timer_start(t->loop, &t->watcher);
+    list_append(&vm->timers, &t->link);
+    if (vm->serving)
+        timer_start(t);
     return 1;
 }
 

@@ -43,6 +43,8 @@ plan_build(lua_State *L, int index, const struct config *config,
         .user = text_of(L, index, "user"),
         .group = text_of(L, index, "group"),
         .shutdown_timeout = config->shutdown_timeout,
+        .watch = value_flag(L, index, "watch"),
+        .canary_init = value_flag(L, index, "canary_init"),
         .listener_count = config->listener_count,
     };
     if (config->resolver != NULL)
@@ -71,26 +73,26 @@ plan_build(lua_State *L, int index, const struct config *config,
 }
 
 void
-plan_add_file(struct plan *p, struct slice path, const struct file_stamp *stamp)
+plan_files_add(struct plan_files *files, struct slice path,
+               const struct file_stamp *stamp)
 {
-    struct plan_file *files = xcalloc(p->file_count + 1, sizeof *files);
+    struct plan_file *all = xcalloc(files->count + 1, sizeof *all);
 
-    if (p->file_count > 0)
-        memcpy(files, p->files, p->file_count * sizeof *files);
-    free(p->files);
-    p->files = files;
-    files[p->file_count++] =
+    if (files->count > 0)
+        memcpy(all, files->all, files->count * sizeof *all);
+    free(files->all);
+    files->all = all;
+    all[files->count++] =
         (struct plan_file){xstrndup(path.ptr, path.len), *stamp};
 }
 
 void
-plan_forget_files(struct plan *p)
+plan_files_forget(struct plan_files *files)
 {
-    for (size_t i = 0; i < p->file_count; i++)
-        free(p->files[i].path);
-    free(p->files);
-    p->files = NULL;
-    p->file_count = 0;
+    for (size_t i = 0; i < files->count; i++)
+        free(files->all[i].path);
+    free(files->all);
+    *files = (struct plan_files){0};
 }
 
 void
@@ -137,7 +139,8 @@ plan_forget_staples(struct plan *p)
 void
 plan_deinit(struct plan *p)
 {
-    plan_forget_files(p);
+    plan_files_forget(&p->tls);
+    plan_files_forget(&p->sources);
     plan_forget_staples(p);
     for (size_t i = 0; i < p->listener_count; i++) {
         free(p->listeners[i].name);

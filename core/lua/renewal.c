@@ -22,7 +22,7 @@ copy_file(const struct bundle_entry *entry, struct bundle_writer *w,
     if (done) {
         bundle_add(w, BUNDLE_TLS, entry->name, entry->path,
                    (struct slice){bytes, len});
-        plan_add_file(plan, entry->path, &stamp);
+        plan_files_add(&plan->tls, entry->path, &stamp);
         explicit_bzero(bytes, len);
         free(bytes);
     } else {
@@ -118,6 +118,7 @@ exchange_profiles(struct config *live, struct config *fresh)
         struct tls_client_context *old = p->context;
         p->context = twin->context;
         twin->context = old;
+        memcpy(p->digest, twin->digest, sizeof p->digest);
     }
 }
 

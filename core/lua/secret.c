@@ -1,8 +1,10 @@
 #include "lua/secret.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/digest.h"
 #include "base/slice.h"
+#include "lua/call.h"
 #include "lua/objects.h"
 
 #include <lauxlib.h>
@@ -77,7 +79,10 @@ static int
 reveal(lua_State *L)
 {
     struct secret_object *o = check_alive(L);
+    const struct vm *vm = vm_of(L);
 
+    counters_count(vm_counters(vm), "secret_reveals_total{policy=\"%s\"}",
+                   vm->running != NULL ? vm->running->policy : "");
     lua_pushlstring(L, o->bytes, o->len);
     return 1;
 }

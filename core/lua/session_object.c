@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/call.h"
-#include "lua/counters.h"
 #include "lua/envelope_object.h"
 #include "lua/log_lua.h"
 #include "lua/objects.h"

@@ -1,17 +1,16 @@
 #include "lua/shadow.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/call.h"
-#include "lua/counters.h"
 #include "lua/decision.h"
 #include "lua/envelope_object.h"
 #include "lua/hook_run.h"
 #include "lua/shadow_session.h"
 #include "lua/target.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,21 +48,6 @@ shadow_has(const struct generation *g, const struct listener_config *l,
                     hook == HOOK_ROUTE || hook == HOOK_RCPT;
 
     return followed && chain_next(chain_of(g, l), (int)hook, &next) != NULL;
-}
-
-static void count(struct generation *g, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-count(struct generation *g, const char *format, ...)
-{
-    char name[256];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(name, sizeof name, format, arguments);
-    va_end(arguments);
-    (void)counters_add(g->vm, slice_of(name), 1);
 }
 
 static void
@@ -124,9 +108,9 @@ decided(struct session *s)
 
     outcome_of(s, &mine);
     if (!is_same(&sh->live, &mine)) {
-        count(sh->generation,
-              "shadow_mismatch_total{hook=\"%s\",policy=\"%s\"}",
-              hook_name(sh->hook), mine.policy);
+        counters_count(vm_counters(sh->generation->vm),
+                       "shadow_mismatch_total{hook=\"%s\",policy=\"%s\"}",
+                       hook_name(sh->hook), mine.policy);
         log_warn("session %s: hook \"%s\": live: %s, shadow: %s", s->id,
                  hook_name(sh->hook), describe(&sh->live, live, sizeof live),
                  describe(&mine, shadow, sizeof shadow));
@@ -145,7 +129,8 @@ on_begin(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     list_remove(&sh->link);
-    count(g, "shadow_calls_total{hook=\"%s\"}", hook_name(sh->hook));
+    counters_count(vm_counters(g->vm), "shadow_calls_total{hook=\"%s\"}",
+                   hook_name(sh->hook));
     hook_ask_shadow(g, s, sh->hook, chain_of(g, s->listener), decided);
 }
 
@@ -159,12 +144,14 @@ shadow_follow(struct generation *g, struct session *s, enum hook hook)
     /* Live logins have the first claim on calls. */
     if (g->shadow_count >= SHADOWS_MAX || g->vm->closing ||
         g->vm->call_count > CALLS_MAX / 2) {
-        count(g, "shadow_dropped_total{hook=\"%s\"}", hook_name(hook));
+        counters_count(vm_counters(g->vm), "shadow_dropped_total{hook=\"%s\"}",
+                       hook_name(hook));
         return;
     }
     struct shadow *sh = xcalloc(1, sizeof *sh);
     if (!shadow_session_init(&sh->copy, s)) {
-        count(g, "shadow_dropped_total{hook=\"%s\"}", hook_name(hook));
+        counters_count(vm_counters(g->vm), "shadow_dropped_total{hook=\"%s\"}",
+                       hook_name(hook));
         free(sh);
         return;
     }

@@ -307,13 +307,13 @@ source_tls(struct source *s, struct slice path, struct source_file *file,
 }
 
 void
-source_each_tls(struct source *s,
-                void (*each)(void *arg, const char *path,
-                             const struct file_stamp *stamp),
-                void *arg)
+source_each_file(struct source *s, bool tls,
+                 void (*each)(void *arg, const char *path,
+                              const struct file_stamp *stamp),
+                 void *arg)
 {
     for (const struct disk_file *f = whole(s)->files; f != NULL; f = f->next) {
-        if (f->kind == BUNDLE_TLS)
+        if ((f->kind == BUNDLE_TLS) == tls)
             each(arg, f->path, &f->stamp);
     }
 }

@@ -34,11 +34,12 @@ bool source_data(struct source *s, struct slice path, struct source_file *file,
 bool source_tls(struct source *s, struct slice path, struct source_file *file,
                 struct error *err) MUST_USE;
 
-/* Calls `each` for every file that source_tls has read from disk. */
-void source_each_tls(struct source *s,
-                     void (*each)(void *arg, const char *path,
-                                  const struct file_stamp *stamp),
-                     void *arg);
+/* Calls `each` for every file that was read from disk: by source_tls, or in
+ * any other way. */
+void source_each_file(struct source *s, bool tls,
+                      void (*each)(void *arg, const char *path,
+                                   const struct file_stamp *stamp),
+                      void *arg);
 
 /* Reads a whole regular file; errno says why not.  `*bytes` is malloc'ed, with
  * a NUL behind it; `stamp` is from before it was read. */

@@ -13,7 +13,7 @@ finished(struct call *c, enum call_end end)
 
     if (end == CALL_FAILED)
         log_error("%s: %s", name, c->error);
-    if (end == CALL_TIMEOUT && !c->vm->closing)
+    if (end == CALL_TIMEOUT && c->vm->serving && !c->vm->closing)
         log_error("%s: did not end in time, cancelled", name);
     if (end == CALL_RETURNED)
         call_release(c, true);
@@ -34,6 +34,9 @@ call_spawn(lua_State *L, const char *name, int nargs, double budget)
         free(copy);
         return;
     }
+    c->background = true;
+    if (vm->running != NULL)
+        c->policy = vm->running->policy;
     lua_xmove(L, call_thread(c), nargs + 1);
     enum call_end end = call_start(c, nargs);
     if (end != CALL_WAITS)

@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/await.h"
-#include "lua/counters.h"
 #include "lua/evaluate.h"
+#include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/share.h"
 #include "lua/values.h"
@@ -54,10 +54,18 @@ build(struct spec_gateway *g, const struct config_order *order, unsigned number,
 }
 
 static void
+note_exhausted(void *arg, struct generation *generation)
+{
+    (void)generation;
+    ((struct spec_gateway *)arg)->exhausted = true;
+}
+
+static void
 forget(struct spec_gateway *g)
 {
     generation_free(g->generation);
-    bundle_close(g->bundle);
+    if (g->bundle != NULL)
+        bundle_close(g->bundle);
     g->generation = NULL;
     g->bundle = NULL;
 }
@@ -70,8 +78,9 @@ gateway_collect(lua_State *L)
     if (g->world != NULL)
         spec_world_enter(g->world, L);
     forget(g);
+    lasting_free(g->lasting);
     spec_world_free(g->world);
-    g->world = NULL;
+    *g = (struct spec_gateway){0};
     return 0;
 }
 
@@ -165,12 +174,27 @@ gateway_reload(lua_State *L)
         spec_world_raise(g->world, L);
         return 2;
     }
-    generation_free(g->generation);
-    bundle_close(g->bundle);
+    generation_retire(g->generation);
+    forget(g);
     g->generation = next.generation;
     g->bundle = next.bundle;
+    generation_serve(g->generation);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+struct wanted {
+    const char *name;
+    double value;
+};
+
+static void
+look_at(void *arg, const struct counter *counter)
+{
+    struct wanted *w = arg;
+
+    if (strcmp(counter->name, w->name) == 0)
+        w->value += counter->value;
 }
 
 /* How often `name` with its labels was counted. */
@@ -178,12 +202,30 @@ static int
 gateway_counter(lua_State *L)
 {
     struct spec_gateway *g = spec_gateway_check(L, 1);
-    const char *name = luaL_checkstring(L, 2);
-    const struct counter *c = g->generation->vm->counters;
+    struct wanted w = {luaL_checkstring(L, 2), 0};
 
-    while (c != NULL && strcmp(c->name, name) != 0)
-        c = c->next;
-    lua_pushnumber(L, c != NULL ? c->value : 0);
+    counters_each(g->lasting->counters, look_at, &w);
+    lua_pushnumber(L, w.value);
+    return 1;
+}
+
+/* How many hooks it has run, and how many failed by a policy's mistake. */
+static int
+gateway_totals(lua_State *L)
+{
+    struct hook_totals totals =
+        generation_totals(spec_gateway_check(L, 1)->generation);
+
+    lua_pushnumber(L, (lua_Number)totals.calls);
+    lua_pushnumber(L, (lua_Number)totals.bugs);
+    return 2;
+}
+
+/* Whether its state was full twice within a minute. */
+static int
+gateway_exhausted(lua_State *L)
+{
+    lua_pushboolean(L, spec_gateway_check(L, 1)->exhausted);
     return 1;
 }
 
@@ -215,6 +257,8 @@ static const luaL_Reg methods[] = {
     {"init", gateway_init},
     {"reload", gateway_reload},
     {"counter", gateway_counter},
+    {"totals", gateway_totals},
+    {"exhausted", gateway_exhausted},
     {"now", gateway_now},
     {"advance", gateway_advance},
     {NULL, NULL},
@@ -240,11 +284,16 @@ spec_gateway_open(lua_State *L)
     g->host = *host_of(L);
     g->host.loop = g->world->loop;
     g->host.dns = g->world->dns;
+    g->lasting = lasting_new(g->host.loop, g->host.dns);
+    g->host.lasting = g->lasting;
+    g->host.exhausted = note_exhausted;
+    g->host.arg = g;
     if (!build(g, &order, 1, &errors)) {
         lua_pushnil(L);
         lua_pushstring(L, errors);
         free(errors);
         return 2;
     }
+    generation_serve(g->generation);
     return 1;
 }

@@ -9,8 +9,10 @@
 struct spec_gateway {
     struct spec_world *world;
     struct host host;
+    struct lasting *lasting;
     struct bundle *bundle;
     struct generation *generation; /* NULL: closed */
+    bool exhausted;                /* its state was full twice in a minute */
 };
 
 /* (path of moongate.lua, options, function): a gateway, or nil and all errors.

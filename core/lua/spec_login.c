@@ -44,6 +44,7 @@ check_spec(lua_State *L)
     }
     spec_world_enter(o->gateway->world, L);
     o->spec->home.policy = generation_policy(o->gateway->generation);
+    o->spec->home.config = generation_config(o->gateway->generation);
     return o;
 }
 
@@ -72,6 +73,8 @@ push_verdict(lua_State *L, struct spec_object *o)
         ;
     if (s->login->verdict.kind == VERDICT_PENDING)
         p->ops->cancel(p, s);
+    if (w->trouble != NULL)
+        session_let_go(s);
     if (p->ops->has(p, s->listener, s->login->hook))
         spec_world_note_hook(w, hook_name(s->login->hook),
                              decision_name(s->login->verdict.kind));
@@ -182,6 +185,7 @@ session_login(lua_State *L)
         phase = follow(L, o, session_try_login(s), &outcome);
     }
     if (phase == PHASE_CONNECT) {
+        session_let_go(s); /* as when it is relayed */
         lua_settop(L, outcome.accept);
         spec_target_set(L, s);
     } else if (!outcome.refused) {
@@ -266,6 +270,7 @@ spec_gateway_session(lua_State *L)
         .loop = g->world->loop,
         .dns = g->world->dns,
         .policy = generation_policy(g->generation),
+        .config = generation_config(g->generation),
         .rehearsing = true,
     };
 

@@ -179,6 +179,7 @@ spec_session_new(lua_State *L, int index, const struct sessions *home,
     spec->home = *home;
     s->home = &spec->home;
     s->config = config_ref(config);
+    s->generation = config->generation;
     s->listener = l;
     s->began = ev_now(home->loop);
     ev_init(&s->deadline, on_deadline);
@@ -202,7 +203,7 @@ spec_session_free(struct spec_session *spec)
     struct session *s = &spec->session;
 
     record_deinit(&s->record);
-    login_state_free(s->login);
+    login_state_free(s);
     config_unref(s->config);
     free(spec);
 }

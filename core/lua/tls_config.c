@@ -1,6 +1,8 @@
 #include "lua/tls_config.h"
 
+#include "base/digest.h"
 #include "base/slice.h"
+#include "lua/secret.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -10,6 +12,18 @@
 #define NAMES_MAX       1024
 #define PASSPHRASES_MAX 8
 #define COMMANDS_MAX    32
+
+/* One more file has been read. */
+static void
+add_to_digest(const struct tls_building *b, struct slice bytes)
+{
+    char sum[64];
+
+    if (b->digest == NULL)
+        return;
+    digest_hmac_sha256((struct slice){b->digest, sizeof sum}, bytes, sum);
+    memcpy(b->digest, sum, sizeof sum);
+}
 
 /* The bytes of the file that `table`.`name` names; empty if it names none. */
 static bool
@@ -34,6 +48,7 @@ read_file(const struct tls_building *b, int table, const char *name,
     if (!source_tls(b->source, path, &file, err))
         return error_context(err, "%s", name);
     *bytes = file.bytes;
+    add_to_digest(b, *bytes);
     return true;
 }
 
@@ -66,6 +81,7 @@ read_path(const struct tls_building *b, struct slice path, struct slice *bytes,
     if (!source_tls(b->source, path, &file, err))
         return false;
     *bytes = file.bytes;
+    add_to_digest(b, *bytes);
     return true;
 }
 
@@ -410,6 +426,54 @@ tls_certificates_forget(struct config *c)
 }
 
 /* --- profiles for upstreams --- */
+
+static void digest_table(lua_State *L, int table, char sum[64]);
+
+static void
+digest_value(lua_State *L, int index, char sum[64])
+{
+    struct slice bytes = {"", 0};
+
+    if (lua_istable(L, index)) {
+        digest_table(L, index, sum);
+        return;
+    }
+    lua_pushvalue(L, index); /* lua_next must not see its type change */
+    if (lua_isboolean(L, -1))
+        bytes = lua_toboolean(L, -1) ? S("true") : S("false");
+    else if (!secret_or_string(L, -1, &bytes) && lua_isnumber(L, -1))
+        bytes.ptr = lua_tolstring(L, -1, &bytes.len);
+    digest_hmac_sha256(slice_of(lua_typename(L, lua_type(L, index))), bytes,
+                       sum);
+    lua_pop(L, 1);
+}
+
+/* The same for the same content, in whatever order it is walked. */
+static void
+digest_table(lua_State *L, int table, char sum[64])
+{
+    char name[64], value[64], pair[64];
+
+    luaL_checkstack(L, 4, "digest");
+    memset(sum, 0, sizeof pair);
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        int top = lua_gettop(L);
+        digest_value(L, top - 1, name);
+        digest_value(L, top, value);
+        digest_hmac_sha256((struct slice){name, sizeof name},
+                           (struct slice){value, sizeof value}, pair);
+        for (size_t i = 0; i < sizeof pair; i++)
+            sum[i] = (char)(sum[i] ^ pair[i]);
+    }
+    digest_hmac_sha256(S("table"), (struct slice){sum, sizeof pair}, pair);
+    memcpy(sum, pair, sizeof pair);
+}
+
+void
+tls_profile_digest(const struct tls_building *b, int table, char digest[64])
+{
+    digest_table(b->L, table, digest);
+}
 
 struct tls_client_context *
 tls_profile_new(const struct tls_building *b, int table, struct error *err)

@@ -18,6 +18,7 @@ struct tls_building {
     struct arena *arena;
     struct certificates *certificates; /* those that sections name */
     bool stapling;                     /* the section around wants it */
+    char *digest; /* 64 bytes that each file read goes into, or NULL */
 };
 
 /* Reads `listen`'s `tls` section, if there is one, into `l`; the context is a
@@ -37,3 +38,8 @@ void tls_certificates_forget(struct config *c);
 struct tls_client_context *tls_profile_new(const struct tls_building *b,
                                            int table,
                                            struct error *err) MUST_USE;
+
+/* What `table` says, as 64 bytes; the files that it names are not looked at,
+ * see tls_building. */
+void tls_profile_digest(const struct tls_building *b, int table,
+                        char digest[64]);

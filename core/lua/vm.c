@@ -5,7 +5,7 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/core_module.h"
-#include "lua/counters.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/source.h"
 
@@ -19,7 +19,6 @@
 
 #define CPU_BODY    2.0   /* seconds for the body of a file */
 #define COUNT_CHECK 10000 /* instructions between two looks at the clock */
-#define GC_PAUSE    150   /* percent */
 
 #define KEY_CORE   "moongate.core"
 #define KEY_CHUNKS "moongate.chunks"
@@ -49,6 +48,12 @@ vm_spent(const struct vm *vm)
     return vm->budget.began == 0 ? 0 : cpu_time() - vm->budget.began;
 }
 
+struct counters *
+vm_counters(const struct vm *vm)
+{
+    return vm->host->lasting->counters;
+}
+
 /* Sticky: once over, every instruction raises, so that no pcall loop in the
  * coroutine outlives it. */
 static void
@@ -63,11 +68,31 @@ on_count(lua_State *L, lua_Debug *activation)
      * nearly all are, does not need it. */
     if (vm->budget.began == 0)
         vm->budget.began = cpu_time();
-    if (!vm->budget.over && vm_spent(vm) < vm->budget.seconds)
+    if (!vm->budget.over && vm_spent(vm) < vm->budget.seconds) {
+        if (vm->looks_at_once)
+            (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_CHECK);
+        vm->looks_at_once = false;
         return;
+    }
     vm->budget.over = true;
     (void)lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
     luaL_error(L, "the CPU budget of this call is used up");
+}
+
+/* lua_sethook may be called at any time, even from a signal. */
+void
+vm_look_soon(struct vm *vm)
+{
+    if (vm->budget.seconds == 0)
+        return;
+    vm->looks_at_once = true;
+    (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
+}
+
+static void
+on_churn(struct memory *m)
+{
+    vm_look_soon(container_of(m, struct vm, memory));
 }
 
 struct budget
@@ -90,6 +115,7 @@ vm_leave(struct vm *vm, struct budget outer)
     if (over)
         (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT,
                           outer.over ? 1 : COUNT_CHECK);
+    gc_look(vm);
 }
 
 void
@@ -278,7 +304,6 @@ set_up(lua_State *L)
 
     open_libraries(L, vm->open);
     (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    (void)lua_gc(L, LUA_GCSETPAUSE, GC_PAUSE);
     lua_newtable(L);
     lua_setfield(L, LUA_REGISTRYINDEX, KEY_CHUNKS);
     core_module_push(L);
@@ -304,10 +329,13 @@ vm_new(const struct host *host, struct source *source, bool open,
         return NULL;
     struct vm *vm = xcalloc(1, sizeof *vm);
     vm->memory.cap = VM_MEMORY_MAX;
+    vm->memory.churned = on_churn;
     vm->host = host;
     vm->source = source;
     vm->open = open;
     list_init(&vm->calls);
+    list_init(&vm->timers);
+    vm->serving = open;
     vm->L = lua_newstate(memory_allocate, vm);
     require(vm->L != NULL);
     (void)lua_atpanic(vm->L, panic);
@@ -316,7 +344,20 @@ vm_new(const struct host *host, struct source *source, bool open,
         vm_free(vm);
         return NULL;
     }
+    if (!open)
+        gc_init(vm);
     return vm;
+}
+
+void
+vm_end_background(struct vm *vm)
+{
+    for (struct list *l = vm->calls.next, *next; l != &vm->calls; l = next) {
+        struct call *c = container_of(l, struct call, link);
+        next = l->next;
+        if (c->background)
+            call_expire(c);
+    }
 }
 
 void
@@ -334,7 +375,7 @@ vm_free(struct vm *vm)
         return;
     vm_end_calls(vm);
     vm->memory.capped = false;
+    gc_deinit(vm);
     lua_close(vm->L);
-    counters_free(vm);
     free(vm);
 }

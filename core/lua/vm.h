@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "lua/bundle.h"
+#include "lua/gc.h"
 #include "lua/memory.h"
 
 #include <lua.h>
@@ -40,13 +41,16 @@ struct vm {
     size_t call_count;
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
-    bool closing; /* no more calls */
-    bool replays; /* hooks wait for nothing real, see replay.h */
-    bool open;    /* the interpreter: whole library, no budget, no cap */
+    struct list timers; /* see timers.h */
+    bool serving;       /* they run */
+    bool looks_at_once; /* at the clock, not after many instructions */
+    bool closing;       /* no more calls */
+    bool replays;       /* hooks wait for nothing real, see replay.h */
+    bool open;          /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
-    struct counter *counters;
-    size_t counter_count;
+    struct gc gc;
+    ev_tstamp exhausted_at; /* when it last filled its memory; 0: never */
 };
 
 /* A state with the strict environment, or with everything if `open`.  NULL
@@ -54,11 +58,16 @@ struct vm {
 struct vm *vm_new(const struct host *host, struct source *source, bool open,
                   struct error *err);
 
+/* Ends the calls that no session waits for: of timers, detached ones. */
+void vm_end_background(struct vm *vm);
+
 /* Ends every call that still runs, and lets no new one begin. */
 void vm_end_calls(struct vm *vm);
 void vm_free(struct vm *vm);
 
 struct vm *vm_of(lua_State *L);
+
+struct counters *vm_counters(const struct vm *vm);
 
 /* Pushes the function that `file` compiles to, in the environment of its
  * kind; or pushes nil and the message.  Returns how many.  Bytecode is
@@ -79,6 +88,9 @@ void vm_core(lua_State *L, const char *name);
 
 /* CPU seconds that the code entered last has used; 0 if too few to notice. */
 double vm_spent(const struct vm *vm);
+
+/* The instruction that runs takes long: has the clock looked at after it. */
+void vm_look_soon(struct vm *vm);
 
 /* The budget of the code that is entered next; the result goes to vm_leave. */
 struct budget vm_enter(struct vm *vm, double seconds);

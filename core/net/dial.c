@@ -280,10 +280,14 @@ time_out(struct dial *d)
 
     if (a != NULL)
         note(d, DIAL_TIMEOUT, &a->addr, "timed out");
+    else if (stand_in_of(d->loop) != NULL)
+        (void)snprintf(d->text, sizeof d->text, "connect %.200s: timed out",
+                       d->host);
     else
         (void)snprintf(d->text, sizeof d->text, "resolve %.200s: timed out",
                        d->host);
-    d->status = a != NULL ? DIAL_TIMEOUT : DIAL_DNS;
+    d->status =
+        a != NULL || stand_in_of(d->loop) != NULL ? DIAL_TIMEOUT : DIAL_DNS;
     stop(d);
 }
 

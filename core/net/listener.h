@@ -25,6 +25,11 @@ struct listen_options {
 int listener_bind(const struct addr *a, const struct listen_options *o,
                   struct error *err);
 
+/* Gives a socket of listener_bind other options; what they were when it was
+ * bound (`ipv6_only`) stays. */
+void listener_adjust(int fd, const struct addr *a,
+                     const struct listen_options *o);
+
 struct listener;
 
 /* Called for each connection; `fd` is non-blocking and close-on-exec and is

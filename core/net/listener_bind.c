@@ -26,13 +26,15 @@ set_unless_zero(int fd, int level, int option, int value)
 static bool
 set_keepalive(int fd, const struct listen_options *o)
 {
-    if (o->keepalive_idle < 0)
-        return true;
-    return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-           set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_idle) &&
-           set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPINTVL,
-                           o->keepalive_interval) &&
-           set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
+    bool on = o->keepalive_idle >= 0;
+
+    if (!set(fd, SOL_SOCKET, SO_KEEPALIVE, on))
+        return false;
+    return !on ||
+           (set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_idle) &&
+            set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPINTVL,
+                            o->keepalive_interval) &&
+            set_unless_zero(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count));
 }
 
 /* What the accepted connections inherit, set before the first can come. */
@@ -113,12 +115,17 @@ bind_port(int fd, const struct addr *a, const struct listen_options *o)
     return bind(fd, &a->any, a->len) == 0;
 }
 
+static int
+backlog_of(const struct listen_options *o)
+{
+    return o->backlog > 0 ? o->backlog : BACKLOG;
+}
+
 int
 listener_bind(const struct addr *a, const struct listen_options *o,
               struct error *err)
 {
     char text[ADDR_TEXT_MAX];
-    int backlog = o->backlog > 0 ? o->backlog : BACKLOG;
 
     int fd = open_socket(a);
     if (fd < 0) {
@@ -131,11 +138,25 @@ listener_bind(const struct addr *a, const struct listen_options *o,
         (addr_is_local(a) ? bind_local(fd, a, o) : bind_port(fd, a, o));
     if (!bound)
         error_set(err, "bind %s: %s", addr_format(a, text), strerror(errno));
-    else if (listen(fd, backlog) == 0)
+    else if (listen(fd, backlog_of(o)) == 0)
         return fd;
     else
         error_set(err, "listen on %s: %s", addr_format(a, text),
                   strerror(errno));
     (void)close(fd);
     return -1;
+}
+
+/* Nothing of this can fail on a socket that it was done to before. */
+void
+listener_adjust(int fd, const struct addr *a, const struct listen_options *o)
+{
+    (void)set_unless_zero(fd, SOL_SOCKET, SO_RCVBUF, o->receive_buffer);
+    (void)set_unless_zero(fd, SOL_SOCKET, SO_SNDBUF, o->send_buffer);
+    (void)listen(fd, backlog_of(o));
+    if (!addr_is_local(a))
+        (void)set_keepalive(fd, o);
+    else
+        (void)chmod(a->local.sun_path,
+                    o->mode != 0 ? (mode_t)o->mode : LOCAL_MODE);
 }

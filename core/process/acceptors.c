@@ -8,9 +8,9 @@
 struct acceptor {
     struct list link;
     struct acceptors *home;
-    unsigned listener, slot;
-    int fd;                  /* until there is a `socket` */
-    struct listener *socket; /* NULL: not started yet */
+    unsigned socket, slot;
+    int fd;                    /* until there is a `listener` */
+    struct listener *listener; /* NULL: not started yet */
 };
 
 static struct acceptor *
@@ -30,58 +30,69 @@ static void
 on_connection(void *arg, int fd, const struct addr *client)
 {
     struct acceptor *one = arg;
-    one->home->accept(one->home->arg, one->listener, fd, client);
+    one->home->accept(one->home->arg, one->socket, fd, client);
 }
 
 static void
 start_one(struct acceptor *one)
 {
-    one->socket = listener_new(one->home->loop, one->fd, on_connection, one);
+    one->listener = listener_new(one->home->loop, one->fd, on_connection, one);
 }
 
 static struct acceptor *
-find(struct acceptors *a, unsigned listener, unsigned slot)
+find(struct acceptors *a, unsigned socket, unsigned slot)
 {
     for (struct list *l = a->all.next; l != &a->all; l = l->next) {
         struct acceptor *one = acceptor_of(l);
-        if (one->listener == listener && one->slot == slot)
+        if (one->socket == socket && one->slot == slot)
             return one;
     }
     return NULL;
 }
 
 void
-acceptors_add(struct acceptors *a, unsigned listener, unsigned slot, int fd)
+acceptors_add(struct acceptors *a, unsigned socket, unsigned slot, int fd)
 {
-    struct acceptor *one = find(a, listener, slot);
+    struct acceptor *one = find(a, socket, slot);
 
     if (one != NULL) {
         (void)close(fd);
-        if (one->socket != NULL)
-            listener_resume(one->socket);
+        if (one->listener != NULL)
+            listener_resume(one->listener);
         return;
     }
     one = xcalloc(1, sizeof *one);
     one->home = a;
-    one->listener = listener;
+    one->socket = socket;
     one->slot = slot;
     one->fd = fd;
     list_append(&a->all, &one->link);
-    if (a->started)
+    if (a->serves(a->arg, socket))
         start_one(one);
 }
 
-void
-acceptors_start(struct acceptors *a,
-                void (*accept)(void *arg, unsigned listener, int fd,
-                               const struct addr *client),
-                void *arg)
+static void
+free_one(struct acceptor *one)
 {
-    a->accept = accept;
-    a->arg = arg;
-    a->started = true;
-    for (struct list *l = a->all.next; l != &a->all; l = l->next)
-        start_one(acceptor_of(l));
+    list_remove(&one->link);
+    if (one->listener != NULL)
+        listener_free(one->listener);
+    else
+        (void)close(one->fd);
+    free(one);
+}
+
+void
+acceptors_renew(struct acceptors *a)
+{
+    for (struct list *l = a->all.next, *next; l != &a->all; l = next) {
+        struct acceptor *one = acceptor_of(l);
+        next = l->next;
+        if (!a->serves(a->arg, one->socket))
+            free_one(one);
+        else if (one->listener == NULL)
+            start_one(one);
+    }
 }
 
 void
@@ -89,22 +100,14 @@ acceptors_release(struct acceptors *a, unsigned slot)
 {
     for (struct list *l = a->all.next; l != &a->all; l = l->next) {
         struct acceptor *one = acceptor_of(l);
-        if (one->slot == slot && one->socket != NULL)
-            listener_pause(one->socket);
+        if (one->slot == slot && one->listener != NULL)
+            listener_pause(one->listener);
     }
 }
 
 void
 acceptors_deinit(struct acceptors *a)
 {
-    for (struct list *l = a->all.next, *next; l != &a->all; l = next) {
-        struct acceptor *one = acceptor_of(l);
-        next = l->next;
-        if (one->socket != NULL)
-            listener_free(one->socket);
-        else
-            (void)close(one->fd);
-        free(one);
-    }
-    list_init(&a->all);
+    while (!list_is_empty(&a->all))
+        free_one(acceptor_of(a->all.next));
 }

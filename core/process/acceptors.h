@@ -11,23 +11,22 @@
 struct acceptors {
     struct ev_loop *loop;
     struct list all;
-    bool started;
-    void (*accept)(void *arg, unsigned listener, int fd,
+    /* Whether connections to that socket are to be accepted now. */
+    bool (*serves)(void *arg, unsigned socket);
+    void (*accept)(void *arg, unsigned socket, int fd,
                    const struct addr *client);
     void *arg;
 };
 
+/* The caller sets the callbacks. */
 void acceptors_init(struct acceptors *a, struct ev_loop *loop);
 
-/* Takes over `fd`, of that listener and slot. */
-void acceptors_add(struct acceptors *a, unsigned listener, unsigned slot,
-                   int fd);
+/* Takes over `fd`, of that socket and slot. */
+void acceptors_add(struct acceptors *a, unsigned socket, unsigned slot, int fd);
 
-/* Begins to accept on all that were added and those still to come. */
-void acceptors_start(struct acceptors *a,
-                     void (*accept)(void *arg, unsigned listener, int fd,
-                                    const struct addr *client),
-                     void *arg);
+/* What is served has changed: begins to accept on the sockets that are now,
+ * closes the others. */
+void acceptors_renew(struct acceptors *a);
 
 /* Stops accepting for that slot. */
 void acceptors_release(struct acceptors *a, unsigned slot);

@@ -5,17 +5,15 @@
  * no sense change nothing, and are tried again when they have changed. */
 #pragma once
 
+#include "process/file_watch.h"
 #include "process/helper_job.h"
 #include "process/plan_transfer.h"
 
 struct certificate_watch {
     struct evaluation *evaluation; /* its bundle and files are replaced */
     struct helper_job job;
-    ev_timer poll;
-    struct file_stamp *seen;  /* when last looked at, one a file */
-    struct file_stamp *tried; /* when a helper last read them */
-    struct plan plan;         /* the files that the helper has read */
-    int bundle;               /* the helper's; or -1 */
+    struct file_watch files;
+    struct evaluation fresh; /* what the helper has made: files and bundle */
     void (*renewed)(void *arg);
     void *arg;
 };

@@ -10,7 +10,7 @@ lend(const struct slot *s, struct slot *keeper)
         if (sockets_is_shared(sockets, i))
             continue;
         message_init(&m, MESSAGE_SOCKET);
-        message_put_u64(&m, i);
+        message_put_u64(&m, sockets->all[i]->id);
         message_put_u64(&m, s->number);
         m.fds[0] = sockets_fd(sockets, i, s->number - 1);
         slot_tell(keeper, &m);
@@ -39,6 +39,15 @@ find_keeper(struct slot *slots, size_t count, const struct slot *s)
             return other;
     }
     return NULL;
+}
+
+void
+cover_renew(struct slot *slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].keeper != NULL)
+            lend(&slots[i], slots[i].keeper);
+    }
 }
 
 void

@@ -8,3 +8,6 @@
 
 /* Gives and takes back what has changed since the last call. */
 void cover_slots(struct slot *slots, size_t count);
+
+/* There are other sockets: those who keep some for a neighbour get the rest. */
+void cover_renew(struct slot *slots, size_t count);

@@ -3,28 +3,24 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "lua/certificates.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "lua/share.h"
 #include "net/addr.h"
 #include "net/dns.h"
+#include "process/differences.h"
 #include "process/message.h"
 #include "process/spawn.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TIME_LIMIT    60 /* seconds for one evaluation */
-#define EXIT_LIMIT_MS 5000
-#define ERRORS_MAX    ((size_t)1024 * 1024)
+#define DIFFERENCES_MAX ((size_t)4 * 1024 * 1024)
 
 /* --- in the helper, or in `moongate check` --- */
 
@@ -40,14 +36,44 @@ check_addresses(const struct plan *plan, struct error *err)
     return true;
 }
 
+struct canary {
+    struct ev_loop *loop;
+    struct error *err;
+    bool ok;
+};
+
+static void
+on_initialised(void *arg, bool ok, const char *error)
+{
+    struct canary *c = arg;
+
+    c->ok = ok || error_set(c->err, "%s", error);
+    ev_break(c->loop, EVBREAK_ONE);
+}
+
+/* Runs `init` as a worker will, with all that it asks for. */
+static bool
+try_init(struct generation *generation, struct ev_loop *loop, struct error *err)
+{
+    struct canary canary = {.loop = loop, .err = err};
+
+    generation_init(generation, on_initialised, &canary);
+    if (!canary.ok && err->text[0] == '\0')
+        ev_run(loop, 0);
+    return canary.ok;
+}
+
 static bool
 try_whole(const struct host *host, const struct bundle *b, struct plan *plan,
           struct error *err)
 {
     struct generation *generation = generation_new(host, b, 1, err);
-
-    (void)plan; /* it is complete */
     bool built = generation != NULL;
+
+    if (built && plan->canary_init) {
+        err->text[0] = '\0';
+        built = try_init(generation, host->loop, err);
+    }
 
     if (built && host->warns)
         certificates_warn(generation_config(generation)->own, time(NULL));
@@ -69,13 +95,31 @@ try_generation(struct evaluation *e,
     struct host host = {
         .loop = loop, .dns = dns, .worker = 1, .warns = e->warns};
 
+    host.lasting = lasting_new(loop, dns);
+
     bool built = dns != NULL && build(&host, bundle, &e->plan, err);
+    lasting_free(host.lasting);
     if (dns != NULL)
         dns_free(dns);
     if (bundle != NULL)
         bundle_close(bundle);
     ev_loop_destroy(loop);
     return built;
+}
+
+static bool
+seal(struct bundle_writer *writer, struct evaluation *e, struct error *err)
+{
+    struct bundle *bundle;
+
+    e->bundle = bundle_writer_seal(writer, err);
+    bundle = e->bundle >= 0 ? bundle_open(e->bundle, err) : NULL;
+    if (bundle == NULL)
+        return false;
+    bundle_hash(bundle, e->hash);
+    e->hash[64] = '\0';
+    bundle_close(bundle);
+    return true;
 }
 
 bool
@@ -93,8 +137,7 @@ configuration_evaluate(const struct config_order *order, struct evaluation *e,
         bundle_writer_free(writer);
         return false;
     }
-    e->bundle = bundle_writer_seal(writer, &err);
-    done = e->bundle >= 0 && check_addresses(&e->plan, &err) &&
+    done = seal(writer, e, &err) && check_addresses(&e->plan, &err) &&
            privileges_find(e->plan.user, e->plan.group, &e->identity, &err) &&
            try_generation(e, try_whole, &err);
     if (!done)
@@ -127,21 +170,27 @@ configuration_warn(struct evaluation *e)
         log_error("%s", err.text);
 }
 
-/* All errors, in as many messages as it takes. */
+/* In as many messages as it takes. */
 static void
-send_errors(struct slice text)
+send_text(enum message_type type, struct slice text)
 {
     const size_t piece = MESSAGE_MAX - 64;
     struct message m;
     struct error err;
 
     while (text.len > 0) {
-        message_init(&m, MESSAGE_ERROR);
+        message_init(&m, type);
         message_put_text(&m, slice_take(text, piece));
         if (!message_send_wait(SPAWN_FD, &m, &err))
             return;
         text = slice_drop(text, piece);
     }
+}
+
+static void
+send_errors(struct slice text)
+{
+    send_text(MESSAGE_ERROR, text);
 }
 
 static void
@@ -184,8 +233,7 @@ renew(int old, struct evaluation *e, struct error *err)
         bundle_writer_free(writer);
         return false;
     }
-    e->bundle = bundle_writer_seal(writer, err);
-    return e->bundle >= 0 && try_generation(e, renewal_try, err);
+    return seal(writer, e, err) && try_generation(e, renewal_try, err);
 }
 
 static void
@@ -194,21 +242,34 @@ run_renewal(struct message *order)
     int old = message_take_fd(order, 0);
     struct evaluation e;
     struct error err;
-    struct message m;
 
     evaluation_init(&e);
     bool done = renew(old, &e, &err) &&
                 plan_send_files(SPAWN_FD, &e.plan, &err) &&
-                plan_send_staples(SPAWN_FD, &e.plan, &err);
-    if (done) {
-        message_init(&m, MESSAGE_BUNDLE);
-        m.fds[0] = e.bundle;
-        done = message_send_wait(SPAWN_FD, &m, &err);
-    }
+                plan_send_staples(SPAWN_FD, &e.plan, &err) &&
+                bundle_send(SPAWN_FD, &e, &err);
     if (!done)
         send_errors(slice_of(err.text));
     (void)close(old);
     evaluation_deinit(&e);
+}
+
+static void
+run_diff(struct message *order)
+{
+    struct error err = {""};
+    struct bundle *old = bundle_open(order->fds[0], &err);
+    struct bundle *new = bundle_open(order->fds[1], &err);
+    struct buf text;
+
+    buf_init(&text, DIFFERENCES_MAX);
+    if (old != NULL && new != NULL && differences_write(old, new, &text, &err))
+        send_text(MESSAGE_TEXT, buf_bytes(&text));
+    else
+        send_errors(slice_of(err.text));
+    buf_deinit(&text);
+    bundle_close(old);
+    bundle_close(new);
 }
 
 int
@@ -225,140 +286,8 @@ helper_run(void)
         run_evaluation(&m);
     else if (m.type == MESSAGE_RENEW)
         run_renewal(&m);
+    else if (m.type == MESSAGE_DIFF)
+        run_diff(&m);
     message_deinit(&m);
     return EXIT_SUCCESS;
-}
-
-/* --- in the supervisor --- */
-
-static double
-now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static bool
-ask(int fd, const struct config_order *order, struct error *err)
-{
-    struct message m;
-
-    message_init(&m, MESSAGE_EVALUATE);
-    message_put_text(&m, slice_of(order->path));
-    message_put_text(
-        &m, order->environment != NULL ? slice_of(order->environment) : S(""));
-    return message_send(fd, &m, err);
-}
-
-static bool
-wait_readable(int fd, double until, struct error *err)
-{
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-
-    for (;;) {
-        double left = until - now();
-        if (left <= 0)
-            break;
-        int ready = poll(&readable, 1, (int)(left * 1000) + 1);
-        if (ready > 0)
-            return true;
-        if (ready < 0 && errno != EINTR)
-            return error_set(err, "poll: %s", strerror(errno));
-    }
-    return error_set(err, "the configuration took more than %d s to evaluate",
-                     TIME_LIMIT);
-}
-
-/* One message: a piece of the errors, or of the evaluation. */
-static bool
-take(struct message *m, struct evaluation *e, struct buf *errors,
-     bool *complete)
-{
-    struct slice text;
-
-    if (m->type != MESSAGE_ERROR)
-        return evaluation_take(e, m, complete);
-    text = message_get_text(m);
-    return message_is_whole(m) && buf_append(errors, text);
-}
-
-/* Until the evaluation is complete, or the helper has gone. */
-static bool
-take_all(int fd, struct evaluation *e, struct buf *errors, struct error *err)
-{
-    double until = now() + TIME_LIMIT;
-    bool complete = false;
-    struct message m;
-
-    while (!complete) {
-        if (!wait_readable(fd, until, err))
-            return false;
-        enum receive received = message_receive(fd, false, &m);
-        if (received == RECEIVE_EOF)
-            return error_set(err, "the configuration could not be evaluated");
-        if (received == RECEIVE_AGAIN)
-            continue;
-        bool taken = received == RECEIVE_DONE && take(&m, e, errors, &complete);
-        message_deinit(&m);
-        if (!taken)
-            return error_set(err, "the helper spoke nonsense");
-    }
-    return true;
-}
-
-/* A helper has nothing left to do; one that hangs in its clean-up is killed. */
-static void
-wait_gone(pid_t pid)
-{
-    struct pollfd gone = {.fd = (int)syscall(SYS_pidfd_open, pid, 0),
-                          .events = POLLIN};
-
-    if (gone.fd < 0 || poll(&gone, 1, EXIT_LIMIT_MS) <= 0)
-        (void)kill(pid, SIGKILL);
-    if (gone.fd >= 0)
-        (void)close(gone.fd);
-}
-
-/* Adds how the helper ended, if that was not of its own will. */
-static void
-reap(pid_t pid, struct error *err)
-{
-    int status = 0;
-
-    wait_gone(pid);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
-        (void)error_context(err, "the helper died of signal %d",
-                            WTERMSIG(status));
-    }
-}
-
-bool
-helper_evaluate(const struct config_order *order, struct evaluation *e,
-                char **errors)
-{
-    struct child child;
-    struct buf texts;
-    struct error err = {""};
-    struct slice text;
-    bool done;
-
-    *errors = NULL;
-    buf_init(&texts, ERRORS_MAX);
-    done = spawn("@helper", "", &child, &err);
-    if (done) {
-        done =
-            ask(child.fd, order, &err) && take_all(child.fd, e, &texts, &err);
-        if (!done && buf_is_empty(&texts))
-            (void)kill(child.pid, SIGKILL);
-        (void)close(child.fd);
-        reap(child.pid, &err);
-    }
-    text = buf_is_empty(&texts) ? slice_of(err.text) : buf_bytes(&texts);
-    if (!done)
-        *errors = xstrndup(text.ptr, text.len);
-    buf_deinit(&texts);
-    return done;
 }

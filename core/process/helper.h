@@ -14,10 +14,6 @@
 bool configuration_evaluate(const struct config_order *order,
                             struct evaluation *e, char **errors) MUST_USE;
 
-/* The same in a helper of its own. */
-bool helper_evaluate(const struct config_order *order, struct evaluation *e,
-                     char **errors) MUST_USE;
-
 /* Logs what is wrong, or soon will be, with the certificates of `e`. */
 void configuration_warn(struct evaluation *e);
 

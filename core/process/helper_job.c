@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ERRORS_MAX ((size_t)1024 * 1024)
+
 static void
 stop_watching(struct helper_job *job)
 {
@@ -18,12 +20,13 @@ stop_watching(struct helper_job *job)
     job->running = false;
 }
 
-/* Only the first words count: what follows may be long. */
 static bool
 take_error(struct helper_job *job, struct message *m)
 {
     struct slice text = message_get_text(m);
 
+    if (!buf_append(&job->errors, text))
+        return false;
     if (job->failure.text[0] == '\0') {
         text = slice_take(text, slice_find(text, '\n'));
         (void)error_set(&job->failure, "%.*s", (int)text.len, text.ptr);
@@ -76,6 +79,8 @@ on_exit(struct ev_loop *loop, ev_child *exit, int events)
         (void)error_set(&job->failure, "the helper died");
     stop_watching(job);
     job->done(job);
+    if (!job->running) /* again, from `done` */
+        buf_deinit(&job->errors);
 }
 
 static void
@@ -94,6 +99,7 @@ helper_job_init(struct helper_job *job, struct ev_loop *loop)
 {
     job->loop = loop;
     job->running = false;
+    buf_init(&job->errors, ERRORS_MAX);
     ev_init(&job->io, on_message);
     ev_init(&job->exit, on_exit);
     ev_init(&job->limit, on_limit);
@@ -105,6 +111,7 @@ helper_job_start(struct helper_job *job, const char *role,
 {
     require(!job->running);
     job->failure.text[0] = '\0';
+    buf_deinit(&job->errors);
     if (!spawn(role, "", &job->child, err))
         return false;
     job->running = true;
@@ -128,4 +135,5 @@ helper_job_cancel(struct helper_job *job)
     (void)kill(job->child.pid, SIGKILL);
     stop_watching(job);
     (void)waitpid(job->child.pid, NULL, 0);
+    buf_deinit(&job->errors);
 }

@@ -4,6 +4,7 @@
  * while: whatever a helper does, workers are looked after. */
 #pragma once
 
+#include "base/buf.h"
 #include "process/message.h"
 #include "process/spawn.h"
 
@@ -16,7 +17,8 @@ struct helper_job {
     ev_child exit;
     ev_timer limit;
     bool running;
-    struct error failure; /* what went wrong; "" so far */
+    struct error failure; /* the first line of what went wrong; "" so far */
+    struct buf errors;    /* all that it said of that */
     /* One message of it, but ERROR; false if it makes no sense. */
     bool (*message)(struct helper_job *job, struct message *m);
     /* It has gone; `job->failure` says how it failed.  The job may start

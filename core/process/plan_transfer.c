@@ -4,6 +4,7 @@
 #include "process/message.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define WORKERS_MAX   1024
@@ -40,6 +41,7 @@ send_plan(int fd, const struct evaluation *e, struct error *err)
                      slice_of(plan->resolver != NULL ? plan->resolver : ""));
     message_put_double(&m, plan->shutdown_timeout);
     message_put_u64(&m, plan->listener_count);
+    message_put_u64(&m, plan->watch);
     message_put_u64(&m, e->identity.change);
     message_put_u64(&m, e->identity.uid);
     message_put_u64(&m, e->identity.gid);
@@ -67,11 +69,12 @@ send_listener(int fd, const struct plan_listener *l, struct error *err)
 }
 
 static bool
-send_file(int fd, const struct plan_file *f, struct error *err)
+send_file(int fd, enum message_type type, const struct plan_file *f,
+          struct error *err)
 {
     struct message m;
 
-    message_init(&m, MESSAGE_FILE);
+    message_init(&m, type);
     message_put_text(&m, slice_of(f->path));
     message_put_i64(&m, f->stamp.seconds);
     message_put_i64(&m, f->stamp.nanoseconds);
@@ -80,14 +83,21 @@ send_file(int fd, const struct plan_file *f, struct error *err)
     return message_send_wait(fd, &m, err);
 }
 
-bool
-plan_send_files(int fd, const struct plan *plan, struct error *err)
+static bool
+send_files(int fd, enum message_type type, const struct plan_files *files,
+           struct error *err)
 {
-    for (size_t i = 0; i < plan->file_count; i++) {
-        if (!send_file(fd, &plan->files[i], err))
+    for (size_t i = 0; i < files->count; i++) {
+        if (!send_file(fd, type, &files->all[i], err))
             return false;
     }
     return true;
+}
+
+bool
+plan_send_files(int fd, const struct plan *plan, struct error *err)
+{
+    return send_files(fd, MESSAGE_FILE, &plan->tls, err);
 }
 
 bool
@@ -109,10 +119,32 @@ plan_send_staples(int fd, const struct plan *plan, struct error *err)
 }
 
 bool
-evaluation_send(int fd, const struct evaluation *e, struct error *err)
+bundle_send(int fd, const struct evaluation *e, struct error *err)
 {
     struct message m;
 
+    message_init(&m, MESSAGE_BUNDLE);
+    message_put_text(&m, slice_of(e->hash));
+    m.fds[0] = e->bundle;
+    return message_send_wait(fd, &m, err);
+}
+
+bool
+bundle_take(struct evaluation *e, struct message *m)
+{
+    struct slice hash = message_get_text(m);
+
+    if (!message_is_whole(m) || e->bundle >= 0 || hash.len >= sizeof e->hash)
+        return false;
+    memcpy(e->hash, hash.ptr, hash.len);
+    e->hash[hash.len] = '\0';
+    e->bundle = message_take_fd(m, 0);
+    return true;
+}
+
+bool
+evaluation_send(int fd, const struct evaluation *e, struct error *err)
+{
     if (!send_plan(fd, e, err))
         return false;
     for (size_t i = 0; i < e->plan.listener_count; i++) {
@@ -120,11 +152,10 @@ evaluation_send(int fd, const struct evaluation *e, struct error *err)
             return false;
     }
     if (!plan_send_files(fd, &e->plan, err) ||
+        !send_files(fd, MESSAGE_SOURCE, &e->plan.sources, err) ||
         !plan_send_staples(fd, &e->plan, err))
         return false;
-    message_init(&m, MESSAGE_BUNDLE);
-    m.fds[0] = e->bundle;
-    return message_send_wait(fd, &m, err);
+    return bundle_send(fd, e, err);
 }
 
 static char *
@@ -147,6 +178,7 @@ take_plan(struct evaluation *e, struct message *m)
     plan->resolver = take_text(m);
     plan->shutdown_timeout = message_get_double(m);
     listeners = message_get_u64(m);
+    plan->watch = message_get_u64(m) != 0;
     e->identity.change = message_get_u64(m) != 0;
     e->identity.uid = (uid_t)message_get_u64(m);
     e->identity.gid = (gid_t)message_get_u64(m);
@@ -187,8 +219,8 @@ take_listener(struct evaluation *e, struct message *m)
     return message_is_whole(m);
 }
 
-bool
-plan_take_file(struct plan *plan, struct message *m)
+static bool
+take_file(struct plan_files *files, struct message *m)
 {
     struct slice path = message_get_text(m);
     struct file_stamp stamp;
@@ -197,10 +229,16 @@ plan_take_file(struct plan *plan, struct message *m)
     stamp.nanoseconds = message_get_i64(m);
     stamp.size = message_get_u64(m);
     stamp.inode = message_get_u64(m);
-    if (!message_is_whole(m) || plan->file_count >= FILES_MAX)
+    if (!message_is_whole(m) || files->count >= FILES_MAX)
         return false;
-    plan_add_file(plan, path, &stamp);
+    plan_files_add(files, path, &stamp);
     return true;
+}
+
+bool
+plan_take_file(struct plan *plan, struct message *m)
+{
+    return take_file(&plan->tls, m);
 }
 
 bool
@@ -218,16 +256,14 @@ plan_take_staple(struct plan *plan, struct message *m)
     return message_is_whole(m);
 }
 
+/* The last one: everything else must have come. */
 static bool
 take_bundle(struct evaluation *e, struct message *m)
 {
     size_t count = e->plan.listener_count;
 
-    if (count == 0 || e->plan.listeners[count - 1].name == NULL ||
-        e->bundle >= 0)
-        return false;
-    e->bundle = message_take_fd(m, 0);
-    return message_is_whole(m);
+    return count > 0 && e->plan.listeners[count - 1].name != NULL &&
+           bundle_take(e, m);
 }
 
 bool
@@ -239,6 +275,8 @@ evaluation_take(struct evaluation *e, struct message *m, bool *complete)
         return take_listener(e, m);
     if (m->type == MESSAGE_FILE)
         return plan_take_file(&e->plan, m);
+    if (m->type == MESSAGE_SOURCE)
+        return take_file(&e->plan.sources, m);
     if (m->type == MESSAGE_STAPLING)
         return plan_take_staple(&e->plan, m);
     if (m->type != MESSAGE_BUNDLE)

@@ -10,6 +10,7 @@ struct evaluation {
     struct plan plan;
     struct identity identity; /* of the workers */
     int bundle;               /* sealed; -1: none yet */
+    char hash[65];            /* of the bundle */
     bool warns;               /* logs which certificates end soon; not sent */
 };
 
@@ -29,6 +30,11 @@ bool plan_send_staples(int fd, const struct plan *plan,
                        struct error *err) MUST_USE;
 
 struct message;
+
+/* The bundle and its hash. */
+bool bundle_send(int fd, const struct evaluation *e,
+                 struct error *err) MUST_USE;
+bool bundle_take(struct evaluation *e, struct message *m) MUST_USE;
 
 /* One of them. */
 bool plan_take_file(struct plan *plan, struct message *m) MUST_USE;

@@ -30,7 +30,6 @@ send_setup(const struct slot *s, struct error *err)
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
         .log_facility = s->host->log->facility,
-        .listener_count = (unsigned)e->plan.listener_count,
         .resolver = e->plan.resolver,
         .bundle = e->bundle,
         .log = s->host->log->fd,
@@ -38,24 +37,38 @@ send_setup(const struct slot *s, struct error *err)
     };
     struct message m;
 
-    worker_setup_put(&setup, &m);
+    worker_setup_put(&setup, s->generation, s->host->sockets, &m);
     return message_send_wait(s->child.fd, &m, err);
 }
 
+/* Those of `sockets` that `known` (or NULL) does not hold. */
 static bool
-send_sockets(const struct slot *s, struct error *err)
+send_sockets(const struct slot *s, const struct sockets *sockets,
+             const struct sockets *known, struct error *err)
 {
-    const struct sockets *sockets = s->host->sockets;
     struct message m;
 
     for (size_t i = 0; i < sockets->listener_count; i++) {
+        if (known != NULL && sockets_hold(known, sockets->all[i]->id))
+            continue;
         message_init(&m, MESSAGE_SOCKET);
-        message_put_u64(&m, i);
+        message_put_u64(&m, sockets->all[i]->id);
         message_put_u64(&m, s->number);
         m.fds[0] = sockets_fd(sockets, i, s->number - 1);
-        if (!message_send_wait(s->child.fd, &m, err))
+        /* A worker that starts reads nothing else; one that runs may be stuck.
+         */
+        if (!(known == NULL ? message_send_wait : message_send)(s->child.fd, &m,
+                                                                err))
             return false;
     }
+    return true;
+}
+
+static bool
+send_start(const struct slot *s, struct error *err)
+{
+    struct message m;
+
     message_init(&m, MESSAGE_START);
     return message_send_wait(s->child.fd, &m, err);
 }
@@ -74,6 +87,9 @@ slot_start(struct slot *s, struct error *err)
     s->began = ev_now(loop);
     s->silent = 0;
     s->asked = false;
+    s->generation = s->host->generation;
+    s->preparing = 0;
+    s->tally = (struct tally){0};
     s->failure.text[0] = '\0';
     ev_child_set(&s->exit, s->child.pid, 0);
     ev_child_start(loop, &s->exit);
@@ -83,11 +99,49 @@ slot_start(struct slot *s, struct error *err)
     ev_timer_set(&s->timer, START_LIMIT, 0.);
     ev_timer_start(loop, &s->timer);
     /* One that can't be told what to do is reaped like one that died. */
-    if (!send_setup(s, &s->failure) || !send_sockets(s, &s->failure))
+    if (!send_setup(s, &s->failure) ||
+        !send_sockets(s, s->host->sockets, NULL, &s->failure) ||
+        !send_start(s, &s->failure))
         slot_kill(s, SIGKILL);
     else
         s->host->started(s->host, s);
     return true;
+}
+
+/* --- another generation --- */
+
+bool
+slot_prepare(struct slot *s, unsigned generation, const struct sockets *sockets,
+             int bundle, struct error *err)
+{
+    struct message m;
+
+    require(s->state == SLOT_READY);
+    if (!send_sockets(s, sockets, s->host->sockets, err))
+        return false;
+    message_init(&m, MESSAGE_PREPARE);
+    deployment_put(generation, sockets, &m);
+    m.fds[0] = bundle;
+    if (!message_send(s->child.fd, &m, err))
+        return false;
+    s->preparing = generation;
+    return true;
+}
+
+void
+slot_commit(struct slot *s, unsigned generation)
+{
+    struct message m;
+    struct error err;
+
+    s->generation = generation;
+    message_init(&m, MESSAGE_COMMIT);
+    message_put_u64(&m, generation);
+    if (message_send(s->child.fd, &m, &err))
+        return;
+    log_error("worker %u is ended, since it can't be told: %s", s->number,
+              err.text);
+    slot_kill(s, SIGKILL);
 }
 
 /* --- messages --- */
@@ -116,6 +170,19 @@ take_failure(struct slot *s, struct message *m)
     (void)error_set(&s->failure, "%.*s", (int)text.len, text.ptr);
 }
 
+/* What comes late, about a generation that was given up, is nobody's. */
+static void
+take_prepared(struct slot *s, struct message *m)
+{
+    unsigned generation = (unsigned)message_get_u64(m);
+    struct slice why = message_get_text(m);
+
+    if (generation != s->preparing || generation == 0)
+        return;
+    s->preparing = 0;
+    s->host->prepared(s->host, s, generation, why);
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -123,6 +190,11 @@ take(struct slot *s, struct message *m)
     if (m->type == MESSAGE_PONG) {
         s->asked = false;
         s->silent = 0;
+        s->tally.generation = (unsigned)message_get_u64(m);
+        s->tally.calls = message_get_u64(m);
+        s->tally.bugs = message_get_u64(m);
+    } else if (m->type == MESSAGE_PREPARED) {
+        take_prepared(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {

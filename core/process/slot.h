@@ -27,14 +27,24 @@ struct slot_host {
     struct ev_loop *loop;
     const struct evaluation *evaluation;
     const struct sockets *sockets;
+    unsigned generation; /* that all serve, or are about to */
     const struct log_target *log;
     const struct shared_tls *tls;
     bool restarting; /* whether a worker that died is started again */
     /* A process has its sockets; what else it is told first. */
     void (*started)(struct slot_host *host, struct slot *slot);
     void (*ready)(struct slot_host *host, struct slot *slot);
+    /* It can serve that generation, or (`why` is not empty) can't. */
+    void (*prepared)(struct slot_host *host, struct slot *slot,
+                     unsigned generation, struct slice why);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);
+};
+
+/* How hooks of one worker's generation have ended so far. */
+struct tally {
+    unsigned generation;
+    uint64_t calls, bugs;
 };
 
 struct slot {
@@ -45,6 +55,10 @@ struct slot {
     ev_child exit;
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
+    unsigned generation;  /* that it serves, or starts with */
+    unsigned preparing;   /* that it was asked to prepare and has not answered
+                             about; 0: none */
+    struct tally tally;   /* as it last told */
     ev_tstamp began;      /* when the process was started */
     unsigned failures;    /* starts that did not last, in a row */
     unsigned silent;      /* ticks since it was asked for a sign of life */
@@ -62,6 +76,15 @@ bool slot_start(struct slot *s, struct error *err) MUST_USE;
 /* Sends a message if there is a process; one that can't be sent is logged. */
 void slot_tell(struct slot *s, const struct message *m);
 void slot_kill(struct slot *s, int signal);
+
+/* Has a ready worker prepare a generation; `sockets` that it does not have yet
+ * are sent along.  false if it can't be told. */
+bool slot_prepare(struct slot *s, unsigned generation,
+                  const struct sockets *sockets, int bundle,
+                  struct error *err) MUST_USE;
+
+/* Has it serve what it has prepared; one that can't be told is ended. */
+void slot_commit(struct slot *s, unsigned generation);
 
 /* Asks for a sign of life, ten times a second; ends a worker that spends all
  * its time on something else than its loop. */

@@ -8,80 +8,181 @@
 #include <string.h>
 #include <unistd.h>
 
+static unsigned last_id;
+
 int
 sockets_fd(const struct sockets *s, size_t listener, size_t slot)
 {
     require(listener < s->listener_count && slot < s->slot_count);
-    return s->fds[listener * s->slot_count + slot];
+    return s->all[listener]->fds[slot];
 }
 
 bool
 sockets_is_shared(const struct sockets *s, size_t listener)
 {
     require(listener < s->listener_count);
-    return addr_is_local(&s->addresses[listener]);
+    return addr_is_local(&s->all[listener]->real);
 }
+
+bool
+sockets_hold(const struct sockets *s, unsigned id)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (s->all[i]->id == id)
+            return true;
+    }
+    return false;
+}
+
+static void
+listening_unref(struct listening *l)
+{
+    bool shared = addr_is_local(&l->real);
+
+    if (--l->references > 0)
+        return;
+    for (size_t slot = 0; slot < (shared ? 1 : l->slots); slot++) {
+        if (l->fds[slot] >= 0)
+            (void)close(l->fds[slot]);
+    }
+    if (shared && l->fds[0] >= 0)
+        (void)unlink(l->real.local.sun_path);
+    free(l->name);
+    free(l->address);
+    free(l->fds);
+    free(l);
+}
+
+/* --- opening --- */
 
 /* The first socket of an address settles its port. */
 static bool
-open_first(const struct addr *wanted, const struct listen_options *options,
-           int *fd, struct addr *real, struct error *err)
+open_first(struct listening *l, const struct listen_options *options,
+           struct error *err)
 {
-    *fd = listener_bind(wanted, options, err);
-    if (*fd < 0)
+    l->fds[0] = listener_bind(&l->real, options, err);
+    if (l->fds[0] < 0)
         return false;
-    *real = *wanted;
-    if (addr_is_local(wanted))
+    if (addr_is_local(&l->real))
         return true;
-    real->len = sizeof real->storage;
-    if (getsockname(*fd, &real->any, &real->len) != 0)
+    l->real.len = sizeof l->real.storage;
+    if (getsockname(l->fds[0], &l->real.any, &l->real.len) != 0)
         return error_set(err, "getsockname: %s", strerror(errno));
     return true;
 }
 
 static bool
-open_listener(struct sockets *s, size_t i, const struct plan_listener *l,
-              struct error *err)
+open_all(struct listening *l, const struct plan_listener *from,
+         struct error *err)
 {
-    struct listen_options options = l->socket;
-    int *fds = s->fds + i * s->slot_count;
-    struct addr wanted;
+    struct listen_options options = from->socket;
 
-    if (!addr_parse(slice_of(l->address), 0, &wanted, err))
+    if (!addr_parse(slice_of(l->address), 0, &l->real, err))
         return false;
-    options.reuse_port = !addr_is_local(&wanted);
-    if (!open_first(&wanted, &options, &fds[0], &s->addresses[i], err))
+    bool shared = addr_is_local(&l->real);
+    options.reuse_port = !shared;
+    if (!open_first(l, &options, err))
         return false;
     options.joins = true;
-    for (size_t slot = 1; slot < s->slot_count; slot++) {
-        if (addr_is_local(&wanted))
-            fds[slot] = fds[0];
-        else
-            fds[slot] = listener_bind(&s->addresses[i], &options, err);
-        if (fds[slot] < 0)
+    for (size_t slot = 1; slot < l->slots; slot++) {
+        l->fds[slot] =
+            shared ? l->fds[0] : listener_bind(&l->real, &options, err);
+        if (l->fds[slot] < 0)
             return false;
     }
     return true;
 }
 
-bool
-sockets_open(struct sockets *s, const struct plan *plan, struct buf *errors)
+static struct listening *
+listening_new(const struct plan_listener *from, size_t slots, struct error *err)
 {
-    size_t count = plan->listener_count * plan->workers;
+    struct listening *l = xcalloc(1, sizeof *l);
 
+    l->references = 1;
+    l->id = ++last_id;
+    l->name = xstrndup(from->name, strlen(from->name));
+    l->address = xstrndup(from->address, strlen(from->address));
+    l->slots = slots;
+    l->fds = xcalloc(slots, sizeof *l->fds);
+    for (size_t slot = 0; slot < slots; slot++)
+        l->fds[slot] = -1;
+    if (open_all(l, from, err))
+        return l;
+    listening_unref(l);
+    return NULL;
+}
+
+/* --- what stays open --- */
+
+static bool
+is_taken(const struct sockets *s, const struct listening *l)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (s->all[i] == l)
+            return true;
+    }
+    return false;
+}
+
+/* "127.0.0.1:0" may be the address of several listeners, and is another port
+ * for each; of these the name must be the same too. */
+static struct listening *
+find(const struct sockets *live, const struct sockets *taken,
+     const struct plan_listener *wanted, bool same_name)
+{
+    for (size_t i = 0; live != NULL && i < live->listener_count; i++) {
+        struct listening *l = live->all[i];
+        if (strcmp(l->address, wanted->address) == 0 && !is_taken(taken, l) &&
+            (!same_name || strcmp(l->name, wanted->name) == 0))
+            return l;
+    }
+    return NULL;
+}
+
+static bool
+port_is_open(const struct plan_listener *wanted)
+{
+    struct error err;
+    struct addr a;
+
+    return addr_parse(slice_of(wanted->address), 0, &a, &err) &&
+           !addr_is_local(&a) && addr_port(&a) == 0;
+}
+
+static struct listening *
+keep(const struct sockets *live, const struct sockets *taken,
+     const struct plan_listener *wanted)
+{
+    struct listening *l = find(live, taken, wanted, true);
+
+    if (l == NULL && !port_is_open(wanted))
+        l = find(live, taken, wanted, false);
+    if (l == NULL)
+        return NULL;
+    l->references++;
+    return l;
+}
+
+bool
+sockets_open(struct sockets *s, const struct sockets *live,
+             const struct plan *plan, struct buf *errors)
+{
     *s = (struct sockets){
-        .listener_count = plan->listener_count,
         .slot_count = plan->workers,
-        .addresses = xcalloc(plan->listener_count, sizeof *s->addresses),
-        .fds = xcalloc(count, sizeof *s->fds),
+        .all = xcalloc(plan->listener_count, sizeof(struct listening *)),
     };
-    for (size_t i = 0; i < count; i++)
-        s->fds[i] = -1;
+    require(live == NULL || live->slot_count == s->slot_count);
     for (size_t i = 0; i < plan->listener_count; i++) {
+        const struct plan_listener *wanted = &plan->listeners[i];
         struct error err;
-        if (open_listener(s, i, &plan->listeners[i], &err))
+        struct listening *l = keep(live, s, wanted);
+        if (l == NULL)
+            l = listening_new(wanted, s->slot_count, &err);
+        if (l != NULL) {
+            s->all[s->listener_count++] = l;
             continue;
-        (void)error_context(&err, "listen \"%s\"", plan->listeners[i].name);
+        }
+        (void)error_context(&err, "listen \"%s\"", wanted->name);
         if (!buf_printf(errors, "%s\n", err.text))
             break;
     }
@@ -91,26 +192,21 @@ sockets_open(struct sockets *s, const struct plan *plan, struct buf *errors)
     return false;
 }
 
-static void
-close_listener(const struct sockets *s, size_t i)
+void
+sockets_adjust(const struct sockets *s, const struct plan *plan)
 {
-    bool shared = sockets_is_shared(s, i);
-    size_t descriptors = shared ? 1 : s->slot_count;
-
-    for (size_t slot = 0; slot < descriptors; slot++) {
-        if (sockets_fd(s, i, slot) >= 0)
-            (void)close(sockets_fd(s, i, slot));
+    for (size_t i = 0; i < s->listener_count; i++) {
+        const struct listening *l = s->all[i];
+        for (size_t slot = 0; slot < l->slots; slot++)
+            listener_adjust(l->fds[slot], &l->real, &plan->listeners[i].socket);
     }
-    if (shared && sockets_fd(s, i, 0) >= 0)
-        (void)unlink(s->addresses[i].local.sun_path);
 }
 
 void
 sockets_close(struct sockets *s)
 {
     for (size_t i = 0; i < s->listener_count; i++)
-        close_listener(s, i);
-    free(s->addresses);
-    free(s->fds);
+        listening_unref(s->all[i]);
+    free(s->all);
     *s = (struct sockets){0};
 }

@@ -8,6 +8,7 @@
 #include "process/helper.h"
 #include "process/log_writer.h"
 #include "process/privileges.h"
+#include "process/reload.h"
 #include "process/staples.h"
 
 #include <errno.h>
@@ -34,6 +35,8 @@ struct supervisor {
     struct shared_tls tls;
     struct certificate_watch certificates;
     struct staples staples;
+    struct evaluation_job first; /* evaluates what it starts with */
+    struct reload reload;
     struct log_target log; /* for workers still to be started */
     struct slot *slots;
     enum supervisor_state state;
@@ -114,11 +117,13 @@ drain(struct supervisor *s)
     s->state = DRAINING;
     s->host.restarting = false;
     ev_timer_stop(s->host.loop, &s->tick);
+    evaluation_job_cancel(&s->first);
+    reload_stop(&s->reload);
     certificate_watch_stop(&s->certificates);
     staples_stop(&s->staples);
     message_init(&m, MESSAGE_DRAIN);
     message_put_double(&m, timeout);
-    for (size_t i = 0; i < slot_count(s); i++) {
+    for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++) {
         ev_timer_stop(s->host.loop, &s->slots[i].timer);
         if (s->slots[i].state == SLOT_READY)
             slot_tell(&s->slots[i], &m);
@@ -187,12 +192,32 @@ duplicate_log(const struct supervisor *s, struct log_target *copy,
     return copy->fd >= 0 || error_set(err, "log: %s", strerror(errno));
 }
 
+/* All processes log there, and as the configuration says, from now on. */
+static void
+use_log(struct supervisor *s)
+{
+    const struct plan *plan = &s->evaluation.plan;
+    struct log_target copy;
+    struct message m;
+    struct error err;
+
+    message_init(&m, MESSAGE_LOG);
+    message_put_i64(&m, s->log.facility);
+    message_put_u64(&m, plan->log_level);
+    message_put_u64(&m, plan->log_format);
+    m.fds[0] = s->log.fd;
+    tell_all(s, &m);
+    log_set_level(plan->log_level);
+    log_set_format(plan->log_format);
+    if (duplicate_log(s, &copy, &err))
+        log_writer_retarget(copy);
+}
+
 static void
 on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
 {
     struct supervisor *s = container_of(signal, struct supervisor, reopen);
-    struct log_target opened, copy;
-    struct message m;
+    struct log_target opened;
     struct error err;
 
     (void)loop;
@@ -203,22 +228,19 @@ on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
     }
     log_target_close(&s->log);
     s->log = opened;
-    message_init(&m, MESSAGE_LOG);
-    message_put_i64(&m, s->log.facility);
-    m.fds[0] = s->log.fd;
-    tell_all(s, &m);
-    if (duplicate_log(s, &copy, &err))
-        log_writer_retarget(copy);
+    use_log(s);
     log_info("log reopened");
 }
 
 static void
 on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
+    struct supervisor *s = container_of(signal, struct supervisor, hangup);
+
     (void)loop;
-    (void)signal;
     (void)events;
-    log_warn("SIGHUP is ignored: restart to use a changed configuration");
+    if (s->state == RUNNING)
+        reload_order(&s->reload, RELOAD_FILES, 0, NULL, NULL);
 }
 
 /* --- running --- */
@@ -235,7 +257,7 @@ print_ready(const struct supervisor *s)
     for (size_t i = 0; i < s->sockets.listener_count; i++) {
         fits = fits &&
                buf_printf(&line, " %s=%s", s->evaluation.plan.listeners[i].name,
-                          addr_format(&s->sockets.addresses[i], address));
+                          addr_format(&s->sockets.all[i]->real, address));
     }
     require(fits);
     (void)fprintf(stderr, "%.*s\n", (int)buf_len(&line), buf_bytes(&line).ptr);
@@ -252,6 +274,7 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     for (size_t i = 0; i < slot_count(s); i++)
         slot_tick(&s->slots[i]);
     cover_slots(s->slots, slot_count(s));
+    reload_tick(&s->reload);
 }
 
 /* Workers still to be started get the new bundle to begin with. */
@@ -293,6 +316,7 @@ on_ready(struct slot_host *host, struct slot *slot)
     if (s->state == RUNNING) {
         log_info("worker %u is back", slot->number);
         cover_slots(s->slots, slot_count(s));
+        reload_ready(&s->reload, slot);
     } else if (s->state == STARTING && all_are(s, SLOT_READY)) {
         s->state = RUNNING;
         s->host.restarting = true;
@@ -301,9 +325,36 @@ on_ready(struct slot_host *host, struct slot *slot)
                                 on_renewed, s);
         staples_start(&s->staples, s->host.loop, &s->evaluation, tell_workers,
                       s);
+        reload_start(&s->reload, s->slots);
         print_ready(s);
         log_info("serving with %zu workers", slot_count(s));
     }
+}
+
+static void
+on_prepared(struct slot_host *host, struct slot *slot, unsigned generation,
+            struct slice why)
+{
+    reload_prepared(&of(host)->reload, slot, generation, why);
+}
+
+/* Another generation serves, with other files and sockets. */
+static void
+on_reloaded(void *arg, const struct log_target *log)
+{
+    struct supervisor *s = arg;
+
+    if (log != NULL) {
+        log_target_close(&s->log);
+        s->log = *log;
+    }
+    use_log(s);
+    cover_renew(s->slots, slot_count(s));
+    certificate_watch_stop(&s->certificates);
+    certificate_watch_start(&s->certificates, s->host.loop, &s->evaluation,
+                            on_renewed, s);
+    staples_renew(&s->staples);
+    print_ready(s);
 }
 
 /* A worker that can't even start once would not start a second time. */
@@ -327,9 +378,10 @@ on_down(struct slot_host *host, struct slot *slot)
 
     if (s->state == STARTING)
         fail_to_start(s, slot);
-    else if (s->state == RUNNING)
+    else if (s->state == RUNNING) {
         cover_slots(s->slots, slot_count(s));
-    else
+        reload_down(&s->reload, slot);
+    } else
         stop_if_empty(s);
 }
 
@@ -347,24 +399,12 @@ print_errors(struct slice text)
 }
 
 static bool
-evaluate(struct supervisor *s)
-{
-    char *errors;
-    bool done = helper_evaluate(s->order, &s->evaluation, &errors);
-
-    if (!done)
-        print_errors(slice_of(errors));
-    free(errors);
-    return done;
-}
-
-static bool
 open_sockets(struct supervisor *s)
 {
     struct buf errors;
 
     buf_init(&errors, ERRORS_MAX);
-    bool opened = sockets_open(&s->sockets, &s->evaluation.plan, &errors);
+    bool opened = sockets_open(&s->sockets, NULL, &s->evaluation.plan, &errors);
     if (!opened)
         print_errors(buf_bytes(&errors));
     buf_deinit(&errors);
@@ -401,16 +441,6 @@ start_workers(struct supervisor *s)
     return true;
 }
 
-/* Until the workers that could be started are gone again. */
-static void
-give_up(struct supervisor *s)
-{
-    s->status = EXIT_FAILURE;
-    kill_all(s);
-    if (!all_are(s, SLOT_DOWN))
-        ev_run(s->host.loop, 0);
-}
-
 static void
 watch(struct ev_loop *loop, ev_signal *w, int number,
       void (*callback)(struct ev_loop *loop, ev_signal *w, int events))
@@ -442,6 +472,26 @@ share_tls(struct supervisor *s)
     return s->tls.cache >= 0 || print_errors(slice_of(err.text));
 }
 
+/* The configuration is known, or what is wrong with it. */
+static void
+on_evaluated(void *arg, struct evaluation *result, const char *errors)
+{
+    struct supervisor *s = arg;
+    bool fine = errors == NULL || print_errors(slice_of(errors));
+
+    if (fine) {
+        s->evaluation = *result;
+        evaluation_init(result);
+        fine =
+            open_sockets(s) && open_log(s) && share_tls(s) && start_workers(s);
+    }
+    if (fine)
+        return;
+    s->status = EXIT_FAILURE;
+    kill_all(s);
+    stop_if_empty(s);
+}
+
 static bool
 start(struct supervisor *s)
 {
@@ -450,15 +500,19 @@ start(struct supervisor *s)
     if (!privileges_harden(&err))
         return print_errors(slice_of(err.text));
     (void)privileges_raise_descriptors();
-    if (!evaluate(s) || !open_sockets(s) || !open_log(s) || !share_tls(s))
-        return false;
     s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (s->host.loop == NULL)
         return print_errors(S("libev has no epoll here"));
     ev_timer_init(&s->tick, on_tick, TICK, TICK);
     ev_init(&s->deadline, on_deadline);
     watch_signals(s);
-    return start_workers(s);
+    reload_init(&s->reload, &s->host, s->order, &s->evaluation, &s->sockets);
+    s->reload.renewed = on_reloaded;
+    s->reload.arg = s;
+    evaluation_job_init(&s->first, s->host.loop, on_evaluated, s);
+    if (!evaluation_job_start(&s->first, s->order, &err))
+        return print_errors(slice_of(err.text));
+    return true;
 }
 
 static void
@@ -467,6 +521,7 @@ deinit(struct supervisor *s)
     for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
         slot_deinit(&s->slots[i]);
     free(s->slots);
+    reload_stop(&s->reload);
     certificate_watch_stop(&s->certificates);
     staples_stop(&s->staples);
     sockets_close(&s->sockets);
@@ -490,13 +545,15 @@ supervisor_run(const struct config_order *order)
     s.host.log = &s.log;
     s.host.tls = &s.tls;
     s.host.started = on_started;
+    s.host.generation = 1;
     s.host.ready = on_ready;
+    s.host.prepared = on_prepared;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))
         ev_run(s.host.loop, 0);
     else
-        give_up(&s);
+        s.status = EXIT_FAILURE;
     if (s.state >= DRAINING)
         log_info("stopped");
     deinit(&s);

@@ -4,11 +4,13 @@
 #include "base/slice.h"
 #include "lua/bundle.h"
 #include "lua/certificates.h"
+#include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
 #include "net/tls_cache.h"
 #include "process/acceptors.h"
+#include "process/generations.h"
 #include "process/log_writer.h"
 #include "process/spawn.h"
 #include "process/worker_setup.h"
@@ -26,7 +28,8 @@
 #include <unistd.h>
 
 #define MEMORY_KEPT   (8 * 1024 * 1024)
-#define FLUSH_LIMIT   1. /* seconds for the last log lines */
+#define WHY_MAX       ((size_t)8192) /* bytes of what is wrong */
+#define FLUSH_LIMIT   1.             /* seconds for the last log lines */
 #define EXPIRY_PERIOD 86400.
 /* Descriptors that are not of sessions: pipes, auth servers, the log. */
 #define DESCRIPTORS_KEPT 256
@@ -39,13 +42,12 @@ struct worker {
     ev_timer expiry;   /* when certificates are looked at again */
     struct acceptors acceptors;
     struct host host;
-    struct bundle *bundle;
     struct tls_cache *tls_cache;
     struct dns *dns;
-    struct generation *generation;
-    struct sessions *sessions;
-    struct probes *probes;
+    struct lasting *lasting;
+    struct generations generations;
     size_t descriptors; /* limit of open ones */
+    bool ready;
     int status;
 };
 
@@ -81,12 +83,12 @@ fail(const char *why)
 static bool
 take_socket(struct worker *w, struct message *m)
 {
-    unsigned listener = (unsigned)message_get_u64(m);
+    unsigned socket = (unsigned)message_get_u64(m);
     unsigned slot = (unsigned)message_get_u64(m);
 
-    if (!message_is_whole(m) || listener >= w->setup.listener_count)
+    if (!message_is_whole(m))
         return false;
-    acceptors_add(&w->acceptors, listener, slot, message_take_fd(m, 0));
+    acceptors_add(&w->acceptors, socket, slot, message_take_fd(m, 0));
     return true;
 }
 
@@ -94,9 +96,50 @@ static bool
 take_log(struct message *m)
 {
     struct log_target target = {.facility = (int)message_get_i64(m)};
+    uint64_t level = message_get_u64(m), format = message_get_u64(m);
 
+    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
+        return false;
+    log_set_level((enum log_level)level);
+    log_set_format((enum log_format)format);
     target.fd = message_take_fd(m, 0);
     log_writer_retarget(target);
+    return true;
+}
+
+static struct generation *
+current(const struct worker *w)
+{
+    return generations_current(&w->generations);
+}
+
+static bool
+take_deployment(struct worker *w, struct message *m)
+{
+    struct deployment d;
+    bool valid = deployment_get(&d, m) && message_is_whole(m);
+
+    if (!valid)
+        deployment_deinit(&d);
+    else
+        generations_prepare(&w->generations, &d, message_take_fd(m, 0));
+    return valid;
+}
+
+static bool
+take_commit(struct worker *w, struct message *m)
+{
+    unsigned generation = (unsigned)message_get_u64(m);
+
+    return message_is_whole(m) &&
+           generations_commit(&w->generations, generation);
+}
+
+static bool
+take_abort(struct worker *w, struct message *m)
+{
+    generations_abort(&w->generations, (unsigned)message_get_u64(m));
+    acceptors_renew(&w->acceptors);
     return message_is_whole(m);
 }
 
@@ -105,7 +148,7 @@ static void
 warn_of_expiry(const struct worker *w)
 {
     if (w->setup.number == 1)
-        certificates_warn(generation_config(w->generation)->own, time(NULL));
+        certificates_warn(generation_config(current(w))->own, time(NULL));
 }
 
 static void
@@ -125,7 +168,7 @@ take_certificates(struct worker *w, struct message *m)
     size_t count = 0;
 
     (void)close(fd);
-    if (bundle == NULL || !renewal_take(w->generation, bundle, &count, &err)) {
+    if (bundle == NULL || !renewal_take(current(w), bundle, &count, &err)) {
         log_error("certificates: the old ones stay: %s", err.text);
     } else if (w->setup.number == 1) {
         log_info("certificates: %zu listeners have new ones", count);
@@ -140,7 +183,7 @@ static bool
 take_staple(struct worker *w, struct message *m)
 {
     struct slice name = message_get_text(m), der = message_get_text(m);
-    const struct certificates *own = generation_config(w->generation)->own;
+    const struct certificates *own = generation_config(current(w))->own;
     struct error err;
 
     if (!message_is_whole(m))
@@ -162,8 +205,8 @@ static void
 end_sessions(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
-    if (w->sessions != NULL)
-        sessions_end_all(w->sessions);
+    if (w->generations.sessions != NULL)
+        sessions_end_all(w->generations.sessions);
     leave(w);
 }
 
@@ -178,19 +221,38 @@ on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 static bool
 drain(struct worker *w, struct message *m)
 {
+    struct sessions *sessions = w->generations.sessions;
     double timeout = message_get_double(m);
 
     if (!message_is_whole(m))
         return false;
     acceptors_deinit(&w->acceptors);
-    if (w->sessions == NULL || w->sessions->count == 0) {
+    if (sessions == NULL || sessions->count == 0) {
         leave(w);
         return true;
     }
     ev_timer_set(&w->deadline, timeout, 0.);
     ev_timer_start(w->loop, &w->deadline);
-    sessions_drain(w->sessions, leave, w);
+    sessions_drain(sessions, leave, w);
     return true;
+}
+
+/* A sign of life, and how the policies do. */
+static void
+answer_ping(const struct worker *w)
+{
+    struct hook_totals totals = {0};
+    struct message m;
+    struct error err;
+
+    if (w->ready)
+        totals = generation_totals(current(w));
+    message_init(&m, MESSAGE_PONG);
+    message_put_u64(&m, generations_number(&w->generations));
+    message_put_u64(&m, totals.calls);
+    message_put_u64(&m, totals.bugs);
+    if (!message_send(SPAWN_FD, &m, &err))
+        log_error("%s", err.text);
 }
 
 /* false: not what a supervisor says to a running worker. */
@@ -201,6 +263,12 @@ take(struct worker *w, struct message *m)
         return take_socket(w, m);
     if (m->type == MESSAGE_LOG)
         return take_log(m);
+    if (m->type == MESSAGE_PREPARE)
+        return take_deployment(w, m);
+    if (m->type == MESSAGE_COMMIT)
+        return take_commit(w, m);
+    if (m->type == MESSAGE_ABORT)
+        return take_abort(w, m);
     if (m->type == MESSAGE_CERTIFICATES)
         return take_certificates(w, m);
     if (m->type == MESSAGE_STAPLE)
@@ -210,7 +278,7 @@ take(struct worker *w, struct message *m)
     if (m->type == MESSAGE_RELEASE)
         acceptors_release(&w->acceptors, (unsigned)message_get_u64(m));
     else if (m->type == MESSAGE_PING)
-        tell(MESSAGE_PONG);
+        answer_ping(w);
     else if (m->type == MESSAGE_END)
         end_sessions(w);
     else
@@ -310,41 +378,33 @@ start_log(const struct worker *w, struct error *err)
 }
 
 static bool
-build_generation(struct worker *w, struct error *err)
+make_host(struct worker *w, struct error *err)
 {
     const char *resolver = w->setup.resolver;
 
     w->dns = dns_new(w->loop, *resolver != '\0' ? resolver : NULL, err);
     if (w->dns == NULL)
         return false;
-    w->bundle = bundle_open(w->setup.bundle, err);
-    (void)close(w->setup.bundle);
-    if (w->bundle == NULL)
-        return false;
     w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
     if (w->tls_cache == NULL)
         return false;
+    w->lasting = lasting_new(w->loop, w->dns);
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
+        .lasting = w->lasting,
         .worker = w->setup.number,
         .ticket_secret.bytes = {w->setup.tls.ticket_secret,
                                 sizeof w->setup.tls.ticket_secret},
         .tls_cache = w->tls_cache,
     };
-    w->generation = generation_new(&w->host, w->bundle, 1, err);
-    if (w->generation == NULL)
-        return false;
-    if (generation_config(w->generation)->listener_count !=
-        w->setup.listener_count)
-        return error_set(err, "the configuration differs from its plan");
     return true;
 }
 
 static size_t
 sessions_max(const struct worker *w)
 {
-    size_t configured = generation_config(w->generation)->max_sessions;
+    size_t configured = generation_config(current(w))->max_sessions;
     size_t kept = w->descriptors > 2 * (size_t)DESCRIPTORS_KEPT
                       ? DESCRIPTORS_KEPT
                       : w->descriptors / 2;
@@ -352,34 +412,84 @@ sessions_max(const struct worker *w)
     return configured > 0 ? configured : (w->descriptors - kept) / 2;
 }
 
-static void
-on_connection(void *arg, unsigned listener, int fd, const struct addr *client)
+static bool
+serves(void *arg, unsigned socket)
 {
-    struct worker *w = arg;
-    struct config *config = generation_config(w->generation);
-
-    sessions_accept(w->sessions, config, &config->listeners[listener], fd,
-                    client);
+    const struct worker *w = arg;
+    return generations_listener(&w->generations, socket) != NULL;
 }
 
 static void
-on_generation(void *arg, bool ok, const char *error)
+on_connection(void *arg, unsigned socket, int fd, const struct addr *client)
 {
     struct worker *w = arg;
 
-    if (!ok) {
-        (void)fail(error);
-        w->status = EXIT_FAILURE;
-        leave(w);
+    sessions_accept(w->generations.sessions,
+                    generations_listener(&w->generations, socket), fd, client);
+}
+
+static void
+fail_to_start(struct worker *w, const char *why)
+{
+    (void)fail(why);
+    w->status = EXIT_FAILURE;
+    leave(w);
+}
+
+/* The first generation serves at once; later ones when all workers can. */
+static void
+on_prepared(void *arg, unsigned generation, const char *why)
+{
+    struct worker *w = arg;
+    struct message m;
+    struct error err;
+
+    if (!w->ready && why != NULL) {
+        fail_to_start(w, why);
         return;
     }
-    w->sessions = sessions_new(
-        w->loop, w->dns, generation_policy(w->generation), sessions_max(w));
-    w->probes = probes_new(w->sessions, generation_config(w->generation));
-    acceptors_start(&w->acceptors, on_connection, w);
+    if (!w->ready) {
+        require(generations_commit(&w->generations, generation));
+        w->ready = true;
+        ev_timer_start(w->loop, &w->expiry);
+        tell(MESSAGE_READY);
+        return;
+    }
+    message_init(&m, MESSAGE_PREPARED);
+    message_put_u64(&m, generation);
+    message_put_text(&m, slice_take(slice_of(why != NULL ? why : ""), WHY_MAX));
+    if (!message_send(SPAWN_FD, &m, &err))
+        log_error("%s", err.text);
+}
+
+static void
+on_renewed(void *arg)
+{
+    struct worker *w = arg;
+
+    w->generations.sessions->count_max = sessions_max(w);
+    acceptors_renew(&w->acceptors);
     warn_of_expiry(w);
-    ev_timer_start(w->loop, &w->expiry);
-    tell(MESSAGE_READY);
+}
+
+static void
+on_exhausted(void *arg, struct generation *g)
+{
+    struct worker *w = arg;
+
+    generations_rebuild(&w->generations, g);
+}
+
+/* What the setup came with becomes the generations'. */
+static void
+prepare_first(struct worker *w)
+{
+    struct deployment d = w->setup.deployment;
+    int bundle = w->setup.bundle;
+
+    w->setup.deployment = (struct deployment){0};
+    w->setup.bundle = -1;
+    generations_prepare(&w->generations, &d, bundle);
 }
 
 static bool
@@ -397,11 +507,20 @@ start(struct worker *w)
     if (w->loop == NULL)
         return fail("libev has no epoll here");
     acceptors_init(&w->acceptors, w->loop);
+    w->acceptors.serves = serves;
+    w->acceptors.accept = on_connection;
+    w->acceptors.arg = w;
     if (!take_setup(w))
         return false;
     if (!give_up_privileges(w, &err) || !start_log(w, &err) ||
-        !build_generation(w, &err))
+        !make_host(w, &err))
         return fail(err.text);
+    w->host.exhausted = on_exhausted;
+    w->host.arg = w;
+    generations_init(&w->generations, &w->host);
+    w->generations.prepared = on_prepared;
+    w->generations.renewed = on_renewed;
+    w->generations.arg = w;
     ev_io_init(&w->messages, on_message, SPAWN_FD, EV_READ);
     ev_io_start(w->loop, &w->messages);
     ev_init(&w->deadline, on_deadline);
@@ -413,13 +532,11 @@ static void
 deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
-    probes_free(w->probes);
-    sessions_free(w->sessions);
-    generation_free(w->generation);
+    generations_deinit(&w->generations);
+    deployment_deinit(&w->setup.deployment);
+    lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);
-    if (w->bundle != NULL)
-        bundle_close(w->bundle);
     tls_cache_close(w->tls_cache);
     if (w->loop != NULL)
         ev_loop_destroy(w->loop);
@@ -434,7 +551,7 @@ worker_run(void)
 
     list_init(&w.acceptors.all);
     if (start(&w)) {
-        generation_init(w.generation, on_generation, &w);
+        prepare_first(&w);
         ev_run(w.loop, 0);
     } else {
         w.status = EXIT_FAILURE;

@@ -3,7 +3,8 @@
 #include "base/slice.h"
 
 void
-worker_setup_put(const struct worker_setup *setup, struct message *m)
+worker_setup_put(const struct worker_setup *setup, unsigned generation,
+                 const struct sockets *sockets, struct message *m)
 {
     message_init(m, MESSAGE_SETUP);
     message_put_u64(m, setup->number);
@@ -13,7 +14,7 @@ worker_setup_put(const struct worker_setup *setup, struct message *m)
     message_put_u64(m, setup->log_level);
     message_put_u64(m, setup->log_format);
     message_put_i64(m, setup->log_facility);
-    message_put_u64(m, setup->listener_count);
+    deployment_put(generation, sockets, m);
     message_put_text(m, slice_of(setup->resolver));
     m->fds[0] = setup->bundle;
     m->fds[1] = setup->log;
@@ -36,7 +37,8 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     setup->log_level = (enum log_level)message_get_u64(m);
     setup->log_format = (enum log_format)message_get_u64(m);
     setup->log_facility = (int)message_get_i64(m);
-    setup->listener_count = (unsigned)message_get_u64(m);
+    if (!deployment_get(&setup->deployment, m))
+        return false;
     resolver = message_get_text(m);
     setup->resolver = xstrndup(resolver.ptr, resolver.len);
     setup->bundle = message_take_fd(m, 0);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "net/tls_tickets.h"
+#include "process/deployment.h"
 #include "process/message.h"
 #include "process/privileges.h"
 
@@ -18,13 +19,15 @@ struct worker_setup {
     enum log_level log_level;
     enum log_format log_format;
     int log_facility;
-    unsigned listener_count;
+    struct deployment deployment; /* received; owned by the setup */
     char *resolver;  /* owned by who filled the setup; "": the system's */
     int bundle, log; /* descriptors */
     struct shared_tls tls;
 };
 
-/* The descriptors are borrowed. */
-void worker_setup_put(const struct worker_setup *setup, struct message *m);
+/* All but the deployment, which is told by what it is made of.  The
+ * descriptors are borrowed. */
+void worker_setup_put(const struct worker_setup *setup, unsigned generation,
+                      const struct sockets *sockets, struct message *m);
 /* The descriptors become the setup's.  false if it makes no sense. */
 bool worker_setup_get(struct worker_setup *setup, struct message *m) MUST_USE;

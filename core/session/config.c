@@ -3,16 +3,24 @@
 #include "base/check.h"
 #include "base/slice.h"
 
-struct tls_client_context *
-config_tls_profile(const struct config *c, struct slice name)
+const struct tls_profile *
+config_find_profile(const struct config *c, struct slice name)
 {
     if (name.len == 0)
         name = S("default");
     for (size_t i = 0; i < c->tls_profile_count; i++) {
         if (slice_equal(c->tls_profiles[i].name, name))
-            return c->tls_profiles[i].context;
+            return &c->tls_profiles[i];
     }
     return NULL;
+}
+
+struct tls_client_context *
+config_tls_profile(const struct config *c, struct slice name)
+{
+    const struct tls_profile *profile = config_find_profile(c, name);
+
+    return profile != NULL ? profile->context : NULL;
 }
 
 struct tls_identity *
@@ -23,6 +31,23 @@ config_certificate(const struct config *c, struct slice name)
             return c->certificates[i].identity;
     }
     return NULL;
+}
+
+const struct listener_config *
+config_listener(const struct config *c, const struct listener_config *l)
+{
+    const struct listener_config *found = NULL;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct listener_config *other = &c->listeners[i];
+        if (other->proto != l->proto || !slice_equal(other->name, l->name))
+            continue;
+        if (slice_equal(other->address, l->address))
+            return other;
+        if (found == NULL)
+            found = other;
+    }
+    return found;
 }
 
 struct config *

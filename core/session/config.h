@@ -82,6 +82,7 @@ struct listener_config {
 struct tls_profile {
     struct slice name;
     struct tls_client_context *context; /* a reference */
+    char digest[64]; /* of its section and of the files that this names */
 };
 
 struct config {
@@ -102,12 +103,20 @@ struct config {
 };
 
 /* The profile called `name` (empty: "default"), or NULL. */
+const struct tls_profile *config_find_profile(const struct config *c,
+                                              struct slice name);
+/* Its context, or NULL. */
 struct tls_client_context *config_tls_profile(const struct config *c,
                                               struct slice name);
 
 /* The entry of `certificates` called `name`, or NULL.  Borrowed. */
 struct tls_identity *config_certificate(const struct config *c,
                                         struct slice name);
+
+/* The listener of `c` that `l`, of another configuration, has become: the one
+ * of its name, if that speaks the same protocol; or NULL. */
+const struct listener_config *config_listener(const struct config *c,
+                                              const struct listener_config *l);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last reference */

@@ -62,10 +62,13 @@ login_state_new(struct session *s, struct capabilities *learnt)
 }
 
 void
-login_state_free(struct login_state *login)
+login_state_free(struct session *s)
 {
+    struct login_state *login = s->login;
+
     if (login == NULL)
         return;
+    session_let_go(s);
     dial_cancel(login->dial);
     dns_cancel(login->reverse);
     buf_deinit(&login->from_client);
@@ -75,4 +78,5 @@ login_state_free(struct login_state *login)
     arena_wipe(&login->arena);
     explicit_bzero(login, sizeof *login);
     free(login);
+    s->login = NULL;
 }

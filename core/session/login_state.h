@@ -6,8 +6,8 @@
 struct login_state *login_state_new(struct session *s,
                                     struct capabilities *learnt);
 
-/* Cancels what is under way and wipes everything; NULL is fine. */
-void login_state_free(struct login_state *login);
+/* Cancels what is under way and wipes everything; none is fine. */
+void login_state_free(struct session *s);
 
 /* A fresh challenge for CRAM-MD5 and APOP. */
 void login_state_salt(struct session *s);

@@ -33,8 +33,7 @@ finish(struct session *s)
     splice_end(s->home->pool, &s->up);
     splice_end(s->home->pool, &s->down);
     side_close(&s->client, s->home->loop);
-    login_state_free(s->login);
-    s->login = NULL;
+    login_state_free(s);
     s->dead = true;
     return PHASE_CLOSE;
 }

@@ -12,6 +12,7 @@ forget_attempt(struct session *s)
     struct login_state *login = s->login;
 
     session_close_upstream(s);
+    session_let_go(s);
     dialog_forget(&login->dialog);
     login->verdict = (struct verdict){.kind = VERDICT_NONE};
     login->target = login->fallback = (struct target){0};

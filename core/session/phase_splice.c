@@ -32,8 +32,7 @@ phase_splice_begin(struct session *s)
     s->client.readable = stream_has_more(&s->client.stream);
     s->upstream.readable = stream_has_more(&s->upstream.stream);
     s->last_byte = ev_now(s->home->loop);
-    login_state_free(login);
-    s->login = NULL;
+    login_state_free(s);
 }
 
 /* Whether a turn could move something, or pass on an end. */

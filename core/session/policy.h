@@ -80,6 +80,11 @@ struct policy_ops {
      * when the session is buried. */
     void (*forget)(struct policy *p, struct session *s);
 
+    /* A login holds the policies that it began with until it is over, so that
+     * one generation decides all of it. */
+    void (*hold)(struct policy *p);
+    void (*let_go)(struct policy *p);
+
     /* Which mechanisms the chain's `mechanisms` hooks offer, a set of
      * MECHANISM_BIT; `otherwise` if no policy has that hook.  Synchronous. */
     unsigned (*mechanisms)(struct policy *p, struct session *s,

@@ -242,10 +242,55 @@ session_client_left(const struct session *s)
            (s->client.eof && buf_is_empty(&s->login->from_client));
 }
 
+void
+session_adopt(struct session *s)
+{
+    struct config *newest = s->home->config;
+    const struct listener_config *l;
+
+    if (s->config == newest)
+        return;
+    l = config_listener(newest, s->listener);
+    if (l == NULL)
+        return;
+    config_unref(s->config);
+    s->config = config_ref(newest);
+    s->listener = l;
+    if (s->login != NULL)
+        s->login->dialog.settings = &l->settings;
+}
+
+void
+session_let_go(struct session *s)
+{
+    struct policy *policy = s->login->policy;
+
+    s->login->policy = NULL;
+    if (policy != NULL)
+        policy->ops->let_go(policy);
+}
+
+/* Whose chain is asked.  A client that says nothing holds no policy; a login
+ * does, from the hook that it begins with to its end. */
+static struct policy *
+policy_for(struct session *s, enum hook hook)
+{
+    struct login_state *login = s->login;
+
+    if (login->policy != NULL)
+        return login->policy;
+    if (hook == HOOK_AUTH || hook == HOOK_RCPT) {
+        session_adopt(s);
+        login->policy = s->home->policy;
+        login->policy->ops->hold(login->policy);
+    }
+    return s->home->policy;
+}
+
 enum phase
 session_ask(struct session *s, enum hook hook)
 {
-    struct policy *policy = s->home->policy;
+    struct policy *policy = policy_for(s, hook);
     struct login_state *login = s->login;
 
     login->hook = hook;

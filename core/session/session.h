@@ -59,6 +59,7 @@ struct record {
 
 /* What a login needs, and nothing after it. */
 struct login_state {
+    struct policy *policy; /* held: it decides all of this login; or NULL */
     struct arena arena;
     struct buf from_client, to_client;
     struct buf from_upstream, to_upstream;
@@ -151,6 +152,12 @@ const struct addr *session_server_addr(struct session *s);
 
 /* Asks `hook` and returns PHASE_POLICY, where its verdict is waited for. */
 enum phase session_ask(struct session *s, enum hook hook);
+
+/* Goes over to the newest configuration, if that has the session's listener. */
+void session_adopt(struct session *s);
+
+/* No policy is held any more: the next login begins with the newest. */
+void session_let_go(struct session *s);
 
 /* (Re)arms the one deadline for the running phase. */
 void session_arm(struct session *s);

@@ -130,12 +130,14 @@ sessions_sweep(struct sessions *all)
 
 struct sessions *
 sessions_new(struct ev_loop *loop, struct dns *dns, struct policy *policy,
-             size_t count_max)
+             struct config *config)
 {
     struct sessions *all = xcalloc(1, sizeof *all);
 
-    *all = (struct sessions){
-        .loop = loop, .dns = dns, .policy = policy, .count_max = count_max};
+    *all = (struct sessions){.loop = loop,
+                             .dns = dns,
+                             .policy = policy,
+                             .config = config_ref(config)};
     all->pool = splice_pool_new(PIPES_MAX);
     list_init(&all->live);
     list_init(&all->graveyard);
@@ -157,6 +159,7 @@ sessions_free(struct sessions *all)
     require(all->count == 0);
     ev_idle_stop(all->loop, &all->turns);
     ev_timer_stop(all->loop, &all->sweep);
+    config_unref(all->config);
     splice_pool_free(all->pool);
     while (all->learnt != NULL) {
         struct learnt *l = all->learnt;
@@ -177,6 +180,32 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int events)
     session_run(s);
 }
 
+void
+sessions_renew(struct sessions *all, struct policy *policy,
+               struct config *config)
+{
+    struct config *old = all->config;
+
+    all->policy = policy;
+    all->config = config_ref(config);
+    config_unref(old);
+    for (struct list *l = all->live.next; l != &all->live; l = l->next) {
+        struct session *s = container_of(l, struct session, link);
+        if (s->login == NULL)
+            session_adopt(s);
+    }
+}
+
+void
+sessions_forget(struct sessions *all, const struct policy *policy)
+{
+    for (struct list *l = all->live.next; l != &all->live; l = l->next) {
+        struct session *s = container_of(l, struct session, link);
+        if (s->login != NULL && s->login->policy == policy)
+            session_let_go(s);
+    }
+}
+
 struct capabilities *
 sessions_learnt(struct sessions *all, struct slice name)
 {
@@ -192,14 +221,13 @@ sessions_learnt(struct sessions *all, struct slice name)
 }
 
 void
-sessions_accept(struct sessions *all, struct config *config,
-                const struct listener_config *listener, int fd,
-                const struct addr *client)
+sessions_accept(struct sessions *all, const struct listener_config *listener,
+                int fd, const struct addr *client)
 {
     struct session *s = xcalloc(1, sizeof *s);
 
     s->home = all;
-    s->config = config_ref(config);
+    s->config = config_ref(all->config);
     s->generation = s->config->generation;
     s->listener = listener;
     s->client_addr = *client;

@@ -12,7 +12,8 @@ struct learnt {
 struct sessions {
     struct ev_loop *loop;
     struct dns *dns;
-    struct policy *policy; /* current generation's */
+    struct policy *policy; /* of the newest generation */
+    struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
     struct list live, graveyard;
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
@@ -28,13 +29,22 @@ struct sessions {
     void *emptied_arg;
 };
 
-/* `policy` and the others outlive the result. */
+/* `policy` outlives the result, or until the next of sessions_renew. */
 struct sessions *sessions_new(struct ev_loop *loop, struct dns *dns,
-                              struct policy *policy, size_t count_max);
+                              struct policy *policy, struct config *config);
+
+/* From now on `policy` decides and new sessions have `config`.  Relayed ones
+ * get it too; clients before their login when that begins. */
+void sessions_renew(struct sessions *all, struct policy *policy,
+                    struct config *config);
+
+/* No session asks `policy`, which is about to go, ever again; what was pinned
+ * to it goes on with the newest. */
+void sessions_forget(struct sessions *all, const struct policy *policy);
 void sessions_free(struct sessions *all);
 
-/* A new session on the accepted `fd` (now the session's); it runs at once. */
-void sessions_accept(struct sessions *all, struct config *config,
+/* A new session of a listener of `all->config` on the accepted `fd` (now the session's); it runs at once. */
+void sessions_accept(struct sessions *all,
                      const struct listener_config *listener, int fd,
                      const struct addr *client);
 

@@ -79,26 +79,10 @@ end
 
 -- Strings -------------------------------------------------------------------
 
--- A call of these is one C call that nothing can interrupt: short subjects and
--- simple patterns only.  The tail call keeps the caller's line in errors.
-local function guard(original)
-  return function(subject, pattern, ...)
-    core.check_pattern(subject, pattern)
-    return original(subject, pattern, ...)
-  end
-end
-
-local function guarded_find(subject, pattern, init, plain)
-  if not plain then core.check_pattern(subject, pattern) end
-  return string.find(subject, pattern, init, plain)
-end
-
+-- LuaJIT's own can take hours in one C call that nothing can interrupt.
 local strings = {}
 for k, v in G.pairs(string) do strings[k] = v end
-strings.find = guarded_find
-for _, name in G.ipairs { "match", "gmatch", "gsub" } do
-  strings[name] = guard(string[name])
-end
+for _, name in G.ipairs { "find", "match", "gmatch", "gsub" } do strings[name] = core[name] end
 strings.dump = nil
 strings.gfind = nil
 
@@ -106,6 +90,27 @@ if not core.open then
   local meta = getmetatable ""
   meta.__index = strings
   meta.__metatable = false
+end
+
+-- Tables --------------------------------------------------------------------
+
+-- These too are one C call each.  The tail call keeps the caller's line in errors.
+local tables = {}
+for k, v in G.pairs(table) do tables[k] = v end
+
+function tables.sort(t, less)
+  core.check_size(t)
+  return table.sort(t, less)
+end
+
+function tables.insert(t, ...)
+  if select("#", ...) > 1 then core.check_size(t) end
+  return table.insert(t, ...)
+end
+
+function tables.remove(t, ...)
+  if (...) then core.check_size(t) end
+  return table.remove(t, ...)
 end
 
 -- Modules -------------------------------------------------------------------
@@ -209,7 +214,7 @@ local function basics()
   globals.pairs, globals.ipairs, globals.next = strict_pairs, strict_ipairs, strict_next
   globals.xpcall = strict_xpcall
   globals.string = library(strings)
-  globals.table = library(table)
+  globals.table = library(tables)
   globals.bit = library(bit)
   return globals
 end

@@ -163,16 +163,6 @@ describe("the supervisor", function()
     client:close()
     g:stop()
   end)
-
-  it("ignores SIGHUP and says so", function()
-    local g = start(1)
-    signal.kill(g.process.pid, signal.SIGHUP)
-    g.process:expect "SIGHUP is ignored"
-    local client, greeting = pop3.connect(g.ports.pop3)
-    assert.matches("^%+OK", greeting)
-    client:close()
-    g:stop()
-  end)
 end)
 
 describe("a worker that is stuck in one call", function()

@@ -8,6 +8,7 @@
 local child = require "spec.support.child"
 local ffi = require "ffi"
 local loop = require "spec.support.loop"
+local signal = require "posix.signal"
 local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
@@ -39,13 +40,16 @@ local function command(self)
   return words
 end
 
+local function take_ports(self, line)
+  self.ports = {}
+  for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
+end
+
 --- Starts (again) what the folder holds and waits until every listener accepts.
 function gateway:run()
   self.process = child.start(command(self))
   self.runs = self.runs + 1
-  local line = self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20)
-  self.ports = {}
-  for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
+  take_ports(self, self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20))
   return self
 end
 
@@ -85,6 +89,22 @@ function gateway:expect_log(pattern, seconds)
     return found[1]
   end, seconds)
   return unpack(found)
+end
+
+--- Reloads what the folder holds now, by SIGHUP. The number of the generation that serves; or nil
+-- and what was logged, if the reload was refused.
+function gateway:reload(seconds)
+  local from = #self:log() + 1
+  signal.kill(self.process.pid, signal.SIGHUP)
+  local number
+  await_log(self, "the reload to end", function()
+    number = self:log():match("reload: generation (%d+) serves", from)
+    return number or self:log():find("reload refused", from, true)
+  end, seconds or 30)
+  local said = self:log():sub(from)
+  if not number then return nil, said end
+  for line in said:gmatch "moongate: (ready[^\n]*)\n" do take_ports(self, line) end
+  return tonumber(number)
 end
 
 --- The fields of a session's line: `session=01J.. client=127.0.0.1:5 user="ann" end=refused ...`.

@@ -1,0 +1,42 @@
+/* counters.h -- what a worker counts: name, labels, number.
+ *
+ * One registry a worker, so that nothing is lost when its configuration is
+ * loaded anew.  A name is written as the metrics will show it, labels sorted:
+ * hook_errors_total{hook="auth",policy="x"}.  What policies count stands
+ * apart from Moongate's own, whatever it is called, and is bounded. */
+#pragma once
+
+#include "base/types.h"
+
+#define COUNTERS_MAX 1000 /* names with labels that policies may make */
+
+struct counters;
+
+struct counter {
+    struct counter *next; /* for counters.c */
+    double value;
+    bool is_gauge;     /* may go down */
+    bool is_of_policy; /* a policy chose the name */
+    char name[];
+};
+
+struct counters *counters_new(void);
+void counters_free(struct counters *c); /* NULL is fine */
+
+/* The counter of that name, made if it is new.  It lives as long as `c`, so
+ * who counts often keeps it. */
+struct counter *counters_get(struct counters *c, const char *name);
+struct counter *counters_gauge(struct counters *c, const char *name);
+
+/* Adds one to the counter of that name. */
+void counters_count(struct counters *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* What a policy counts.  False if `name` is new and there are COUNTERS_MAX of
+ * them already. */
+bool counters_add(struct counters *c, struct slice name, double amount);
+
+/* Calls `each` for all, in no order. */
+void counters_each(const struct counters *c,
+                   void (*each)(void *arg, const struct counter *counter),
+                   void *arg);

@@ -1,0 +1,38 @@
+#include "lua/lasting.h"
+
+#include "base/check.h"
+#include "lua/http_client.h"
+
+#include <stdlib.h>
+
+struct lasting *
+lasting_new(struct ev_loop *loop, struct dns *dns)
+{
+    struct lasting *l = xcalloc(1, sizeof *l);
+
+    l->loop = loop;
+    l->dns = dns;
+    l->counters = counters_new();
+    list_init(&l->auth_pools);
+    return l;
+}
+
+void
+lasting_free(struct lasting *l)
+{
+    if (l == NULL)
+        return;
+    require(list_is_empty(&l->auth_pools));
+    if (l->http != NULL)
+        http_client_free(l->http);
+    counters_free(l->counters);
+    free(l);
+}
+
+struct http_client *
+lasting_http(struct lasting *l)
+{
+    if (l->http == NULL)
+        l->http = http_client_new(l->loop, l->dns);
+    return l->http;
+}

@@ -1,0 +1,25 @@
+/* lasting.h -- what outlives the generations of a process: its counters, and
+ * the connections to auth and HTTP servers that are kept open. */
+#pragma once
+
+#include "base/counters.h"
+#include "base/list.h"
+#include "net/dns.h"
+
+#include <ev.h>
+
+struct http_client;
+
+struct lasting {
+    struct ev_loop *loop;
+    struct dns *dns; /* NULL where nothing is served */
+    struct counters *counters;
+    struct list auth_pools;   /* of auth_pool.h */
+    struct http_client *http; /* NULL until the first question */
+};
+
+struct lasting *lasting_new(struct ev_loop *loop, struct dns *dns);
+void lasting_free(struct lasting *l); /* no generation is left */
+
+/* The one client of the process. */
+struct http_client *lasting_http(struct lasting *l);

@@ -1,0 +1,103 @@
+/* reload.h -- the supervisor takes the gateway from one generation to the
+ * next, in all workers or in none.
+ *
+ * A helper evaluates (and tries) the configuration; what changes in sockets is
+ * opened; every worker prepares the generation; when all are ready they are
+ * told to serve it.  Whatever fails before that leaves everything as it was.
+ * A new generation is on probation: one whose policies fail for mistakes of
+ * their own is replaced by the one before it. */
+#pragma once
+
+#include "process/differ.h"
+#include "process/evaluation_job.h"
+#include "process/file_watch.h"
+#include "process/slot.h"
+
+#define RELOAD_KEPT_MAX 5 /* generations of before */
+
+enum reload_kind {
+    RELOAD_FILES,    /* from what is on disk now */
+    RELOAD_ROLLBACK, /* to a kept generation */
+};
+
+/* A generation as it is told about. */
+struct served {
+    unsigned number;
+    unsigned origin;    /* a rollback: the number that it had before; else 0 */
+    ev_tstamp since;    /* wall clock: when it began to serve */
+    char hash[65];      /* of its bundle */
+    const char *reason; /* "start", "reload", "rollback", "probation" */
+};
+
+struct kept {
+    struct served served;
+    struct evaluation evaluation;
+};
+
+struct reload {
+    struct slot_host *host;
+    const struct config_order *files;
+    struct evaluation *live;
+    struct sockets *sockets; /* live ones */
+    struct slot *slots;
+    struct served served;              /* the live generation */
+    struct kept kept[RELOAD_KEPT_MAX]; /* the youngest first */
+    size_t kept_count;
+    unsigned last_number;
+
+    struct list orders; /* the first is carried out */
+    struct evaluation_job evaluating;
+    struct evaluation next; /* that is being prepared */
+    struct sockets next_sockets;
+    struct log_target next_log; /* fd -1: it stays */
+    struct served next_served;
+    bool preparing;
+    ev_timer limit; /* of preparing */
+
+    ev_tstamp probation_ends; /* loop time; 0: there is none */
+    struct file_watch watch;
+    struct differ differ;
+    ev_timer begin; /* of the first order */
+    bool stopped;
+
+    /* `live`, `sockets` and `log` have just been replaced; `log` tells whether
+     * the log's target is another one. */
+    void (*renewed)(void *arg, const struct log_target *log);
+    void *arg;
+};
+
+/* Nothing is carried out yet.  All that it is given outlives it. */
+void reload_init(struct reload *r, struct slot_host *host,
+                 const struct config_order *files, struct evaluation *live,
+                 struct sockets *sockets);
+
+/* The first generation serves, in as many `slots` as its plan has workers:
+ * orders are carried out from now on. */
+void reload_start(struct reload *r, struct slot *slots);
+
+/* Ends whatever is under way; orders that wait are told so. */
+void reload_stop(struct reload *r);
+
+/* Carries out an order once those before it are done, and tells how it went:
+ * `text` is one line for a person, or every error, one a line. `number`: of the
+ * kept generation; 0: the youngest. `done` may be NULL. */
+void reload_order(struct reload *r, enum reload_kind kind, unsigned number,
+                  void (*done)(void *arg, bool ok, const char *text),
+                  void *arg);
+
+/* Tells the differences between the sources of two generations, live or kept,
+ * as diff -u does.  Files that hold secrets are only named. */
+void reload_diff(struct reload *r, unsigned from, unsigned to,
+                 void (*done)(void *arg, bool ok, const char *text), void *arg);
+
+/* Forgets a callback of either kind: who would be told is gone. */
+void reload_forget(struct reload *r, const void *arg);
+
+/* --- what happens to slots --- */
+void reload_prepared(struct reload *r, struct slot *slot, unsigned generation,
+                     struct slice why);
+/* A worker is ready; it may have started with an older generation. */
+void reload_ready(struct reload *r, struct slot *slot);
+void reload_down(struct reload *r, struct slot *slot);
+/* Several times a second. */
+void reload_tick(struct reload *r);
