@@ -110,6 +110,12 @@ static const char *const fields[] = {
     "challenge", "response", "verify_cram", NULL,
 };
 
+const char *
+credentials_object_name(size_t i)
+{
+    return fields[i];
+}
+
 static int
 index_credentials(lua_State *L)
 {

@@ -692,3 +692,9 @@ decision_name(enum verdict_kind kind)
 {
     return kind >= VERDICT_ACCEPT ? kinds[kind].name : "nil";
 }
+
+const char *
+decision_option(enum verdict_kind kind, size_t i)
+{
+    return kinds[kind].options[i].name;
+}

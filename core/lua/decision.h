@@ -47,3 +47,6 @@ bool decision_fill(lua_State *L, int index, struct session *s,
 
 /* "accept", "reject", ... */
 const char *decision_name(enum verdict_kind kind);
+
+/* The name of the i-th option of such a decision; NULL behind the last. */
+const char *decision_option(enum verdict_kind kind, size_t i);

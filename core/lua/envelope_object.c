@@ -142,6 +142,7 @@ reason_label(enum reason reason)
     case REASON_TOO_MANY:
     case REASON_TIMEOUT:
     case REASON_SHUTDOWN:
+    case REASON_KICKED:
     case REASON_CERTIFICATE:
     case REASON_COUNT:
         break;

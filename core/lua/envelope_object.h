@@ -21,6 +21,9 @@ void envelope_push(lua_State *L, struct slice command);
 void credentials_object_push(lua_State *L, struct session *s);
 void credentials_object_expire(lua_State *L, int index);
 
+/* The name of the i-th field or method of credentials; NULL behind the last. */
+const char *credentials_object_name(size_t i);
+
 /* Pushes "host:port", "[::1]:143" or "unix:/path". */
 void target_push_address(lua_State *L, const struct target *t,
                          const struct proto *proto);

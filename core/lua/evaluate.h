@@ -49,6 +49,9 @@ struct plan {
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */
+    char *control; /* "unix:/path" of the control socket; NULL: none */
+    struct listen_options control_socket;
+    char *control_owner, *control_group; /* of its file; or NULL */
     struct plan_listener *listeners;
     size_t listener_count;
     struct plan_files tls;     /* of `tls` sections, which are watched */

@@ -35,6 +35,12 @@ static const unsigned allowed[HOOK_COUNT] = {
     [HOOK_UPSTREAM_REFUSED] = MAY(RETRY) | MAY(REJECT) | MAY(TEMPFAIL),
 };
 
+bool
+hook_may(enum hook hook, enum verdict_kind kind)
+{
+    return (allowed[hook] & (1u << (unsigned)kind)) != 0;
+}
+
 /* The policy that was asked last. */
 static const struct loaded_policy *
 asked(const struct hook_run *run)
@@ -151,7 +157,7 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     struct session *s = run->session;
     struct verdict v = {.kind = VERDICT_NONE};
 
-    if ((allowed[run->hook] & (1u << (unsigned)d->kind)) == 0)
+    if (!hook_may(run->hook, d->kind))
         return luaL_error(L, "%s is no answer of this hook",
                           decision_name(d->kind));
     if (!decision_fill(L, 1, s, &v) ||

@@ -27,6 +27,9 @@ void hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
                      const struct chain *chain,
                      void (*decided)(struct session *s));
 void hook_cancel(struct hook_run *run);
+
+/* Whether the hook may decide so. */
+bool hook_may(enum hook hook, enum verdict_kind kind);
 unsigned hook_mechanisms(struct generation *g, struct session *s,
                          unsigned otherwise);
 

@@ -144,9 +144,22 @@ failure_of(CURLcode code)
     }
 }
 
+/* libcurl would name the host, which was not asked. */
+static void
+name_socket(struct http_exchange *x)
+{
+    long why = 0;
+
+    (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &why);
+    (void)snprintf(x->text, sizeof(x->text), "%s: %s", x->query.unix_socket,
+                   strerror((int)why));
+}
+
 static void
 ended(struct http_exchange *x, CURLcode code)
 {
+    if (code == CURLE_COULDNT_CONNECT && x->query.unix_socket[0] != '\0')
+        name_socket(x);
     if (x->too_long)
         fail(x, FAILURE_PROTOCOL, "the answer is too long");
     else if (code == CURLE_OK)
@@ -361,6 +374,8 @@ set_options(struct http_exchange *x, double seconds)
     SET(CURLOPT_USERAGENT, "moongate/" MOONGATE_VERSION);
     SET(CURLOPT_TIMEOUT_MS, (long)(seconds * 1000) + 1);
     SET(CURLOPT_RESOLVE, x->addresses);
+    if (x->query.unix_socket[0] != '\0')
+        SET(CURLOPT_UNIX_SOCKET_PATH, x->query.unix_socket);
     SET(CURLOPT_HTTPHEADER, x->query.headers);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, x);
@@ -513,7 +528,8 @@ begin(struct http_exchange *x)
 
     if (!read_url(x))
         (void)snprintf(x->text, sizeof(x->text), "the URL has no host");
-    else if (!addr_parse_ip(slice_of(x->host), x->port, &unused)) {
+    else if (x->query.unix_socket[0] == '\0' &&
+             !addr_parse_ip(slice_of(x->host), x->port, &unused)) {
         x->resolving = dns_resolve(x->client->dns, &question, on_addresses, x);
         return;
     }

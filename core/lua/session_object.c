@@ -340,6 +340,12 @@ index_session(lua_State *L)
     return object_unknown(L, "session", name, fields);
 }
 
+const char *
+session_object_name(size_t i)
+{
+    return i < FIELD_COUNT ? fields[i] : methods[i - FIELD_COUNT].name;
+}
+
 static int
 newindex_session(lua_State *L)
 {

@@ -306,6 +306,14 @@ same_text(const char *a, const char *b)
     return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
+/* Of the control socket. */
+static bool
+same_file(const struct listen_options *a, const struct listen_options *b)
+{
+    return a->mode == b->mode && a->owned == b->owned && a->owner == b->owner &&
+           a->group == b->group;
+}
+
 static bool
 is_frozen(const struct reload *r, struct buf *errors)
 {
@@ -320,6 +328,9 @@ is_frozen(const struct reload *r, struct buf *errors)
         fits = fits && buf_printf(errors, "user, group: need a restart\n");
     if (!same_text(old->plan.resolver, new->plan.resolver))
         fits = fits && buf_printf(errors, "resolver: needs a restart\n");
+    if (!same_text(old->plan.control, new->plan.control) ||
+        !same_file(&old->plan.control_socket, &new->plan.control_socket))
+        fits = fits && buf_printf(errors, "control: needs a restart\n");
     return !fits || !buf_is_empty(errors);
 }
 

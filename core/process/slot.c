@@ -84,6 +84,7 @@ slot_start(struct slot *s, struct error *err)
     if (!spawn("@worker", number, &s->child, err))
         return false;
     s->state = SLOT_STARTING;
+    s->starts++;
     s->began = ev_now(loop);
     s->silent = 0;
     s->asked = false;

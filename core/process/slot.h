@@ -60,6 +60,7 @@ struct slot {
                              about; 0: none */
     struct tally tally;   /* as it last told */
     ev_tstamp began;      /* when the process was started */
+    unsigned starts;      /* processes so far */
     unsigned failures;    /* starts that did not last, in a row */
     unsigned silent;      /* ticks since it was asked for a sign of life */
     bool asked;           /* and has not answered yet */

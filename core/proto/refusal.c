@@ -43,6 +43,8 @@ static const struct words table[REASON_COUNT] = {
     [REASON_SHUTDOWN] = {"Server is shutting down, try again later",
                          "[UNAVAILABLE]", "[SYS/TEMP]", "421 4.3.2",
                          "421 4.3.2", "421 4.3.2", "421 4.3.2"},
+    [REASON_KICKED] = {"Disconnected by the administrator", "", "[SYS/TEMP]",
+                       "421 4.3.2", "421 4.3.2", "421 4.3.2", "421 4.3.2"},
     [REASON_CERTIFICATE] = {"SSL certificate error", "", "", "421 4.7.1",
                             "421 4.7.1", "421 4.7.1", "421 4.7.1"},
 };
@@ -75,6 +77,12 @@ reason_of_label(struct slice label)
             return labels[i].reason;
     }
     return REASON_NOT_ALLOWED;
+}
+
+const char *
+reason_label_at(size_t i)
+{
+    return i < sizeof labels / sizeof labels[0] ? labels[i].label : NULL;
 }
 
 /* A reason that is none tells nothing but that it is our fault. */

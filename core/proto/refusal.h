@@ -21,6 +21,7 @@ enum reason {
     REASON_TOO_MANY,    /* attempts or errors used up: last words */
     REASON_TIMEOUT,     /* the login budget is over: last words */
     REASON_SHUTDOWN,    /* the gateway stops: last words */
+    REASON_KICKED,      /* an operator ended the session: last words */
     REASON_CERTIFICATE, /* the client's is missing or bad: last words, those
                            of nginx */
     REASON_COUNT,
@@ -50,6 +51,9 @@ struct refusal {
  * "limit", "rate-limited", "expired", "tls-required", "unavailable", ...).
  * An unknown label means NOT_ALLOWED: it is the policy's own word. */
 enum reason reason_of_label(struct slice label);
+
+/* The i-th label that is known; NULL behind the last. */
+const char *reason_label_at(size_t i);
 
 /* Default texts and codes of the table. */
 struct slice refusal_text(const struct refusal *r);

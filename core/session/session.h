@@ -131,6 +131,7 @@ struct session {
     void *call;           /* the policy layer's running hook, or NULL */
     bool deadline_passed; /* fact recorded by the timer */
     bool stopped;         /* the worker ends now: close without waiting */
+    bool kicked;          /* an operator wants it ended */
     bool dead;            /* freed when the loop has finished this round */
 };
 
@@ -140,6 +141,10 @@ void session_run(struct session *s);
 
 /* Starts closing for the first reason given.  Use as `return session_end()`. */
 enum phase session_end(struct session *s, enum end why);
+
+/* Ends it because an operator said so; `reason` is for the log.  Clients that
+ * have not logged in are told. */
+void session_kick(struct session *s, struct slice reason);
 
 const char *phase_name(enum phase p);
 const char *end_name(enum end e);

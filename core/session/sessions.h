@@ -16,6 +16,7 @@ struct sessions {
     struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
     struct list live, graveyard;
+    struct list walks;      /* struct sessions_walk */
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
     struct ev_prepare bury; /* empties the graveyard */
     struct ev_idle turns;   /* serves `runnable` */
@@ -57,6 +58,18 @@ void sessions_end_all(struct sessions *all);
 /* What the upstreams of the listener called `name` were last seen to offer;
  * kept by name, so that it outlives a configuration. */
 struct capabilities *sessions_learnt(struct sessions *all, struct slice name);
+
+/* A walk over all sessions that may pause while they come and go: it leaves out
+ * those that end before it reaches them and takes those that come meanwhile. */
+struct sessions_walk {
+    struct list link; /* in sessions->walks */
+    struct sessions *all;
+    struct list *next;
+};
+
+void sessions_walk_begin(struct sessions *all, struct sessions_walk *w);
+struct session *sessions_walk_next(struct sessions_walk *w); /* or NULL */
+void sessions_walk_end(struct sessions_walk *w);
 
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);

@@ -1,8 +1,9 @@
 --- The configuration, described once: names, types, defaults, meaning.
 --
--- `moongate.config` checks with it, conf/README.md is checked against it.  A
--- field is { name, type, default = , doc = , ... }; a section's fields keep
--- the order of the manual.  Types are those of moongate.schema.
+-- `moongate.config` checks with it, the tables of conf/README.md are written
+-- from it (scripts/dev/reference).  A field is { name, type, default = , doc = ,
+-- ... }; a section's fields keep the order of the manual.  Types are those of
+-- moongate.schema.
 return {
   gateway = {
     { "workers", "integer", default = "auto", also = { "auto" }, min = 1, max = 256,
@@ -25,6 +26,8 @@ return {
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
       doc = "sessions of one worker; 0: as many as its descriptors allow" },
+    { "control", "section", section = "control", optional = true,
+      doc = "the socket that `moongate status` and others talk to; without it there is none" },
     { "settings", "map", of = "data", default = {},
       doc = "what policies read with moongate.settings, by their name" },
   },
@@ -34,6 +37,14 @@ return {
     { "format", "enum", default = "text", values = { "text", "json" }, doc = "of every line" },
     { "target", "string", default = "stderr",
       doc = "\"stderr\", \"syslog:FACILITY\" or the path of a file" },
+  },
+  control = {
+    { "socket", "path", default = "/run/moongate/control.sock",
+      doc = "its file; in a folder that only root can write to" },
+    { "mode", "mode", default = "0600",
+      doc = "of the file, in octal: who may open it may do everything" },
+    { "owner", "string", doc = "the file's user; root by default" },
+    { "group", "string", doc = "the file's group" },
   },
   listen = {
     { "address", "list", of = "listen_address", required = true,
@@ -137,6 +148,7 @@ return {
       doc = "TLS 1.2 clients without tickets resume too, with any worker" },
   },
   tls_name = {
+    title = "tls.names",
     { "certificate", "list", of = "string", required = true, doc = "PEM files" },
     { "key", "list", of = "string", default = {}, doc = "PEM files with the keys" },
     { "passphrases", "list", of = "text", default = {}, doc = "tried on encrypted keys" },
@@ -148,6 +160,7 @@ return {
       doc = "OCSP responses in DER, written by another program" },
   },
   tls_profile = {
+    title = "tls_profiles",
     { "ca", "string", default = "system",
       doc = "PEM file: who may sign upstreams' certificates; \"system\": the machine's own" },
     { "crl", "string", doc = "PEM file with revocations" },
@@ -220,6 +233,6 @@ return {
       doc = "of a connection; 0: the system's" },
     { "send_buffer", "size", default = 0, min = 0, max = 67108864,
       doc = "of a connection; 0: the system's" },
-    { "mode", "string", default = "0666", doc = "of a unix socket's file, in octal" },
+    { "mode", "mode", default = "0666", doc = "of a unix socket's file, in octal" },
   },
 }

@@ -1,30 +1,35 @@
---- `moongate.crypt`. The format is explained in auth_http.lua.
+--- `moongate.crypt`. The format is explained in README.md.
 return {
-  module = "moongate.crypt",
-  doc = "password hashes, computed in threads; more than 64 that wait are an overload",
+  name = "moongate.crypt",
+  doc = "Password hashes, computed in threads; more than 64 that wait are an overload.",
   functions = {
     {
-      "verify", awaits = true, doc = "whether the password gives the hash",
+      "verify", awaits = true, doc = "Whether the password gives the hash.",
       arguments = {
         { "password", "Secret|string" },
-        { "hash", "string", doc = "$argon2id$ $2b$ $6$ $y$ and others of crypt(3), or Dovecot's "
-          .. "{SCHEME} with .b64 or .hex: PLAIN CRYPT MD5-CRYPT SHA256-CRYPT SHA512-CRYPT "
-          .. "BLF-CRYPT ARGON2I ARGON2ID PLAIN-MD5 LDAP-MD5 SMD5 SHA SHA256 SHA512 SSHA SSHA256 "
-          .. "SSHA512" },
+        { "hash", "Secret|string", doc = "$argon2id$ $2b$ $6$ $y$ and others of crypt(3), or "
+          .. "Dovecot's {SCHEME} with .b64 or .hex: PLAIN CRYPT MD5-CRYPT SHA256-CRYPT "
+          .. "SHA512-CRYPT BLF-CRYPT ARGON2I ARGON2ID PLAIN-MD5 LDAP-MD5 SMD5 SHA SHA256 SHA512 "
+          .. "SSHA SSHA256 SSHA512" },
       },
-      returns = { { "fits", "boolean" } },
-      errors = { "overload", "protocol" },
+      returns = { { "boolean" } },
+      fails = { "overload", "protocol" },
     },
     {
-      "hash", awaits = true, doc = "a fresh hash with a random salt",
-      arguments = { { "password", "Secret|string" } },
-      options = {
-        { "scheme", "string", default = "argon2id", doc = "argon2id bcrypt sha512 yescrypt" },
-        { "rounds", "integer", doc = "argon2id: passes (2); else crypt(3)'s cost" },
-        { "memory", "integer", default = 19456, unit = "KiB", doc = "argon2id" },
+      "hash", awaits = true, doc = "A fresh hash with a random salt.",
+      arguments = {
+        { "password", "Secret|string" },
+        { "options", "table", optional = true, fields = {
+          { "scheme", "string", default = "argon2id",
+            values = { "argon2id", "bcrypt", "sha512", "yescrypt" } },
+          { "rounds", "integer", optional = true, min = 1, max = 1000000,
+            doc = "argon2id: passes, by default 2; else crypt(3)'s cost" },
+          { "memory", "integer", default = 19456, unit = "KiB", min = 8, max = 1048576,
+            doc = "argon2id" },
+        } },
       },
-      returns = { { "hash", "string" } },
-      errors = { "overload", "protocol" },
+      returns = { { "string" } },
+      fails = { "overload", "protocol" },
     },
   },
   values = {

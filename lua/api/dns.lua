@@ -1,23 +1,27 @@
---- `moongate.dns`. The format is explained in auth_http.lua.
+--- `moongate.dns`. The format is explained in README.md.
 return {
-  module = "moongate.dns",
-  doc = "asks the name servers of the configuration",
+  name = "moongate.dns",
+  doc = "Asks the name servers of the configuration.",
   functions = {
     {
-      "resolve", doc = "records as text; an empty list if there are none", awaits = true,
+      "resolve", awaits = true, doc = "Records as text; an empty list if there are none.",
       arguments = {
-        { "name", "string" },
-        { "type", "string", default = "A", doc = "A AAAA CNAME MX NS PTR SRV TXT; MX is "
-          .. "\"10 host\", SRV \"priority weight port target\"" },
+        { "name", "string", max_length = 253 },
+        { "type", "string", default = "A",
+          values = { "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT" },
+          doc = "MX is \"10 host\", SRV \"priority weight port target\"" },
+        { "options", "table", optional = true, fields = {
+          { "timeout", "number", default = 5, unit = "seconds", min = 0.001, max = 60 },
+        } },
       },
-      options = { { "timeout", "number", default = 5, unit = "seconds" } },
-      returns = { { "records", "string[]" } },
-      errors = { "timeout", "dns" },
+      returns = { { "string[]" } },
+      fails = { "timeout", "dns" },
     },
     {
-      "reverse_name", doc = "192.0.2.1 gives 1.2.0.192, as block lists are asked",
+      "reverse_name", doc = "192.0.2.1 gives 1.2.0.192, as block lists are asked.",
       arguments = { { "ip", "string" } },
-      returns = { { "name", "string" } },
+      returns = { { "string" } },
+      errors = "raises when it is no IP address",
     },
   },
 }

@@ -1,43 +1,53 @@
---- `moongate.http`. The format is explained in auth_http.lua.
-local options = {
-  { "method", "string", doc = "for request; POST if there is a body, else GET" },
-  { "headers", "table", doc = "fields by name; a value is text, a number or a Secret" },
-  { "body", "string|Secret", doc = "at most 8 MiB" },
-  { "form", "table", doc = "sent as application/x-www-form-urlencoded; values may be Secrets" },
-  { "json", "any", doc = "sent as application/json" },
-  { "basic_auth", "string|Secret", doc = "\"id:secret\"" },
-  { "timeout", "number", default = 5, unit = "seconds", doc = "for everything" },
-  { "verify", "boolean", default = true, doc = "the server's certificate and name" },
-  { "ca", "string", doc = "PEM to trust instead of what the machine does; see file.read" },
-  { "max_body", "integer", default = 1048576, unit = "bytes", doc = "of the answer" },
-}
-
+--- `moongate.http`. The format is explained in README.md.
 local function request(name, doc)
+  local fields = {
+    { "headers", "table<string, string|number|Secret>", optional = true,
+      doc = "request fields by name" },
+    { "body", "string|Secret", optional = true, doc = "at most 8 MiB" },
+    { "form", "table<string, string|number|boolean|Secret>", optional = true,
+      doc = "sent as application/x-www-form-urlencoded" },
+    { "json", "any", optional = true, doc = "sent as application/json" },
+    { "basic_auth", "string|Secret", optional = true, max_length = 4096, doc = "\"id:secret\"" },
+    { "timeout", "number", default = 5, unit = "seconds", min = 0.001, max = 600,
+      doc = "for everything" },
+    { "verify", "boolean", default = true, doc = "the server's certificate and name" },
+    { "ca", "string", optional = true,
+      doc = "PEM to trust instead of what the machine does; see `file.read`" },
+    { "unix_socket", "string", optional = true, max_length = 107,
+      doc = "absolute path of a socket to connect to, whatever host the URL names" },
+    { "max_body", "integer", default = 1048576, unit = "bytes", min = 1, max = 67108864,
+      doc = "of the answer" },
+  }
+  table.insert(fields, 1, { "method", "string", optional = true, doc = name == "request"
+    and "POST if there is a body, else GET" or "is not looked at: the function says it" })
   return {
     name, doc = doc, awaits = true,
-    arguments = { { "url", "string", doc = "http:// or https://, without user@" } },
-    options = options,
-    returns = { { "res", "moongate.HttpResponse" } },
-    errors = { "timeout", "connect", "tls", "dns", "protocol", "closed" },
+    arguments = {
+      { "url", "string", doc = "http:// or https://, without user@" },
+      { "options", "table", optional = true, fields = fields },
+    },
+    returns = { { "HttpResponse" } },
+    fails = { "timeout", "connect", "tls", "dns", "protocol", "closed" },
+    errors = "raises when the url or an option is wrong",
   }
 end
 
 return {
-  module = "moongate.http",
-  doc = "an HTTP client; connections are kept, redirects are not followed",
+  name = "moongate.http",
+  doc = "An HTTP client. Connections are kept; redirects are not followed.",
   functions = {
-    request("request", "any method"),
-    request("get", "GET"),
-    request("post", "POST"),
+    request("request", "Asks with any method."),
+    request("get", "Asks with GET."),
+    request("post", "Asks with POST."),
     {
-      "escape", doc = "percent-encodes all but letters, digits and -._~",
-      arguments = { { "text", "string" } },
-      returns = { { "escaped", "string" } },
+      "escape", doc = "Percent-encodes all but letters, digits and -._~",
+      arguments = { { "text", "string", max_length = 1048576 } },
+      returns = { { "string" } },
     },
   },
-  objects = {
+  classes = {
     {
-      "moongate.HttpResponse",
+      "HttpResponse", variable = "res", doc = "The answer to a request, of any status.",
       fields = {
         { "status", "integer" },
         { "headers", "table<string, string>",
@@ -45,8 +55,8 @@ return {
         { "body", "string" },
       },
       methods = {
-        { "json", doc = "the body as JSON; null is nil", returns = { { "value", "any" } },
-          errors = { "protocol" } },
+        { "json", doc = "The body as JSON; null is nil.", returns = { { "any" } },
+          fails = { "protocol" } },
       },
     },
   },

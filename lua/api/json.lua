@@ -1,21 +1,26 @@
---- `moongate.json`. The format is explained in auth_http.lua.
+--- `moongate.json`. The format is explained in README.md.
 return {
-  module = "moongate.json",
-  doc = "JSON; at most 64 levels deep",
+  name = "moongate.json",
+  doc = "JSON, at most 64 levels deep.",
   functions = {
     {
-      "encode", doc = "raises for what JSON can't hold, such as a Secret",
+      "encode", doc = "The text of a value.",
       arguments = { { "value", "any" } },
-      returns = { { "text", "string" } },
+      returns = { { "string" } },
+      errors = "raises for what JSON can't hold, such as a Secret",
     },
     {
-      "decode",
-      arguments = { { "text", "string", doc = "at most 8 MiB" } },
-      options = { { "null", "boolean", default = false,
-        doc = "keep null as json.null, which is true in a condition; else it is nil" } },
-      returns = { { "value", "any" } },
-      errors = { "protocol" },
+      "decode", doc = "The value of a text.",
+      arguments = {
+        { "text", "string", max_length = 8388608 },
+        { "options", "table", optional = true, fields = {
+          { "null", "boolean", default = false,
+            doc = "keep null as `json.null`, which is true in a condition; else it is nil" },
+        } },
+      },
+      returns = { { "any" } },
+      fails = { "protocol" },
     },
   },
-  values = { { "null", "userdata", doc = "null, for encode" } },
+  values = { { "null", "lightuserdata", doc = "null, for `encode`" } },
 }

@@ -1,59 +1,64 @@
---- `moongate.socket`. The format is explained in auth_http.lua.
-local errors = { "timeout", "connect", "dns", "closed", "protocol" }
+--- `moongate.socket`. The format is explained in README.md.
+local fails = { "timeout", "connect", "dns", "closed", "protocol" }
 
 return {
-  module = "moongate.socket",
-  doc = "connections for protocols that have no module",
+  name = "moongate.socket",
+  doc = "Connections for protocols that have no module.",
   functions = {
-    {
-      "tcp", doc = "a connection that is not made yet",
-      returns = { { "sock", "moongate.Socket" } },
-    },
+    { "tcp", doc = "A connection that is not made yet.", returns = { { "Socket" } } },
   },
-  objects = {
+  classes = {
     {
-      "moongate.Socket",
-      doc = "one operation at a time; closed with the hook that waits on it",
+      "Socket", variable = "sock",
+      doc = "One operation at a time; closed with the hook that waits on it.",
       methods = {
         {
-          "connect", awaits = true,
+          "connect", awaits = true, doc = "Connects.",
           arguments = {
-            { "host", "string", doc = "a name, an address, or \"unix:/path\" without a port" },
-            { "port", "integer" },
+            { "host", "string", max_length = 253,
+              doc = "a name, an address, or \"unix:/path\" without a port" },
+            { "port", "integer", optional = true, min = 1, max = 65535 },
           },
-          returns = { { "ok", "true" } }, errors = errors,
+          returns = { { "true" } }, fails = fails,
         },
         {
-          "send", awaits = true,
-          arguments = { { "data", "string|number|Secret|table", doc = "at most 1 MiB" } },
-          returns = { { "bytes", "integer" } }, errors = errors,
+          "send", awaits = true, doc = "Sends everything; how many bytes.",
+          arguments = { { "data", "string|number|Secret|table",
+            doc = "a table is a list of these; at most 1 MiB" } },
+          returns = { { "integer" } }, fails = fails,
         },
         {
-          "receive", awaits = true, doc = "what came before a failure is the third result",
-          arguments = { { "what", "integer|\"*l\"|\"*a\"", default = "*l", unit = "bytes",
-            doc = "that many, a line without its end, or all until the peer closes" } },
-          returns = { { "data", "string" } }, errors = errors,
+          "receive", awaits = true,
+          doc = "Receives. What came before a failure is the third result.",
+          arguments = { { "what", "integer|\"*l\"|\"*a\"", default = "*l",
+            doc = "so many bytes (up to 1 MiB), a line without its end, or all until the peer "
+              .. "closes" } },
+          returns = { { "string" } }, fails = fails,
         },
         {
-          "receiveany", awaits = true,
-          arguments = { { "max", "integer", unit = "bytes" } },
-          returns = { { "data", "string" } }, errors = errors,
+          "receiveany", awaits = true, doc = "Receives what comes first.",
+          arguments = { { "max", "integer", unit = "bytes", min = 1, max = 1048576 } },
+          returns = { { "string" } }, fails = fails,
         },
         {
-          "receiveuntil", doc = "an iterator that gives what stands before each `mark`",
-          arguments = { { "mark", "string", doc = "1 to 256 bytes, no pattern" } },
-          returns = { { "next", "function" } },
+          "receiveuntil", doc = "A function that gives what stands before each `mark`; it waits.",
+          arguments = { { "mark", "string", max_length = 256, doc = "no pattern" } },
+          returns = { { "fun(): string?, Failure?" } },
         },
-        { "settimeout", arguments = { { "seconds", "number", default = 5, unit = "seconds" } } },
         {
-          "settimeouts",
+          "settimeout", doc = "For all that follows.",
+          arguments = { { "seconds", "number", unit = "seconds", max = 3600,
+            doc = "at first 5" } },
+        },
+        {
+          "settimeouts", doc = "One for each operation.",
           arguments = {
-            { "connect", "number", unit = "seconds" },
-            { "send", "number", unit = "seconds" },
-            { "receive", "number", unit = "seconds" },
+            { "connect", "number", unit = "seconds", max = 3600 },
+            { "send", "number", unit = "seconds", max = 3600 },
+            { "receive", "number", unit = "seconds", max = 3600 },
           },
         },
-        { "close", returns = { { "ok", "true" } } },
+        { "close", doc = "Closes the connection.", returns = { { "true" } } },
       },
     },
   },

@@ -1,25 +1,33 @@
---- `moongate.timer`. The format is explained in auth_http.lua.
-local function timer(name, doc)
+--- `moongate.timer`. The format is explained in README.md.
+local function timer(name, doc, least)
   return {
     name, doc = doc,
     arguments = {
-      { "seconds", "number", unit = "seconds" },
+      { "seconds", "number", unit = "seconds", min = least, max = 100000000 },
       { "name", "string", doc = "for the log" },
-      { "body", "function", doc = "may wait; a turn is left out while the last one still runs" },
+      { "body", "fun()",
+        doc = "may wait; a turn is left out while the last one still runs" },
+      { "options", "table", optional = true, fields = {
+        { "budget", "number", default = 10, unit = "seconds", min = 0.01, max = 3600,
+          doc = "of one turn" },
+      } },
     },
-    options = { { "budget", "number", default = 10, unit = "seconds", doc = "of one turn" } },
-    returns = { { "timer", "moongate.Timer" } },
+    returns = { { "Timer" } },
+    errors = "raises when `seconds` is out of range",
   }
 end
 
 return {
-  module = "moongate.timer",
-  doc = "work that no session asks for; each worker does it, until the configuration is replaced",
+  name = "moongate.timer",
+  doc = "Work that no session asks for. Each worker does it, until the configuration is replaced.",
   functions = {
-    timer("every", "again and again"),
-    timer("after", "once"),
+    timer("every", "Calls `body` again and again.", 0.01),
+    timer("after", "Calls `body` once.", 0),
   },
-  objects = {
-    { "moongate.Timer", methods = { { "cancel", doc = "no further turn begins" } } },
+  classes = {
+    {
+      "Timer", variable = "timer", doc = "A timer that runs.",
+      methods = { { "cancel", doc = "No further turn begins." } },
+    },
   },
 }

@@ -113,9 +113,6 @@ local function check_listener(listener, report)
   if listener.probe > 0 and not listener.upstream then
     report:add({ "probe" }, "there is no \"upstream\" to look at")
   end
-  if not listener.socket.mode:match "^0?[0-7][0-7][0-7]$" then
-    report:add({ "socket", "mode" }, "three octal digits expected")
-  end
 end
 
 local function read_listener(made, names)

@@ -147,6 +147,19 @@ function types.listen_address(value)
   return checked(value, "an address such as \"[::]:143\"", core.address_error)
 end
 
+function types.path(value)
+  if type(value) ~= "string" or not value:match "^/" or value:find "%c" or #value > 100 then
+    return nil, "an absolute path of at most 100 bytes"
+  end
+  return value
+end
+
+function types.mode(value)
+  local digits = type(value) == "string" and value:match "^0?([0-7][0-7][0-7])$"
+  if not digits or digits == "000" then return nil, "three octal digits" end
+  return value
+end
+
 function types.network(value)
   return checked(value, "a network such as \"10.0.0.0/8\"", core.network_error)
 end

@@ -180,20 +180,3 @@ return c.gateway { parts.listen }]]
     assert.decision(g:session {}:login("a", "b")).is_reject { reason = "secret(redacted)true" }
   end)
 end)
-
-describe("the manual", function()
-  it("has every key with its default", function()
-    local file = assert(io.open "conf/README.md")
-    local manual = file:read "*a"
-    file:close()
-    local count = 0
-    for section, fields in pairs(require "api.config") do
-      for _, field in ipairs(fields) do
-        local name = "`" .. field[1] .. "`"
-        assert.is_truthy(manual:find("\n| " .. name, 1, true), section .. "." .. field[1])
-        count = count + 1
-      end
-    end
-    assert.is_true(count > 40)
-  end)
-end)

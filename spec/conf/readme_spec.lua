@@ -82,7 +82,7 @@ local function check(set)
 end
 
 local READMES = { "README.md", "core/README.md", "core/proto/README.md", "lua/README.md",
-  "scripts/README.md", "conf/README.md", "spec/README.md" }
+  "lua/REFERENCE.md", "lua/api/README.md", "scripts/README.md", "conf/README.md", "spec/README.md" }
 
 describe("the READMEs", function()
   it("are all there, and the first shows a configuration and a policy", function()
