@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#define ANSWER_MAX ((size_t)16 << 10)
+#define ANSWER_MAX ((size_t)8 << 10)
 #define DEPTH_MAX  8
 
 #define RESPONSE "moongate.http.response"

@@ -5,7 +5,7 @@
 #include "lua/target.h"
 #include "session/session.h"
 
-#define TRACE_LINE_MAX ((size_t)64 << 10)
+#define TRACE_LINE_MAX ((size_t)15 << 10) /* it goes as one message */
 
 /* Opens the object: time, session, listener, protocol, client, user, event. */
 void trace_event_begin(struct json_writer *w, struct buf *out,

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WAITS_MAX ((size_t)32 << 10) /* bytes of all waits of a call */
+#define WAITS_MAX ((size_t)10 << 10) /* bytes of all waits of a call */
 #define WORDS_MAX 512
 
 /* Elements of a list, as JSON. */
