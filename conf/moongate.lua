@@ -25,6 +25,15 @@ return c.gateway {
   -- DNS servers, asked for the names of upstreams; the system's by default.
   -- resolver = { "127.0.0.53" },
 
+  -- The socket of `moongate status`, who, kick, reload and others; without this
+  -- there is none. Who may open its file may do everything that they do.
+  control = {
+    socket = "/run/moongate/control.sock",
+    mode = "0600",
+    -- owner = "root",
+    -- group = "mail-admins",     -- with mode = "0660"
+  },
+
   -- How long sessions may go on after SIGTERM.
   -- shutdown_timeout = "30s",
 
@@ -67,6 +76,7 @@ return c.gateway {
 
     limits = {
       -- login_timeout = 60,      -- from accept to the end of the login
+      -- handshake_timeout = 10,  -- for a PROXY header and TLS
       -- hook_timeout = 10,       -- for one chain of policies
       -- connect_timeout = 15,    -- to an upstream
       -- upstream_timeout = 30,   -- for its greeting and login

@@ -8,6 +8,7 @@ local servers = require "quickstart_servers"
 return c.gateway {
   workers = "auto",
   user = "nobody",                       -- the workers' user when started as root
+  control = { socket = servers.control },  -- `moongate status`, who, kick, reload ...
   log = { level = "info", format = "text" },
 
   c.listen "imap" {

@@ -55,6 +55,7 @@ read_limits(lua_State *L, int listen, struct listener_config *l)
 
     l->limits = (struct limits){
         .login_timeout = value_number(L, t, "login_timeout"),
+        .handshake_timeout = value_number(L, t, "handshake_timeout"),
         .hook_timeout = value_number(L, t, "hook_timeout"),
         .connect_timeout = value_number(L, t, "connect_timeout"),
         .upstream_timeout = value_number(L, t, "upstream_timeout"),

@@ -34,7 +34,7 @@ session_tls_push(lua_State *L, const struct session *s)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     set_text(L, "sni", login->tls.sni);
     if (!login->dialog.secure)
         return 1;
@@ -43,6 +43,8 @@ session_tls_push(lua_State *L, const struct session *s)
     set_text(L, "alpn", login->tls.alpn);
     lua_pushboolean(L, login->tls.resumed);
     lua_setfield(L, -2, "resumed");
+    lua_pushboolean(L, login->tls.kernel);
+    lua_setfield(L, -2, "kernel");
     if (login->tls.client_asked) {
         push_certificate(L, &login->tls);
         lua_setfield(L, -2, "client_cert");

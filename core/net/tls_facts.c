@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <stdio.h>
+#include <time.h>
 
 #define NAME_TEXT_MAX 1024
 
@@ -74,13 +75,26 @@ certificate_facts(X509 *c, struct arena *a, struct tls_facts *facts)
            copy_text(a, sha256, &facts->fingerprint_sha256);
 }
 
+/* OpenSSL remembers what it found when the session was made; the certificate
+ * may have ended since. */
+static long
+judgement(const struct tls_link *l, const X509 *shown)
+{
+    long why = SSL_get_verify_result(l->ssl);
+
+    if (shown == NULL || why != X509_V_OK || !SSL_session_reused(l->ssl) ||
+        tls_x509_time(X509_get0_notAfter(shown)) > time(NULL))
+        return why;
+    return X509_V_ERR_CERT_HAS_EXPIRED;
+}
+
 static bool
 client_facts(const struct tls_link *l, struct arena *a, struct tls_facts *facts)
 {
     enum tls_client_certificate demand =
         tls_server_context_client_certificate(l->server);
     X509 *shown = SSL_get0_peer_certificate(l->ssl);
-    long why = SSL_get_verify_result(l->ssl);
+    long why = judgement(l, shown);
 
     facts->client_passes = passes(demand, shown, why);
     facts->client_asked = demand != TLS_CLIENT_CERTIFICATE_OFF;

@@ -127,23 +127,35 @@ take(struct control_links *l, struct message *m)
     return true;
 }
 
+/* One message; false when there is none left, or all is over. */
+static bool
+take_next(struct control_links *l)
+{
+    struct message m;
+    enum receive received = message_receive(SPAWN_FD, false, &m);
+    bool valid = received == RECEIVE_DONE && take(l, &m);
+
+    message_deinit(&m);
+    if (valid || received == RECEIVE_AGAIN)
+        return valid;
+    ev_io_stop(l->host.loop, &l->supervisor);
+    if (received != RECEIVE_EOF)
+        log_error("the supervisor spoke nonsense");
+    l->host.over(l->host.arg);
+    return false;
+}
+
+/* All there are before any request, so that the first finds all workers. */
 static void
 on_message(struct ev_loop *loop, ev_io *io, int events)
 {
     struct control_links *l =
         container_of(io, struct control_links, supervisor);
-    struct message m;
-    enum receive received = message_receive(SPAWN_FD, false, &m);
-    bool valid = received == RECEIVE_DONE && take(l, &m);
 
+    (void)loop;
     (void)events;
-    message_deinit(&m);
-    if (valid || received == RECEIVE_AGAIN)
-        return;
-    ev_io_stop(loop, io);
-    if (received != RECEIVE_EOF)
-        log_error("the supervisor spoke nonsense");
-    l->host.over(l->host.arg);
+    while (take_next(l))
+        ;
 }
 
 /* Those whose pair was lost while they live on; who has none gets one as soon
@@ -221,6 +233,7 @@ control_links_new(const struct control_links_host *host)
     for (unsigned i = 0; i < host->slot_count; i++)
         l->pairs[i] = (struct pair){.home = l, .slot = i + 1, .fd = -1};
     ev_io_init(&l->supervisor, on_message, SPAWN_FD, EV_READ);
+    ev_set_priority(&l->supervisor, EV_MAXPRI);
     ev_io_start(host->loop, &l->supervisor);
     ev_timer_init(&l->retry, on_retry, RETRY, RETRY);
     ev_timer_start(host->loop, &l->retry);

@@ -47,6 +47,7 @@ struct proxy_settings {
 
 struct limits {
     double login_timeout;       /* accept to spliced, absolute; 60 */
+    double handshake_timeout;   /* PROXY header and TLS; 10 */
     double hook_timeout;        /* wall clock of one hook chain; 10 */
     double connect_timeout;     /* 15 */
     double upstream_timeout;    /* LOGIN phase; 30 */

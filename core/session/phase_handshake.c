@@ -38,6 +38,7 @@ resolve(struct session *s)
     }
     login->reverse = dns_reverse(s->home->dns, &s->client_addr, REVERSE_SECONDS,
                                  on_reverse, s);
+    session_arm(s);
     return false;
 }
 

@@ -49,7 +49,9 @@ phase_limit(const struct session *s)
     const struct limits *limits = &s->listener->limits;
 
     switch (s->phase) {
-    case PHASE_HANDSHAKE:
+    case PHASE_HANDSHAKE: /* a lookup keeps its own time */
+        return s->login->reverse != NULL ? limits->login_timeout
+                                         : limits->handshake_timeout;
     case PHASE_COMMAND:
         return limits->login_timeout;
     case PHASE_GREET:

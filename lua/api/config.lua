@@ -188,6 +188,8 @@ return {
   limits = {
     { "login_timeout", "duration", default = 60, min = 0.1, max = 3600,
       doc = "from accept to the end of the login, whatever happens" },
+    { "handshake_timeout", "duration", default = 10, min = 0.05, max = 600,
+      doc = "for a PROXY header and TLS" },
     { "hook_timeout", "duration", default = 10, min = 0.05, max = 600,
       doc = "wall clock of one chain of hooks" },
     { "connect_timeout", "duration", default = 15, min = 0.05, max = 600,

@@ -117,6 +117,7 @@ return {
             { "cipher", "string?" },
             { "alpn", "string?" },
             { "resumed", "boolean?" },
+            { "kernel", "boolean?", doc = "the kernel encrypts and decrypts" },
             {
               "client_cert", "table?", doc = "the client was asked for a certificate",
               fields = {

@@ -10,6 +10,8 @@ local function timer(name, doc, least)
       { "options", "table", optional = true, fields = {
         { "budget", "number", default = 10, unit = "seconds", min = 0.01, max = 3600,
           doc = "of one turn" },
+        { "once_per", "\"worker\"|\"gateway\"", default = "worker",
+          doc = "\"gateway\": one worker does it for all" },
       } },
     },
     returns = { { "Timer" } },
@@ -19,7 +21,7 @@ end
 
 return {
   name = "moongate.timer",
-  doc = "Work that no session asks for. Each worker does it, until the configuration is replaced.",
+  doc = "Work that no session asks for. It is done while its generation serves: a reload ends it.",
   functions = {
     timer("every", "Calls `body` again and again.", 0.01),
     timer("after", "Calls `body` once.", 0),

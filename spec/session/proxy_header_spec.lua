@@ -68,7 +68,7 @@ describe("a PROXY header", function()
         smtp = { protocol = "smtp", more = 'proxy_protocol = { from = "127.0.0.0/8" }' },
         pop3 = { protocol = "pop3", more = 'proxy_protocol = { from = "127.0.0.0/8" }' },
         hasty = { protocol = "imap", more = [[proxy_protocol = { from = "127.0.0.1" },
-          limits = { login_timeout = 0.3 }]] },
+          limits = { handshake_timeout = 0.3 }]] },
         imaps = { protocol = "imap", more = ([[proxy_protocol = { from = "127.0.0.1" },
           tls = { mode = "implicit", %s, client_certificate = "optional", ca = %q }]]):format(
           certificate, authority.certificate) },

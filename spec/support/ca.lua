@@ -97,8 +97,8 @@ function ca:below(name)
 end
 
 --- A certificate and its key. Options: `subject` ("/CN=..."), `names` ("DNS:a", "IP:127.0.0.1"),
--- `kind` ("rsa" or "ec"), `passphrase` of the key, `days`, `expired`, `self_signed`, `authority`
--- (it may sign others), `extensions` (lines of an extension file).
+-- `kind` ("rsa" or "ec"), `passphrase` of the key, `days` or `seconds` that it is valid, `expired`,
+-- `self_signed`, `authority` (it may sign others), `extensions` (lines of an extension file).
 function ca:leaf(options)
   self.count = self.count + 1
   local base = ("%s/leaf%d"):format(self.folder, self.count)
@@ -118,10 +118,14 @@ function ca:leaf(options)
       file, "-out", made.certificate)
     return made
   end
+  local life = { "-days", tostring(options.days or 30) }
+  if options.expired then
+    life = { "-startdate", "20200101000000Z", "-enddate", "20200201000000Z" }
+  elseif options.seconds then
+    life = { "-enddate", os.date("!%Y%m%d%H%M%SZ", os.time() + options.seconds) }
+  end
   openssl("ca", "-batch", "-config", self.config, "-notext", "-in", made.request, "-out",
-    made.certificate, "-extfile", file, unpack(options.expired
-      and { "-startdate", "20200101000000Z", "-enddate", "20200201000000Z" }
-      or { "-days", tostring(options.days or 30) }))
+    made.certificate, "-extfile", file, unpack(life))
   if self.chain then write(made.certificate, ca.read(made.certificate) .. self.chain) end
   return made
 end

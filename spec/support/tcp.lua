@@ -64,6 +64,17 @@ function tcp.listen_local(path)
   return fd
 end
 
+--- A connection to a unix socket.
+function tcp.connect_local(path)
+  local fd = assert(posix.socket(posix.AF_UNIX, bit.bor(posix.SOCK_STREAM, SOCK_FLAGS), 0))
+  local fine, message = posix.connect(fd, { family = posix.AF_UNIX, path = path })
+  if not fine then
+    unistd.close(fd)
+    error(("connect %s: %s"):format(path, message), 3)
+  end
+  return fd
+end
+
 --- Starts to connect. `receive_buffer` in bytes makes a client that takes little at a time.
 function tcp.connect(ip, port, receive_buffer)
   local fd = open(ip)

@@ -51,6 +51,9 @@ describe("a TLS handshake", function()
     add("suites", "imap", 'ciphersuites = "TLS_CHACHA20_POLY1305_SHA256", curves = "P-384"')
     add("commands", "imap", 'commands = { "MaxProtocol TLSv1.2", "CipherString AES256-SHA256" }')
     listen.hasty = { protocol = "imap", more = "limits = { login_timeout = 0.5 }, " .. section() }
+    local brisk = "limits = { handshake_timeout = 0.3 }, " .. section()
+    listen.brisk = { protocol = "imap", more = brisk }
+    listen.brisk_starttls = { protocol = "imap", more = brisk:gsub("implicit", "starttls") }
     gw = site.start { listen = listen, policy = [[ return { auth = function(session)
       session:log("info", "sni=" .. tostring(session.tls.sni) .. " alpn="
         .. tostring(session.tls.alpn))
@@ -196,16 +199,25 @@ describe("a TLS handshake", function()
     assert.is_nil(text:find "Early data was accepted")
   end)
 
-  it("that stalls ends with the time for logins", function()
-    local c = client.connect(gw.ports.hasty)
-    tls.start(c, tls.client {}) -- the ClientHello
-    c.sink = function() end     -- which is all
+  for listener, time in pairs { hasty = "logins", brisk = "handshakes" } do
+    it("that stalls ends with the time for " .. time, function()
+      local c = client.connect(gw.ports[listener])
+      tls.start(c, tls.client {}) -- the ClientHello
+      c.sink = function() end     -- which is all
+      assert.equal("timeout", gw:session_of(c)["end"])
+      local mute = client.connect(gw.ports[listener])
+      assert.equal("timeout", gw:session_of(mute)["end"])
+      local half = client.connect(gw.ports[listener])
+      half:send "\22\3\1\2\0\1\0"
+      assert.equal("timeout", gw:session_of(half)["end"])
+    end)
+  end
+
+  it("that stalls behind STARTTLS ends with the time for handshakes", function()
+    local c = client.connect(gw.ports.brisk_starttls)
+    c:expect "^%* OK"
+    c:send_line "a STARTTLS":expect "^a OK"
     assert.equal("timeout", gw:session_of(c)["end"])
-    local mute = client.connect(gw.ports.hasty)
-    assert.equal("timeout", gw:session_of(mute)["end"])
-    local half = client.connect(gw.ports.hasty)
-    half:send "\22\3\1\2\0\1\0"
-    assert.equal("timeout", gw:session_of(half)["end"])
   end)
 
   -- OpenSSL's queue of errors is one a thread: what one connection leaves there another may find.

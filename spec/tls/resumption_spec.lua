@@ -163,6 +163,21 @@ describe("a TLS session", function()
     assert.equal("client_closed", gw:session_of(c)["end"])
   end)
 
+  it("is no way in when the client's certificate has ended since", function()
+    local brief = authority:leaf { subject = "/CN=brief", seconds = 5 }
+    local kept = visit(gw.ports.demands, { leaf = brief })
+    local session = visit(gw.ports.demands, { leaf = brief, max = "1.2" })
+    local function refused(how)
+      local c = tls.connect(gw.ports.demands, how)
+      local line = c:read_line()
+      assert.is_true(c:is_resumed())
+      c:close()
+      return line:find "^%* BYE SSL certificate error" ~= nil
+    end
+    processes.eventually(function() return refused { max = "1.2", session = session } end, 10)
+    assert.is_true(refused { session = kept })
+  end)
+
   it("outlives the worker that made it", function()
     local session, _, c = visit(gw.ports.tickets, {})
     local worker = tonumber(worker_of(gw, c))
