@@ -180,13 +180,15 @@ struct slice
 redact_line(const struct dialog *d, enum speaker who, struct slice line,
             char *out, size_t size)
 {
-    struct slice rest = line;
+    struct slice rest = line, shown;
 
-    line = slice_cut(&rest, '\n'); /* literals are no business of anybody */
+    line = slice_cut(&rest, '\n'); /* literals are nobody's business */
     (void)slice_drop_suffix(&line, S("\r"));
-    if (who == SPEAKER_CLIENT_RESPONSE || repeats_password(d, line))
+    if (who == SPEAKER_CLIENT_RESPONSE)
         return write_text(out, size, HIDDEN);
     if (who == SPEAKER_CLIENT || who == SPEAKER_GATEWAY_UPSTREAM)
-        return show_command(d, line, out, size);
-    return show_reply(d, line, out, size);
+        shown = show_command(d, line, out, size);
+    else
+        shown = show_reply(d, line, out, size);
+    return repeats_password(d, shown) ? write_text(out, size, HIDDEN) : shown;
 }

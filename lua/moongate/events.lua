@@ -81,9 +81,15 @@ local function told(event)
   return "phase " .. tostring(event.phase)
 end
 
+--- Text from outside that can't command a terminal.
+function events.harmless(text)
+  return (text:gsub("%c", "?"):gsub("\194[\128-\159]", "?"))
+end
+
 --- Any event on one line: time of the day, session, what.
 function events.line(event)
-  return ("%s %s %s"):format(event.time:match "T(.-)Z$", event.session, told(event))
+  return events.harmless(("%s %s %s"):format(event.time:match "T(.-)Z$", event.session,
+    told(event)))
 end
 
 return events

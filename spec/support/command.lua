@@ -41,7 +41,8 @@ function command.start(arguments, options)
   local log = os.tmpname()
   write(options.folder .. "/input", options.input or "")
   return child.start { "/bin/sh", "-c", ('exec "$0" %s <input'):format(arguments),
-    absolute(gateway.binary()), log = log, directory = options.folder }
+    absolute(gateway.binary()), log = log, directory = options.folder,
+    environment = options.environment }
 end
 
 --- Waits for the end of what was started: all that it wrote, and its exit status.

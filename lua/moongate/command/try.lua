@@ -217,10 +217,10 @@ local function print_text(result, seen)
   local number, hook = -1, nil
   for _, row in ipairs(chain(result, seen)) do
     if row.hook ~= hook then number, hook = number + 1, row.hook end
-    print(row.event and events.hook(row, number)
-      or events.row(number, "route", "(default)", row.upstream or "nowhere"))
+    print(events.harmless(row.event and events.hook(row, number)
+      or events.row(number, "route", "(default)", row.upstream or "nowhere")))
   end
-  for _, line in ipairs(result.log_lines) do print("log " .. line) end
+  for _, line in ipairs(result.log_lines) do print(events.harmless("log " .. line)) end
   print(("decision %s   client would see %q   secrets shown: %d"):format(result.kind, result.wire,
     result.secrets_shown))
 end
