@@ -2,7 +2,8 @@
 --
 -- Goes to /etc/moongate/moongate.lua. Every key that is commented out stands
 -- with its default; README.md beside this file has them all in tables.
--- `moongate check -c FILE` prints what is wrong with it.
+-- `moongate check -c FILE` prints what is wrong with it. env/production.lua and
+-- env/staging.lua are laid over it by `--env production`, `--env staging`.
 --
 -- It is Lua, but data: no files, no clock, no network. It may require further
 -- files that lie beside it.
@@ -45,6 +46,7 @@ return c.gateway {
       url = "http://127.0.0.1:9000/auth",
       timeout = "5s",
       -- headers = { ["X-Auth-Key"] = c.secret.file "auth.key" },
+      -- c.secret.env "NAME" and c.secret.command { "program" } are others.
     },
   },
 

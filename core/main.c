@@ -58,13 +58,14 @@ static const char general_help[] =
     "2 wrong usage.\n";
 
 static const char run_help[] =
-    "Usage: moongate run [-c FILE]\n"
+    "Usage: moongate run [-c FILE] [--env NAME]\n"
     "\n"
     "Serves until it is told to stop; stays in the foreground.  Once every\n"
     "listener accepts, one line \"moongate: ready NAME=ADDRESS...\" is\n"
     "written to standard error.\n"
     "\n"
     "  -c, --config FILE   configuration (" DEFAULT_CONFIGURATION ")\n"
+    "      --env NAME      lay env/NAME.lua, beside it, over it\n"
     "      --help          this text\n"
     "\n"
     "Signals:\n"
@@ -75,17 +76,6 @@ static const char run_help[] =
     "right\n"
     "\n"
     "Exit status: 0 told to stop, 1 could not start, 2 wrong usage.\n";
-
-static const char check_help[] =
-    "Usage: moongate check [-c FILE]\n"
-    "\n"
-    "Reads the configuration, every policy and every file they need, as run\n"
-    "does, and prints each error as \"file:line: message\".\n"
-    "\n"
-    "  -c, --config FILE   configuration (" DEFAULT_CONFIGURATION ")\n"
-    "      --help          this text\n"
-    "\n"
-    "Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.\n";
 
 static const char lua_help[] =
     "Usage: moongate lua FILE [ARGUMENT...]\n"
@@ -105,22 +95,23 @@ wrong_usage(const struct command *command)
     return EXIT_USAGE;
 }
 
-/* Reads what run and check take.  false when there is nothing more to do. */
+/* Reads what run takes.  false when there is nothing more to do. */
 static bool
 read_options(const struct command *command, int argc, char **argv,
              struct config_order *order, int *status)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"env", required_argument, NULL, 'e'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int option;
 
-    *order = (struct config_order){DEFAULT_CONFIGURATION, NULL};
+    *order = (struct config_order){.path = DEFAULT_CONFIGURATION};
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            order->path = optarg;
+        if (option == 'c' || option == 'e') {
+            *(option == 'c' ? &order->path : &order->environment) = optarg;
             continue;
         }
         if (option == 'h')
@@ -147,31 +138,16 @@ command_run(const struct command *command, int argc, char **argv)
     return supervisor_run(&order);
 }
 
-static int
-command_check(const struct command *command, int argc, char **argv)
+/* For the commands in Lua that ask for it. */
+static bool
+evaluate(const struct config_order *order, char **errors)
 {
     struct evaluation evaluation;
-    struct config_order order;
-    char *errors;
-    int status;
 
-    if (!read_options(command, argc, argv, &order, &status))
-        return status;
     evaluation_init(&evaluation);
-    evaluation.warns = true;
-    if (configuration_evaluate(&order, &evaluation, &errors)) {
-        configuration_warn(&evaluation);
-        (void)printf("%s: nothing is wrong\n", order.path);
-        status = EXIT_SUCCESS;
-    } else {
-        (void)fputs(errors, stderr);
-        if (*errors != '\0' && errors[strlen(errors) - 1] != '\n')
-            (void)fputc('\n', stderr);
-        status = EXIT_FAILURE;
-    }
-    free(errors);
+    bool done = configuration_evaluate(order, &evaluation, errors);
     evaluation_deinit(&evaluation);
-    return status;
+    return done;
 }
 
 static int
@@ -192,14 +168,14 @@ command_lua(const struct command *command, int argc, char **argv)
 static int
 command_in_lua(const struct command *command, int argc, char **argv)
 {
-    return interpreter_run_command(command->name, argc, argv);
+    return interpreter_run_command(command->name, argc, argv, evaluate);
 }
 
 static int
 command_who(const struct command *command, int argc, char **argv)
 {
     (void)command;
-    return interpreter_run_command("who", argc, argv);
+    return interpreter_run_command("who", argc, argv, evaluate);
 }
 
 /* A process that another one of ours has started. */
@@ -213,7 +189,7 @@ command_role(const struct command *command, int argc, char **argv)
 
 static const struct command commands[] = {
     {"run", command_run, run_help, NULL},
-    {"check", command_check, check_help, NULL},
+    {"check", command_in_lua, NULL, NULL},
     {"lua", command_lua, lua_help, NULL},
     {"test", command_in_lua, NULL, NULL},
     {"try", command_in_lua, NULL, NULL},

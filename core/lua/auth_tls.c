@@ -42,9 +42,8 @@ void
 auth_tls_describe(const struct auth_tls *t, struct buf *out)
 {
     const struct tls_profile *profile =
-        t->config != NULL
-            ? config_find_profile(t->config, slice_of(t->profile))
-            : NULL;
+        t->config != NULL ? config_find_profile(t->config, slice_of(t->profile))
+                          : NULL;
     struct slice pins = {(const char *)t->pins, t->pin_count * TLS_PIN_SIZE};
     bool ok = buf_printf(out, "%d %s\n%.*s\n", (int)t->verify, t->server_name,
                          profile != NULL ? (int)sizeof profile->digest : 0,

@@ -156,7 +156,7 @@ read_entry(struct slice *rest, struct bundle_entry *entry)
     if (!take(rest, sizeof head, &piece))
         return false;
     memcpy(&head, piece.ptr, sizeof head);
-    if (head.kind > BUNDLE_TLS || !take(rest, head.name_len, &entry->name) ||
+    if (head.kind >= BUNDLE_KINDS || !take(rest, head.name_len, &entry->name) ||
         !take(rest, head.path_len, &entry->path) ||
         !take(rest, head.bytes_len, &entry->bytes))
         return false;

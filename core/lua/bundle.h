@@ -10,11 +10,14 @@
 #include "base/types.h"
 
 enum bundle_kind {
-    BUNDLE_CONFIG, /* moongate.lua, then files it requires */
-    BUNDLE_POLICY, /* scripts/<name>.lua */
-    BUNDLE_MODULE, /* Lua files that policies require, and lua/moongate */
-    BUNDLE_DATA,   /* files declared by file.map, keys, secrets */
-    BUNDLE_TLS,    /* files of `tls` sections: watched, see renewal.h */
+    BUNDLE_CONFIG,  /* moongate.lua, then files it requires */
+    BUNDLE_POLICY,  /* scripts/<name>.lua */
+    BUNDLE_MODULE,  /* Lua files that policies require, and lua/moongate */
+    BUNDLE_DATA,    /* files declared by file.map, keys, secrets */
+    BUNDLE_TLS,     /* files of `tls` sections: watched, see renewal.h */
+    BUNDLE_OVERLAY, /* env/<name>.lua, at most one; its name is "" */
+    BUNDLE_SECRET,  /* what secret_fetch gave for the name */
+    BUNDLE_KINDS,
 };
 
 struct bundle_entry {

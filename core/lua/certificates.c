@@ -106,22 +106,21 @@ certificates_staple(const struct certificates *c, struct slice name,
 }
 
 static void
-warn_of_staple(const struct own_certificate *o)
+tell_of_staple(const struct own_certificate *o, certificate_fn tell, void *arg)
 {
     if (o->why.text[0] != '\0')
-        log_warn("certificate %s: %s", o->name, o->why.text);
+        tell(arg, LOG_WARN, o->name, o->why.text);
     if (o->stapling && *o->responder == '\0')
-        log_warn("certificate %s: stapling: it names no OCSP responder",
-                 o->name);
+        tell(arg, LOG_WARN, o->name, "stapling: it names no OCSP responder");
     if (o->facts.must_staple && !o->stapled &&
         (!o->stapling || *o->responder == '\0'))
-        log_error("certificate %s must be stapled and is not: clients will "
-                  "refuse it",
-                  o->name);
+        tell(arg, LOG_ERROR, o->name,
+             "it must be stapled and is not: clients will refuse it");
 }
 
 void
-certificates_warn(const struct certificates *c, time_t now)
+certificates_tell(const struct certificates *c, time_t now, certificate_fn tell,
+                  void *arg)
 {
     char text[640];
 
@@ -129,7 +128,20 @@ certificates_warn(const struct certificates *c, time_t now)
         if (!certificates_is_first(c, o))
             continue;
         if (tls_certificate_warning(&o->facts, now, EXPIRY_WARNING, text))
-            log_warn("certificate %s: %s", o->name, text);
-        warn_of_staple(o);
+            tell(arg, LOG_WARN, o->name, text);
+        tell_of_staple(o, tell, arg);
     }
+}
+
+static void
+log_one(void *arg, enum log_level level, const char *name, const char *text)
+{
+    (void)arg;
+    log_write(level, "certificate %s: %s", name, text);
+}
+
+void
+certificates_warn(const struct certificates *c, time_t now)
+{
+    certificates_tell(c, now, log_one, NULL);
 }

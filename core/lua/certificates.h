@@ -1,6 +1,7 @@
 /* certificates.h -- our own certificates, as the `tls` sections name them. */
 #pragma once
 
+#include "base/log.h"
 #include "net/tls_certificate.h"
 #include "net/tls_identity.h"
 
@@ -48,6 +49,12 @@ bool certificates_staple(const struct certificates *c, struct slice name,
                          struct slice der, time_t now,
                          struct error *err) MUST_USE;
 
-/* Logs what an operator should know before it is too late: each that ends
- * within 14 days, or is not valid now, or can't be stapled as it should. */
+/* What an operator should know before it is too late: each that ends within
+ * 14 days, or is not valid now, or can't be stapled as it should. */
+typedef void (*certificate_fn)(void *arg, enum log_level level,
+                               const char *name, const char *text);
+void certificates_tell(const struct certificates *c, time_t now,
+                       certificate_fn tell, void *arg);
+
+/* Logs it. */
 void certificates_warn(const struct certificates *c, time_t now);

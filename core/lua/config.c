@@ -318,10 +318,10 @@ config_build(const struct generation *g, int index, struct error *err)
 {
     lua_State *L = g->vm->L;
     struct whole *w = xcalloc(1, sizeof *w);
-    struct building b = {
-        .whole = w,
-        .tls = {L, g->source, &g->host, &w->arena, certificates_new(), false, NULL},
-        .err = err};
+    struct building b = {.whole = w,
+                         .tls = {L, g->source, &g->host, &w->arena,
+                                 certificates_new(), false, NULL},
+                         .err = err};
     size_t count = 0;
 
     arena_init(&w->arena, CONFIG_MAX);

@@ -12,6 +12,7 @@
 #include "lua/objects.h"
 #include "lua/patterns.h"
 #include "lua/secret.h"
+#include "lua/secret_read.h"
 #include "lua/source.h"
 #include "lua/vm.h"
 
@@ -140,8 +141,8 @@ count(lua_State *L)
     luaL_addvalue(&name);
     luaL_pushresult(&name);
     const char *text = lua_tolstring(L, -1, &len);
-    lua_pushboolean(L, counters_add(vm_counters(vm_of(L)),
-                                    (struct slice){text, len}, 1));
+    lua_pushboolean(
+        L, counters_add(vm_counters(vm_of(L)), (struct slice){text, len}, 1));
     return 1;
 }
 
@@ -173,26 +174,6 @@ static int
 text(lua_State *L)
 {
     vm_text(L, luaL_checkstring(L, 1));
-    return 1;
-}
-
-/* (path) -> a Secret with the file's first line, or nil and the message. */
-static int
-secret_file(lua_State *L)
-{
-    struct slice path;
-    struct source_file file;
-    struct error err;
-
-    path.ptr = luaL_checklstring(L, 1, &path.len);
-    if (!source_data(vm_of(L)->source, path, &file, &err)) {
-        lua_pushnil(L);
-        lua_pushstring(L, err.text);
-        return 2;
-    }
-    struct slice secret = slice_take(file.bytes, slice_find(file.bytes, '\n'));
-    (void)slice_drop_suffix(&secret, S("\r"));
-    secret_push(L, secret);
     return 1;
 }
 
@@ -229,7 +210,9 @@ static const luaL_Reg functions[] = {
     {"hostname", hostname},
     {"caller", caller},
     {"text", text},
-    {"secret_file", secret_file},
+    {"secret_file", secret_read_file},
+    {"secret_env", secret_read_variable},
+    {"secret_command", secret_read_command},
     {"secret", secret_of},
     {"is_secret", is_secret},
     {"nearest", check_nearest},

@@ -11,9 +11,14 @@
 #include <string.h>
 
 static void
-add_file(void *files, const char *path, const struct file_stamp *stamp)
+add_file(void *arg, const struct source_item *item)
 {
-    plan_files_add(files, slice_of(path), stamp);
+    struct plan *plan = arg;
+
+    if (item->kind == BUNDLE_TLS)
+        plan_files_add(&plan->tls, slice_of(item->path), &item->stamp);
+    else if (plan->watch && item->kind != BUNDLE_SECRET)
+        plan_files_add(&plan->sources, slice_of(item->path), &item->stamp);
 }
 
 bool
@@ -21,17 +26,20 @@ config_evaluate(const struct config_order *order, const struct share *share,
                 struct bundle_writer *w, struct plan *plan, char **errors)
 {
     /* Files are loaded as in a worker; nothing waits, so no loop runs. */
-    struct host host = {.loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV)};
+    struct host host = {
+        .loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV),
+        .inspect = order->inspect,
+        .inspect_arg = order->inspect_arg,
+    };
 
     require(host.loop != NULL);
     host.lasting = lasting_new(host.loop, NULL);
     struct generation *g = generation_load(
-        &host, source_of_disk(order->path, share, w), 1, errors);
+        &host, source_of_disk(order->path, order->environment, share, w), 1,
+        errors);
     if (g != NULL) {
         plan_build(g->vm->L, 1, g->config, plan);
-        source_each_file(g->source, true, add_file, &plan->tls);
-        if (plan->watch)
-            source_each_file(g->source, false, add_file, &plan->sources);
+        source_each(g->source, add_file, plan);
         plan_add_staples(plan, g->config->own);
         free(*errors);
         *errors = NULL;

@@ -38,6 +38,7 @@ struct plan_staple {
 };
 
 struct certificates;
+struct generation;
 
 struct plan {
     unsigned workers;   /* "auto" is resolved: online cores */
@@ -78,6 +79,10 @@ struct config_order {
     const char *path;        /* of moongate.lua */
     const char *environment; /* "staging": env/staging.lua is laid over it;
                                 NULL: nothing is */
+    /* Called with what was read, be it right or wrong: what there is of a
+     * generation, as generation_load has left it.  Or NULL. */
+    void (*inspect)(struct generation *g, void *arg);
+    void *inspect_arg;
 };
 
 /* Reads `order` and everything it and its policies need into `w` and fills

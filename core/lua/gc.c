@@ -28,8 +28,7 @@ set_begin(struct vm *vm)
 {
     size_t used = vm->memory.used;
 
-    vm->gc.begin_at =
-        used + (used / 4 > GARBAGE_MIN ? used / 4 : GARBAGE_MIN);
+    vm->gc.begin_at = used + (used / 4 > GARBAGE_MIN ? used / 4 : GARBAGE_MIN);
 }
 
 static void

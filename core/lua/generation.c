@@ -33,6 +33,36 @@ take_message(lua_State *L, char **errors)
     return false;
 }
 
+/* Pushes what the environment's file returns: { path =, value = }, or only
+ * { message = }; nil without such a file. */
+static void
+push_overlay(struct generation *g)
+{
+    lua_State *L = g->vm->L;
+    struct source_file file;
+    struct error err = {""};
+    const char *part = "message";
+
+    if (!source_has_overlay(g->source)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_newtable(L);
+    if (!g->source->find(g->source, BUNDLE_OVERLAY, S(""), &file, &err)) {
+        lua_pushstring(L, err.text);
+    } else {
+        lua_pushlstring(L, file.path.ptr, file.path.len);
+        lua_setfield(L, -2, "path");
+        if (vm_compile(L, BUNDLE_OVERLAY, &file) == 1) {
+            if (vm_call(g->vm, 0, 1))
+                part = "value";
+        } else {
+            lua_remove(L, -2);
+        }
+    }
+    lua_setfield(L, -2, part);
+}
+
 /* Calls finish_config on the file's result, at index 1, and leaves there what
  * the policies are to be loaded with.  False if there are errors; then that
  * may be nil. */
@@ -44,7 +74,8 @@ finish_config(struct generation *g, struct slice path, char **errors)
     vm_core(L, "finish_config");
     lua_insert(L, 1);
     lua_pushlstring(L, path.ptr, path.len);
-    if (!vm_call(g->vm, 2, 2)) {
+    push_overlay(g);
+    if (!vm_call(g->vm, 3, 2)) {
         (void)take_message(L, errors);
         lua_settop(L, 0);
         lua_pushnil(L);
@@ -118,7 +149,10 @@ generation_load(const struct host *host, struct source *source, unsigned number,
     }
     g->vm->generation = g;
     hook_count_begin(g);
-    if (!build(g, errors)) {
+    bool built = build(g, errors);
+    if (g->host.inspect != NULL)
+        g->host.inspect(g, g->host.inspect_arg);
+    if (!built) {
         generation_free(g);
         return NULL;
     }

@@ -24,6 +24,7 @@ static const luaL_Reg preloaded[] = {
     {"moongate.spec.host", spec_host_open},
     {"moongate.spec.trace", spec_trace_open},
     {"moongate.command.host", command_host_open},
+    {"moongate.check.host", check_host_open},
     {NULL, NULL},
 };
 
@@ -108,7 +109,7 @@ static int
 run(const struct host *host, struct start *start)
 {
     struct error err;
-    struct source *source = source_of_disk(NULL, start->share, NULL);
+    struct source *source = source_of_disk(NULL, NULL, start->share, NULL);
     struct vm *vm = vm_new(host, source, true, &err);
     int status = EXIT_FAILURE;
 
@@ -154,12 +155,14 @@ interpreter_run(int argc, char **argv)
 }
 
 int
-interpreter_run_command(const char *name, int argc, char **argv)
+interpreter_run_command(const char *name, int argc, char **argv,
+                        evaluate_fn evaluate)
 {
     struct share share;
     char file[PATH_MAX + 64];
     struct start start = {file, argc - 1, argv + 1, &share, EXIT_SUCCESS};
 
+    check_host_use(evaluate);
     share_find(&share);
     (void)snprintf(file, sizeof file, "%s/moongate/command/%s.lua",
                    share.library, name);

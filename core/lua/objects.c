@@ -78,14 +78,32 @@ nearest_name(const char *wanted, const char *const *names)
     return best;
 }
 
+/* Pushes "user, upstream, log". */
+static void
+push_names(lua_State *L, const char *const *names)
+{
+    luaL_Buffer b;
+
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (i > 0)
+            luaL_addstring(&b, ", ");
+        luaL_addstring(&b, names[i]);
+    }
+    luaL_pushresult(&b);
+}
+
 int
 object_unknown(lua_State *L, const char *what, const char *field,
                const char *const *names)
 {
     const char *near = nearest_name(field, names);
 
-    if (near == NULL)
-        return luaL_error(L, "%s: unknown field \"%s\"", what, field);
+    if (near == NULL) {
+        push_names(L, names);
+        return luaL_error(L, "%s: unknown field \"%s\" (there are %s)", what,
+                          field, lua_tostring(L, -1));
+    }
     return luaL_error(L, "%s: unknown field \"%s\" (did you mean \"%s\"?)",
                       what, field, near);
 }

@@ -31,7 +31,7 @@ struct session *object_session(lua_State *L, int index);
 const struct credentials *object_credentials(lua_State *L, int index);
 
 /* Raises `what: unknown field "usr" (did you mean "user"?)` in the caller's
- * place; `names` ends with NULL. */
+ * place, or tells all names if none is like it; `names` ends with NULL. */
 int object_unknown(lua_State *L, const char *what, const char *field,
                    const char *const *names);
 

@@ -23,7 +23,9 @@ struct host {
                                     workers share; empty: serves nobody */
     struct tls_cache *tls_cache; /* that all workers share, or NULL */
     bool no_policies;            /* only the configuration is built */
-    bool warns; /* of certificates that end soon: `moongate check` */
+    /* See struct config_order. */
+    void (*inspect)(struct generation *g, void *arg);
+    void *inspect_arg;
     /* The state of `g` has filled its memory twice within a minute: it should
      * be built anew.  Told once a generation, in the middle of a hook, so this
      * may not free it; NULL: nobody wants to know. */

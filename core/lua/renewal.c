@@ -18,7 +18,7 @@ copy_file(const struct bundle_entry *entry, struct bundle_writer *w,
     char *bytes;
     size_t len;
 
-    bool done = source_read(path, &bytes, &len, &stamp);
+    bool done = source_read_pem(path, &bytes, &len, &stamp);
     if (done) {
         bundle_add(w, BUNDLE_TLS, entry->name, entry->path,
                    (struct slice){bytes, len});

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/secret_fetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ struct any_source {
     const struct bundle *bundle;
     struct bundle_writer *writer;
     char *config, *folder, *scripts, *library;
+    char *environment;              /* or NULL */
     struct disk_file *files, **end; /* in the order they were read */
 };
 
@@ -42,7 +44,11 @@ find_in_bundle(struct source *s, enum bundle_kind kind, struct slice name,
 {
     struct bundle_entry entry;
 
-    if (!bundle_find(whole(s)->bundle, kind, name, &entry))
+    bool there = bundle_find(whole(s)->bundle, kind, name, &entry);
+    if (!there && kind == BUNDLE_SECRET)
+        return error_set(err, "secrets are read with the configuration: a "
+                              "policy must ask while it loads");
+    if (!there)
         return error_set(err,
                          "\"%.*s\" is not in the bundle: what a policy needs "
                          "must be named while it loads",
@@ -174,22 +180,44 @@ struct wanted {
     const char *path;
 };
 
+/* What was read already, or NULL. */
+static const struct disk_file *
+find_read(const struct any_source *s, enum bundle_kind kind, struct slice name)
+{
+    for (const struct disk_file *f = s->files; f != NULL; f = f->next) {
+        if (f->kind == kind && slice_equal(slice_of(f->name), name))
+            return f;
+    }
+    return NULL;
+}
+
+static struct disk_file *
+new_file(enum bundle_kind kind, struct slice name)
+{
+    struct disk_file *f = xcalloc(1, sizeof *f);
+
+    f->kind = kind;
+    f->name = xstrndup(name.ptr, name.len);
+    return f;
+}
+
 /* The file already read, or read now; NULL and errno. */
 static const struct disk_file *
 load(struct any_source *s, const struct wanted *w)
 {
-    for (const struct disk_file *f = s->files; f != NULL; f = f->next) {
-        if (f->kind == w->kind && slice_equal(slice_of(f->name), w->name))
-            return f;
-    }
+    const struct disk_file *read = find_read(s, w->kind, w->name);
     struct file_stamp stamp;
     char *bytes;
     size_t len;
-    if (!source_read(w->path, &bytes, &len, &stamp))
+
+    if (read != NULL)
+        return read;
+    bool done = w->kind == BUNDLE_TLS
+                    ? source_read_pem(w->path, &bytes, &len, &stamp)
+                    : source_read(w->path, &bytes, &len, &stamp);
+    if (!done)
         return NULL;
-    struct disk_file *f = xcalloc(1, sizeof *f);
-    f->kind = w->kind;
-    f->name = xstrndup(w->name.ptr, w->name.len);
+    struct disk_file *f = new_file(w->kind, w->name);
     f->bytes = bytes;
     f->len = len;
     f->stamp = stamp;
@@ -215,26 +243,64 @@ find_by_path(struct any_source *s, const struct wanted *w,
 }
 
 static bool
-find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
-             struct source_file *file, struct error *err)
+find_secret(struct any_source *s, struct slice name, struct source_file *file,
+            struct error *err)
 {
-    struct any_source *s = whole(source);
+    const struct disk_file *read = find_read(s, BUNDLE_SECRET, name);
+    char *bytes;
+    size_t len;
+
+    if (read == NULL) {
+        if (!secret_fetch(name, &bytes, &len, err))
+            return false;
+        struct disk_file *f = new_file(BUNDLE_SECRET, name);
+        f->bytes = bytes;
+        f->len = len;
+        read = keep(s, f->name, f);
+    }
+    return found(read, file);
+}
+
+static bool
+find_overlay(struct any_source *s, struct source_file *file, struct error *err)
+{
+    char path[PATH_MAX];
+    struct wanted w = {BUNDLE_OVERLAY, S(""), path};
+    const char *environment = s->environment != NULL ? s->environment : "";
+
+    if (!name_is_plain(slice_of(environment)))
+        return error_set(err, "\"%.100s\" is not the name of an environment",
+                         environment);
+    if (s->folder == NULL)
+        return error_set(err, "there is no configuration");
+    (void)snprintf(path, sizeof path, "%s/env/%s.lua", s->folder, environment);
+    return find_by_path(s, &w, file, err);
+}
+
+/* A file that is named by its path. */
+static bool
+find_data(struct any_source *s, enum bundle_kind kind, struct slice name,
+          struct source_file *file, struct error *err)
+{
+    char path[PATH_MAX];
+    struct wanted w = {kind, name, path};
+
+    (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
+    return find_by_path(s, &w, file, err);
+}
+
+/* A Lua file, wherever it lies. */
+static bool
+find_module(struct any_source *s, enum bundle_kind kind, struct slice name,
+            struct source_file *file, struct error *err)
+{
     char path[PATH_MAX], tried[900] = "";
     const char *folders[4];
     struct wanted w = {kind, name, path};
 
-    if (kind == BUNDLE_DATA || kind == BUNDLE_TLS) {
-        (void)snprintf(path, sizeof path, "%.*s", (int)name.len, name.ptr);
-        return find_by_path(s, &w, file, err);
-    }
-    if (kind == BUNDLE_CONFIG && name.len == 0) {
-        w.path = s->config;
-        return find_by_path(s, &w, file, err);
-    }
     if (!name_is_plain(name))
         return error_set(err, "\"%.*s\" is not a module name",
                          name.len < 100 ? (int)name.len : 100, name.ptr);
-
     places(s, kind, name, folders);
     for (size_t i = 0; folders[i] != NULL; i++) {
         file_path(name, folders[i], path);
@@ -249,6 +315,33 @@ find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
     }
     return error_set(err, "\"%.*s\" not found (looked for %s)", (int)name.len,
                      name.ptr, tried);
+}
+
+static bool
+find_on_disk(struct source *source, enum bundle_kind kind, struct slice name,
+             struct source_file *file, struct error *err)
+{
+    struct any_source *s = whole(source);
+
+    switch (kind) {
+    case BUNDLE_DATA:
+    case BUNDLE_TLS:
+        return find_data(s, kind, name, file, err);
+    case BUNDLE_SECRET:
+        return find_secret(s, name, file, err);
+    case BUNDLE_OVERLAY:
+        return find_overlay(s, file, err);
+    case BUNDLE_CONFIG:
+        if (name.len == 0)
+            return find_by_path(s, &(struct wanted){kind, name, s->config},
+                                file, err);
+        break;
+    case BUNDLE_POLICY:
+    case BUNDLE_MODULE:
+    case BUNDLE_KINDS:
+        break;
+    }
+    return find_module(s, kind, name, file, err);
 }
 
 bool
@@ -306,16 +399,46 @@ source_tls(struct source *s, struct slice path, struct source_file *file,
     return find_file(s, &(struct wanted){BUNDLE_TLS, path, NULL}, file, err);
 }
 
-void
-source_each_file(struct source *s, bool tls,
-                 void (*each)(void *arg, const char *path,
-                              const struct file_stamp *stamp),
-                 void *arg)
+bool
+source_secret(struct source *s, struct slice name, struct source_file *file,
+              struct error *err)
 {
-    for (const struct disk_file *f = whole(s)->files; f != NULL; f = f->next) {
-        if ((f->kind == BUNDLE_TLS) == tls)
-            each(arg, f->path, &f->stamp);
-    }
+    return s->find(s, BUNDLE_SECRET, name, file, err);
+}
+
+bool
+source_has_overlay(struct source *source)
+{
+    const struct any_source *s = whole(source);
+    struct bundle_entry entry;
+
+    if (s->bundle == NULL)
+        return s->environment != NULL;
+    return bundle_find(s->bundle, BUNDLE_OVERLAY, S(""), &entry);
+}
+
+bool
+source_is_library(const struct source_item *item)
+{
+    return item->kind == BUNDLE_MODULE && in_library(slice_of(item->name));
+}
+
+bool
+source_is_shipped(struct source *s, const char *path)
+{
+    struct slice folder = slice_of(whole(s)->scripts);
+    struct slice file = slice_of(path);
+
+    return slice_has_prefix(file, folder) && file.ptr[folder.len] == '/';
+}
+
+void
+source_each(struct source *s,
+            void (*each)(void *arg, const struct source_item *item), void *arg)
+{
+    for (const struct disk_file *f = whole(s)->files; f != NULL; f = f->next)
+        each(arg, &(struct source_item){
+                      f->kind, f->name, f->path, {f->bytes, f->len}, f->stamp});
 }
 
 struct source *
@@ -343,8 +466,8 @@ folder_of(const char *config)
 }
 
 struct source *
-source_of_disk(const char *config, const struct share *share,
-               struct bundle_writer *w)
+source_of_disk(const char *config, const char *environment,
+               const struct share *share, struct bundle_writer *w)
 {
     struct any_source *s = xcalloc(1, sizeof *s);
     char absolute[PATH_MAX];
@@ -357,6 +480,8 @@ source_of_disk(const char *config, const struct share *share,
         s->config = xstrndup(path, strlen(path));
         s->folder = folder_of(s->config);
     }
+    if (environment != NULL)
+        s->environment = xstrndup(environment, strlen(environment));
     s->scripts = xstrndup(share->scripts, strlen(share->scripts));
     s->library = xstrndup(share->library, strlen(share->library));
     return &s->source;
@@ -378,6 +503,7 @@ source_free(struct source *source)
         free(f);
     }
     free(s->config);
+    free(s->environment);
     free(s->folder);
     free(s->scripts);
     free(s->library);

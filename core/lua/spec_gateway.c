@@ -147,7 +147,7 @@ gateway_init(lua_State *L)
 static struct config_order
 order_of(lua_State *L, int path, int options)
 {
-    struct config_order order = {luaL_checkstring(L, path), NULL};
+    struct config_order order = {.path = luaL_checkstring(L, path)};
 
     luaL_checktype(L, options, LUA_TTABLE);
     order.environment = value_text(L, options, "environment").ptr;

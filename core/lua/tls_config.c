@@ -52,7 +52,8 @@ read_file(const struct tls_building *b, int table, const char *name,
     return true;
 }
 
-/* The i-th text of a list field, in the arena; ptr NULL behind its end. */
+/* The i-th text (or secret) of a list field, in the arena; ptr NULL behind its
+ * end. */
 static struct slice
 nth(const struct tls_building *b, int table, const char *name, int i)
 {
@@ -62,10 +63,8 @@ nth(const struct tls_building *b, int table, const char *name, int i)
     lua_getfield(L, table, name);
     if (lua_istable(L, -1)) {
         lua_rawgeti(L, -1, i);
-        if (lua_isstring(L, -1)) {
-            text.ptr = lua_tolstring(L, -1, &text.len);
+        if (secret_or_string(L, -1, &text))
             text = value_keep(b->arena, text);
-        }
         lua_pop(L, 1);
     }
     lua_pop(L, 1);

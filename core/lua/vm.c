@@ -157,12 +157,18 @@ vm_text(lua_State *L, const char *path)
     lua_remove(L, -2);
 }
 
+static bool
+is_configuration(enum bundle_kind kind)
+{
+    return kind == BUNDLE_CONFIG || kind == BUNDLE_OVERLAY;
+}
+
 /* Gives the function on the top the environment of its kind.  The prelude has
  * none yet. */
 static void
 set_environment(lua_State *L, enum bundle_kind kind)
 {
-    vm_core(L, kind == BUNDLE_CONFIG ? "config_environment" : "environment");
+    vm_core(L, is_configuration(kind) ? "config_environment" : "environment");
     if (lua_istable(L, -1))
         (void)lua_setfenv(L, -2);
     else
@@ -176,7 +182,7 @@ vm_compile(lua_State *L, enum bundle_kind kind, const struct source_file *file)
         file->bytes.len == 0 || file->bytes.ptr[0] != LUA_SIGNATURE[0];
 
     remember_chunk(L, file->path);
-    if (kind == BUNDLE_CONFIG)
+    if (is_configuration(kind))
         remember_text(L, file);
     lua_pushnil(L);
     lua_pushliteral(L, "@");

@@ -108,6 +108,9 @@ acceptors_release(struct acceptors *a, unsigned slot)
 void
 acceptors_deinit(struct acceptors *a)
 {
-    while (!list_is_empty(&a->all))
-        free_one(acceptor_of(a->all.next));
+    for (struct list *l = a->all.next, *next; l != &a->all; l = next) {
+        next = l->next;
+        free_one(acceptor_of(l));
+    }
+    list_init(&a->all);
 }

@@ -25,13 +25,6 @@ on_changed(void *arg)
     return true;
 }
 
-static void
-watch(struct certificate_watch *w)
-{
-    file_watch_start(&w->files, w->job.loop, POLL, &w->evaluation->plan.tls,
-                     on_changed, w);
-}
-
 static bool
 take(struct helper_job *job, struct message *m)
 {
@@ -61,7 +54,7 @@ replace(struct certificate_watch *w)
     w->fresh.plan.staples = old.plan.staples;
     w->fresh.plan.staple_count = old.plan.staple_count;
     w->fresh.bundle = old.bundle;
-    watch(w);
+    file_watch_start(&w->files, POLL, &e->plan.tls);
     w->renewed(w->arg);
 }
 
@@ -108,7 +101,9 @@ certificate_watch_start(struct certificate_watch *w, struct ev_loop *loop,
     helper_job_init(&w->job, loop);
     w->job.message = take;
     w->job.done = on_done;
-    watch(w);
+    w->files =
+        (struct file_watch){.loop = loop, .changed = on_changed, .arg = w};
+    file_watch_start(&w->files, POLL, &e->plan.tls);
 }
 
 void

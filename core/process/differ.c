@@ -18,18 +18,10 @@ struct question {
     void *arg;
 };
 
-static struct question *
-first(struct differ *d)
-{
-    return container_of(d->questions.next, struct question, link);
-}
-
+/* `q` is in no list any more. */
 static void
-answer(struct differ *d, bool ok, const char *text)
+answer(struct question *q, bool ok, const char *text)
 {
-    struct question *q = first(d);
-
-    list_remove(&q->link);
     if (q->done != NULL)
         q->done(q->arg, ok, text);
     if (q->from >= 0)
@@ -42,17 +34,24 @@ answer(struct differ *d, bool ok, const char *text)
 static void
 begin(struct differ *d)
 {
-    while (!list_is_empty(&d->questions) && !d->job.running) {
-        struct question *q = first(d);
+    for (struct list *l = d->questions.next, *next; l != &d->questions;
+         l = next) {
+        struct question *q = container_of(l, struct question, link);
         struct message order;
         struct error err;
 
+        next = l->next;
+        if (d->asked != NULL)
+            return;
+        list_remove(&q->link);
         message_init(&order, MESSAGE_DIFF);
         order.fds[0] = q->from;
         order.fds[1] = q->to;
         buf_deinit(&d->text);
-        if (!helper_job_start(&d->job, "@helper", &order, TIME_LIMIT, &err))
-            answer(d, false, err.text);
+        if (helper_job_start(&d->job, "@helper", &order, TIME_LIMIT, &err))
+            d->asked = q;
+        else
+            answer(q, false, err.text);
     }
 }
 
@@ -72,11 +71,11 @@ on_done(struct helper_job *job)
     struct differ *d = container_of(job, struct differ, job);
     struct slice bytes = buf_bytes(&d->text);
     char *text = xstrndup(bytes.ptr, bytes.len);
+    bool failed = job->failure.text[0] != '\0';
+    struct question *q = d->asked;
 
-    if (job->failure.text[0] != '\0')
-        answer(d, false, job->failure.text);
-    else
-        answer(d, true, text);
+    d->asked = NULL;
+    answer(q, !failed, failed ? job->failure.text : text);
     free(text);
     begin(d);
 }
@@ -108,6 +107,8 @@ differ_ask(struct differ *d, int from, int to,
 void
 differ_forget(struct differ *d, const void *arg)
 {
+    if (d->asked != NULL && d->asked->arg == arg)
+        d->asked->done = NULL;
     for (struct list *l = d->questions.next; l != &d->questions; l = l->next) {
         struct question *q = container_of(l, struct question, link);
         if (q->arg == arg)
@@ -119,7 +120,15 @@ void
 differ_cancel(struct differ *d)
 {
     helper_job_cancel(&d->job);
-    while (!list_is_empty(&d->questions))
-        answer(d, false, "the gateway is stopping");
+    if (d->asked != NULL)
+        answer(d->asked, false, "the gateway is stopping");
+    d->asked = NULL;
+    for (struct list *l = d->questions.next, *next; l != &d->questions;
+         l = next) {
+        next = l->next;
+        list_remove(l);
+        answer(container_of(l, struct question, link), false,
+               "the gateway is stopping");
+    }
     buf_deinit(&d->text);
 }

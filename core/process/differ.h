@@ -7,9 +7,12 @@
 #include "base/list.h"
 #include "process/helper_job.h"
 
+struct question;
+
 struct differ {
     struct helper_job job;
-    struct list questions; /* the first is being answered */
+    struct question *asked; /* being answered; or NULL */
+    struct list questions;  /* that wait */
     struct buf text;
 };
 

@@ -41,32 +41,27 @@ on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 void
-file_watch_start(struct file_watch *w, struct ev_loop *loop, double seconds,
-                 const struct plan_files *files, bool (*changed)(void *arg),
-                 void *arg)
+file_watch_start(struct file_watch *w, double seconds,
+                 const struct plan_files *files)
 {
-    *w = (struct file_watch){
-        .loop = loop,
-        .files = files,
-        .seen = xcalloc(files->count + 1, sizeof *w->seen),
-        .known = xcalloc(files->count + 1, sizeof *w->known),
-        .changed = changed,
-        .arg = arg,
-    };
+    w->files = files;
+    w->seen = xcalloc(files->count + 1, sizeof *w->seen);
+    w->known = xcalloc(files->count + 1, sizeof *w->known);
     for (size_t i = 0; i < files->count; i++)
         w->seen[i] = w->known[i] = files->all[i].stamp;
     ev_timer_init(&w->poll, on_poll, seconds, seconds);
     if (files->count > 0)
-        ev_timer_start(loop, &w->poll);
+        ev_timer_start(w->loop, &w->poll);
 }
 
 void
 file_watch_stop(struct file_watch *w)
 {
-    if (w->loop == NULL)
+    if (w->files == NULL)
         return;
     ev_timer_stop(w->loop, &w->poll);
     free(w->seen);
     free(w->known);
-    *w = (struct file_watch){0};
+    w->seen = w->known = NULL;
+    w->files = NULL;
 }

@@ -9,10 +9,10 @@
 #include <ev.h>
 
 struct file_watch {
-    struct ev_loop *loop; /* NULL: never started */
-    const struct plan_files *files;
-    struct file_stamp *seen;  /* at the last look */
-    struct file_stamp *known; /* when it was told of last */
+    struct ev_loop *loop;           /* set by the caller, as are the last two */
+    const struct plan_files *files; /* NULL: not started */
+    struct file_stamp *seen;        /* at the last look */
+    struct file_stamp *known;       /* when it was told of last */
     ev_timer poll;
     /* They are not as they were read, or as they were the last time.  false:
      * not now, ask again. */
@@ -22,9 +22,8 @@ struct file_watch {
 
 /* Looks every `seconds` whether `files`, which stay the caller's, are still as
  * they were when they were read. */
-void file_watch_start(struct file_watch *w, struct ev_loop *loop,
-                      double seconds, const struct plan_files *files,
-                      bool (*changed)(void *arg), void *arg);
+void file_watch_start(struct file_watch *w, double seconds,
+                      const struct plan_files *files);
 
 /* Also when it was never started, but zeroed. */
 void file_watch_stop(struct file_watch *w);

@@ -207,31 +207,41 @@ rebuild(struct generations *g)
 }
 
 static void
-on_look(struct ev_loop *loop, ev_timer *timer, int events)
+free_retired(struct generations *g)
 {
-    struct generations *g = container_of(timer, struct generations, retiring);
-
-    (void)events;
     for (struct list *l = g->retired.next, *next; l != &g->retired; l = next) {
         struct deployed *d = container_of(l, struct deployed, link);
         next = l->next;
         if (d->gone_by > 0 && !generation_is_idle(d->generation)) {
-            if (ev_now(loop) < d->gone_by)
+            if (ev_now(g->host->loop) < d->gone_by)
                 continue;
             end_now(d);
         }
         log_debug("generation %u has ended", d->deployment.generation);
         deployed_free(d);
     }
+}
+
+static bool
+waits_for_room(const struct generations *g)
+{
+    return g->next != NULL && g->next->generation == NULL;
+}
+
+static void
+on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct generations *g = container_of(timer, struct generations, retiring);
+
+    (void)events;
+    free_retired(g);
     if (g->exhausted)
         rebuild(g);
-    if (g->next != NULL && g->next->generation == NULL &&
-        g->count < GENERATIONS_MAX)
+    if (waits_for_room(g) && g->count < GENERATIONS_MAX)
         begin(g);
     if (g->next != NULL && g->next->rebuilt && g->next->ready)
         require(generations_commit(g, g->next->deployment.generation));
-    if (list_is_empty(&g->retired) &&
-        (g->next == NULL || g->next->generation != NULL))
+    if (list_is_empty(&g->retired) && !waits_for_room(g))
         ev_timer_stop(loop, timer);
 }
 
@@ -321,7 +331,9 @@ generations_deinit(struct generations *g)
     probes_free(g->probes);
     sessions_free(g->sessions);
     deployed_free(g->next);
-    while (!list_is_empty(&g->retired))
-        deployed_free(container_of(g->retired.next, struct deployed, link));
+    for (struct list *l = g->retired.next, *next; l != &g->retired; l = next) {
+        next = l->next;
+        deployed_free(container_of(l, struct deployed, link));
+    }
     deployed_free(g->current);
 }

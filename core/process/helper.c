@@ -2,7 +2,6 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "lua/certificates.h"
 #include "lua/lasting.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
@@ -85,9 +84,6 @@ try_whole(const struct host *host, const struct bundle *b, struct plan *plan,
         err->text[0] = '\0';
         built = try_init(generation, host->loop, err);
     }
-
-    if (built && host->warns)
-        certificates_warn(generation_config(generation)->own, time(NULL));
     generation_free(generation);
     return built;
 }
@@ -103,8 +99,7 @@ try_generation(struct evaluation *e,
     struct bundle *bundle = bundle_open(e->bundle, err);
     struct dns *dns =
         bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
-    struct host host = {
-        .loop = loop, .dns = dns, .worker = 1, .warns = e->warns};
+    struct host host = {.loop = loop, .dns = dns, .worker = 1};
 
     host.lasting = lasting_new(loop, dns);
 
@@ -157,31 +152,6 @@ configuration_evaluate(const struct config_order *order, struct evaluation *e,
     return done;
 }
 
-static bool
-warn(const struct host *host, const struct bundle *b, struct plan *plan,
-     struct error *err)
-{
-    struct host bare = *host;
-
-    (void)plan;
-    bare.no_policies = true;
-    struct generation *generation = generation_new(&bare, b, 1, err);
-    if (generation == NULL)
-        return false;
-    certificates_warn(generation_config(generation)->own, time(NULL));
-    generation_free(generation);
-    return true;
-}
-
-void
-configuration_warn(struct evaluation *e)
-{
-    struct error err;
-
-    if (!try_generation(e, warn, &err))
-        log_error("%s", err.text);
-}
-
 /* In as many messages as it takes. */
 static void
 send_text(enum message_type type, struct slice text)
@@ -212,8 +182,10 @@ run_evaluation(struct message *order)
     struct slice environment_text = message_get_text(order);
     char *path = xstrndup(path_text.ptr, path_text.len);
     char *environment = xstrndup(environment_text.ptr, environment_text.len);
-    struct config_order what = {path,
-                                *environment != '\0' ? environment : NULL};
+    struct config_order what = {
+        .path = path,
+        .environment = *environment != '\0' ? environment : NULL,
+    };
     char *errors;
     struct evaluation e;
     struct error err;

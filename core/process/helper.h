@@ -14,8 +14,5 @@
 bool configuration_evaluate(const struct config_order *order,
                             struct evaluation *e, char **errors) MUST_USE;
 
-/* Logs what is wrong, or soon will be, with the certificates of `e`. */
-void configuration_warn(struct evaluation *e);
-
 /* The helper's whole life; the exit status. */
 int helper_run(void);

@@ -11,7 +11,6 @@ struct evaluation {
     struct identity identity; /* of the workers */
     int bundle;               /* sealed; -1: none yet */
     char hash[65];            /* of the bundle */
-    bool warns;               /* logs which certificates end soon; not sent */
 };
 
 void evaluation_init(struct evaluation *e);

@@ -26,10 +26,10 @@ struct reload_order {
 
 static void begin_next(struct reload *r);
 
-static struct reload_order *
-running(struct reload *r)
+static bool
+is_busy(const struct reload *r)
 {
-    return container_of(r->orders.next, struct reload_order, link);
+    return r->order != NULL || !list_is_empty(&r->orders);
 }
 
 static size_t
@@ -50,15 +50,22 @@ log_lines(struct slice text)
 
 /* --- the end of an order --- */
 
+/* `order` is in no list any more. */
 static void
-conclude(struct reload *r, bool ok, const char *text)
+answer(struct reload_order *order, bool ok, const char *text)
 {
-    struct reload_order *order = running(r);
-
-    list_remove(&order->link);
     if (order->done != NULL)
         order->done(order->arg, ok, text);
     free(order);
+}
+
+static void
+conclude(struct reload *r, bool ok, const char *text)
+{
+    struct reload_order *order = r->order;
+
+    r->order = NULL;
+    answer(order, ok, text);
     begin_next(r);
 }
 
@@ -148,7 +155,7 @@ on_files_changed(void *arg)
 {
     struct reload *r = arg;
 
-    if (!list_is_empty(&r->orders))
+    if (is_busy(r))
         return false;
     log_info("files of the configuration have changed");
     reload_order(r, RELOAD_FILES, 0, NULL, NULL);
@@ -159,14 +166,13 @@ static void
 watch_files(struct reload *r)
 {
     file_watch_stop(&r->watch);
-    file_watch_start(&r->watch, r->host->loop, WATCH_PERIOD,
-                     &r->live->plan.sources, on_files_changed, r);
+    file_watch_start(&r->watch, WATCH_PERIOD, &r->live->plan.sources);
 }
 
 static void
 commit(struct reload *r)
 {
-    const struct reload_order *order = running(r);
+    enum reload_kind kind = r->order->kind;
     struct sockets old = *r->sockets;
     struct log_target log = r->next_log;
     char text[128];
@@ -192,7 +198,7 @@ commit(struct reload *r)
     sockets_close(&old);
     watch_files(r);
     r->probation_ends =
-        order->kind == RELOAD_FILES ? ev_now(r->host->loop) + PROBATION : 0;
+        kind == RELOAD_FILES ? ev_now(r->host->loop) + PROBATION : 0;
     r->renewed(r->arg, log.fd >= 0 ? &log : NULL);
     (void)snprintf(text, sizeof text, "generation %u serves (%.12s)",
                    r->served.number, r->served.hash);
@@ -380,7 +386,7 @@ begin_preparing(struct reload *r)
     buf_init(&errors, ERRORS_MAX);
     r->next_served.number = ++r->last_number;
     memcpy(r->next_served.hash, r->next.hash, sizeof r->next_served.hash);
-    r->next_served.reason = running(r)->reason;
+    r->next_served.reason = r->order->reason;
     if (!prepare(r, &errors)) {
         struct slice bytes = buf_bytes(&errors);
         char *text = xstrndup(bytes.ptr, bytes.len);
@@ -441,10 +447,13 @@ static void
 on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct reload *r = container_of(timer, struct reload, begin);
-    struct reload_order *order = running(r);
+    struct reload_order *order =
+        container_of(r->orders.next, struct reload_order, link);
 
     (void)loop;
     (void)events;
+    list_remove(&order->link);
+    r->order = order;
     if (order->kind == RELOAD_FILES)
         begin_files(r);
     else
@@ -456,7 +465,7 @@ on_begin(struct ev_loop *loop, ev_timer *timer, int events)
 static void
 begin_next(struct reload *r)
 {
-    if (list_is_empty(&r->orders) || r->stopped)
+    if (list_is_empty(&r->orders) || r->order != NULL || r->stopped)
         return;
     ev_timer_set(&r->begin, 0., 0.);
     ev_timer_start(r->host->loop, &r->begin);
@@ -465,7 +474,7 @@ begin_next(struct reload *r)
 static void
 add_order(struct reload *r, const struct reload_order *wanted)
 {
-    bool busy = !list_is_empty(&r->orders);
+    bool busy = is_busy(r);
     struct reload_order *order;
 
     if (r->stopped) {
@@ -525,6 +534,8 @@ reload_diff(struct reload *r, unsigned from, unsigned to,
 void
 reload_forget(struct reload *r, const void *arg)
 {
+    if (r->order != NULL && r->order->arg == arg)
+        r->order->done = NULL;
     for (struct list *l = r->orders.next; l != &r->orders; l = l->next) {
         struct reload_order *order = container_of(l, struct reload_order, link);
         if (order->arg == arg)
@@ -569,7 +580,7 @@ reload_tick(struct reload *r)
 {
     struct tally all;
 
-    if (r->probation_ends == 0 || !list_is_empty(&r->orders))
+    if (r->probation_ends == 0 || is_busy(r))
         return;
     all = count_up(r);
     if (all.calls >= PROBATION_CALLS &&
@@ -612,6 +623,8 @@ reload_start(struct reload *r, struct slot *slots)
     differ_init(&r->differ, r->host->loop);
     ev_init(&r->limit, on_limit);
     ev_init(&r->begin, on_begin);
+    r->watch = (struct file_watch){
+        .loop = r->host->loop, .changed = on_files_changed, .arg = r};
     watch_files(r);
 }
 
@@ -629,8 +642,15 @@ reload_stop(struct reload *r)
     if (r->preparing)
         drop_next(r);
     r->preparing = false;
-    while (!list_is_empty(&r->orders))
-        conclude(r, false, "the gateway is stopping");
+    if (r->order != NULL)
+        answer(r->order, false, "the gateway is stopping");
+    r->order = NULL;
+    for (struct list *l = r->orders.next, *next; l != &r->orders; l = next) {
+        next = l->next;
+        list_remove(l);
+        answer(container_of(l, struct reload_order, link), false,
+               "the gateway is stopping");
+    }
     for (size_t i = 0; i < r->kept_count; i++)
         evaluation_deinit(&r->kept[i].evaluation);
     r->kept_count = 0;

@@ -34,6 +34,8 @@ struct kept {
     struct evaluation evaluation;
 };
 
+struct reload_order;
+
 struct reload {
     struct slot_host *host;
     const struct config_order *files;
@@ -45,7 +47,8 @@ struct reload {
     size_t kept_count;
     unsigned last_number;
 
-    struct list orders; /* the first is carried out */
+    struct reload_order *order; /* carried out now; or NULL */
+    struct list orders;         /* that wait */
     struct evaluation_job evaluating;
     struct evaluation next; /* that is being prepared */
     struct sockets next_sockets;

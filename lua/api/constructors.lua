@@ -22,5 +22,32 @@ return {
       arguments = { { "path", "string", doc = "absolute, or beside moongate.lua" } },
       returns = { { "Secret" } },
     },
+    {
+      "secret.env", doc = "The first line of an environment variable, as such a secret.",
+      arguments = { { "name", "string" } },
+      returns = { { "Secret" } },
+    },
+    {
+      "secret.command", doc = "The first line that a program writes, as such a secret: "
+        .. "`c.secret.command { \"pass\", \"show\", \"imap\" }`. Without a shell, and once, where "
+        .. "the configuration is evaluated.",
+      arguments = { { "words", "table", doc = "the program and its arguments", fields = {
+        { "timeout", "number", optional = true, default = 10, unit = "seconds", min = 0.01,
+          max = 30 } } } },
+      returns = { { "Secret" } },
+    },
+    {
+      "merge", doc = "One table laid over another, as the file of an environment is laid over "
+        .. "`moongate.lua`: maps are merged, all else replaces.",
+      arguments = { { "base", "table" },
+        { "over", "table", doc = "has only keys that `base` has, but for `c.new`" } },
+      returns = { { "table" } },
+    },
+    {
+      "new", doc = "In what is laid over a table: a value for a key that is not there, or a map "
+        .. "that replaces another whole.",
+      arguments = { { "value", "any" } },
+      returns = { { "any" } },
+    },
   },
 }

@@ -6,10 +6,11 @@ local basics = {
   { "setmetatable" }, { "tonumber" }, { "tostring" }, { "type" }, { "unpack" },
   { "xpcall", doc = "the handler runs after the stack is unwound" },
   { "bit", fields = "arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex" },
-  { "string", doc = "`find`, `match`, `gmatch` and `gsub` take subjects up to 64 KiB and patterns "
-    .. "with at most 8 repetitions, since nothing could stop them",
+  { "string", doc = "`find`, `match`, `gmatch` and `gsub` give up, with an error, where a pattern "
+    .. "takes too long for a text",
     fields = "byte char find format gmatch gsub len lower match rep reverse sub upper" },
-  { "table", fields = "concat foreach foreachi getn insert maxn move remove sort" },
+  { "table", doc = "`sort`, and `insert` and `remove` at a position, take up to 100,000 elements",
+    fields = "concat foreach foreachi getn insert maxn move remove sort" },
 }
 
 local function with(...)

@@ -3,8 +3,9 @@ return {
   {
     "init", doc = "Prepares the policy.",
     arguments = {}, decides = {}, awaits = true, budget = 30,
-    asked = "once a worker, before it serves",
-    otherwise = "nothing to prepare", failing = "an error or a time-out stops the start",
+    asked = "once a worker, before a configuration serves",
+    otherwise = "nothing to prepare",
+    failing = "an error or a time-out stops the start, or the reload",
     example = [[
 local moongate = require "moongate"
 

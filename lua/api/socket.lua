@@ -1,4 +1,5 @@
 --- `moongate.socket`. The format is explained in README.md.
+local partial = { "string?", doc = "what came before it failed" }
 local fails = { "timeout", "connect", "dns", "closed", "protocol" }
 
 return {
@@ -28,17 +29,16 @@ return {
           returns = { { "integer" } }, fails = fails,
         },
         {
-          "receive", awaits = true,
-          doc = "Receives. What came before a failure is the third result.",
+          "receive", awaits = true, doc = "Receives.",
           arguments = { { "what", "integer|\"*l\"|\"*a\"", default = "*l",
             doc = "so many bytes (up to 1 MiB), a line without its end, or all until the peer "
               .. "closes" } },
-          returns = { { "string" } }, fails = fails,
+          returns = { { "string" } }, fails = fails, partial = partial,
         },
         {
           "receiveany", awaits = true, doc = "Receives what comes first.",
           arguments = { { "max", "integer", unit = "bytes", min = 1, max = 1048576 } },
-          returns = { { "string" } }, fails = fails,
+          returns = { { "string" } }, fails = fails, partial = partial,
         },
         {
           "receiveuntil", doc = "A function that gives what stands before each `mark`; it waits.",

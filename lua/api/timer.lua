@@ -10,7 +10,7 @@ local function timer(name, doc, least)
       { "options", "table", optional = true, fields = {
         { "budget", "number", default = 10, unit = "seconds", min = 0.01, max = 3600,
           doc = "of one turn" },
-        { "once_per", "\"worker\"|\"gateway\"", default = "worker",
+        { "once_per", "string", default = "worker", values = { "worker", "gateway" },
           doc = "\"gateway\": one worker does it for all" },
       } },
     },

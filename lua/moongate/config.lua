@@ -5,6 +5,7 @@
 --       c.listen "imap" { address = "[::]:143", policy = "auth_http" },
 --     }
 local core = require "moongate.core"
+local overlay = require "moongate.overlay"
 local schema = require "moongate.schema"
 local sections = require "api.config"
 
@@ -37,17 +38,55 @@ function config.listen(name)
   return function(options) return block("listen", name, path, line, options) end
 end
 
---- The first line of a file, as a Secret.
-function config.secret.file(name)
+local function add_error(path, line, message)
+  path, line = path or "moongate.lua", line or 1 -- a tail call has no place
+  errors[#errors + 1] = { path = path, line = line,
+    text = ("%s:%d: %s"):format(path, line, message) }
+end
+
+--- A mistake in what is laid over another table.
+local function add_overlay_error(path, line, keys, message)
+  add_error(path, line, (#keys > 0 and schema.path_text(keys) .. ": " or "") .. message)
+end
+
+--- `over` laid over `base`: maps merge, all else replaces; see conf/README.md.
+function config.merge(base, over)
   local path, line = core.caller(2)
-  local secret, message = core.secret_file(name)
-  if not secret then
-    errors[#errors + 1] = { path = path, line = line,
-      text = ("%s:%d: secret.file: %s"):format(path, line, message) }
+  if type(base) ~= "table" or type(over) ~= "table" then
+    add_error(path, line, "merge: two tables expected")
+    return {}
+  end
+  return overlay.merge(base, over,
+    overlay.layer(path or "moongate.lua", line or 1, "merge", add_overlay_error), {})
+end
+
+--- In what is laid over another table: a value for a key that is not there.
+config.new = overlay.new
+
+local function secret_source(name, read, expected)
+  return function(value)
+    local path, line = core.caller(2)
+    if type(value) ~= expected then
+      add_error(path, line, ("secret.%s: a %s expected"):format(name, expected))
+      return core.secret ""
+    end
+    local fine, secret, message = pcall(read, value)
+    if fine and secret then return secret end
+    if not fine then message = secret end
+    add_error(path, line, message:find("secret.", 1, true) == 1 and message
+      or ("secret.%s: %s"):format(name, message))
     return core.secret ""
   end
-  return secret
 end
+
+--- The first line of a file, as a Secret.
+config.secret.file = secret_source("file", core.secret_file, "string")
+
+--- The first line of an environment variable, as a Secret.
+config.secret.env = secret_source("env", core.secret_env, "string")
+
+--- The first line that a program writes, as a Secret: `{ "pass", "show", "x" }`.
+config.secret.command = secret_source("command", core.secret_command, "table")
 
 --- For specs: the same gateway, whose listeners ask other policies.
 function config.with_policies(gateway, names)
@@ -117,8 +156,8 @@ end
 
 local function read_listener(made, names)
   local from = blocks[made]
-  local report = schema.report(from.path, from.line, ("listen \"%s\""):format(from.name),
-    from.name, errors)
+  local report = schema.report({ path = from.path, line = from.line, name = from.name,
+    title = ("listen \"%s\""):format(from.name), options = from.options }, errors)
   if names[from.name] then
     report:add({}, ("the name is used twice (line %d)"):format(names[from.name]))
   end
@@ -126,9 +165,10 @@ local function read_listener(made, names)
   local before = #errors
   local listener = schema.check(from.options, sections.listen, report, sections)
   listener.name = from.name
-  listener.policy_place = ("%s:%d"):format(from.path, report:line_of { "policy" })
+  listener.policy_place = ("%s:%d"):format(report:place { "policy" })
   if not listener.server_name then listener.server_name = core.hostname() end
   if #errors == before then check_listener(listener, report) end
+  core.listener_reports[from.name] = report
   return listener
 end
 
@@ -161,15 +201,78 @@ local function gateway_line(path)
   return 1
 end
 
+--- The last line that begins with `return`.
+local function return_line(path)
+  local found, line = 1, 0
+  for text in (core.text(path) .. "\n"):gmatch "([^\n]*)\n" do
+    line = line + 1
+    if text:match "^%s?%s?return" then found = line end
+  end
+  return found
+end
+
+--- The keys of the listener called `name` are laid over its block.
+local function lay_over_listener(from, name, over, layer)
+  local found, names = nil, {}
+  for _, made in ipairs(from.options) do
+    local block_of = blocks[made]
+    if block_of and block_of.kind == "listen" then
+      names[#names + 1] = block_of.name
+      if block_of.name == name then found = block_of end
+    end
+  end
+  local keys = { "listen", name }
+  if overlay.is_new(over) then
+    local options = overlay.bare(over)
+    local made = block("listen", name, layer.path, layer:line_of(keys), options)
+    blocks[made].options = overlay.own(options, layer, keys)
+    table.insert(from.options, made)
+  elseif not found then
+    layer:absent(keys, names)
+  elseif type(over) ~= "table" then
+    layer:complain(keys, "a table expected")
+  else
+    found.options = overlay.merge(found.options, over, layer, keys)
+  end
+end
+
+--- The file of an environment, { path =, value = } or { message = }, is laid over the gateway.
+local function lay_over(from, over)
+  if over.message then
+    errors[#errors + 1] = { path = over.path or "", line = 0, text = over.message }
+    return
+  end
+  local layer = overlay.layer(over.path, return_line(over.path), "return", add_overlay_error)
+  if type(over.value) ~= "table" or blocks[over.value] then
+    layer:complain({}, "the file must return a plain table")
+    return
+  end
+  local named = {}
+  for key, value in pairs(over.value) do named[key] = value end
+  local listen = named.listen
+  named.listen = nil
+  from.options = overlay.merge(from.options, named, layer, {})
+  if listen ~= nil and type(listen) ~= "table" then
+    layer:complain({ "listen" }, "a table expected, of listeners by their names")
+    return
+  end
+  for _, name in ipairs(overlay.names_of(listen or {})) do
+    lay_over_listener(from, name, listen[name], layer)
+  end
+end
+
 --- For the host: the checked configuration, and all its errors as one text. With errors it is
 --- what remains of it, for the policies to be looked at all the same; or nil if that is too little.
-function core.finish_config(made, path)
+function core.finish_config(made, path, over)
   local from = blocks[made]
   if not from or from.kind ~= "gateway" then
     error(path .. ":1: the file must return c.gateway { ... }", 0)
   end
   from.path, from.line = path, gateway_line(path)
-  local report = schema.report(from.path, from.line, "", "gateway", errors)
+  if over then lay_over(from, over) end
+  local report = schema.report({ path = from.path, line = from.line, name = "gateway", title = "",
+    options = from.options }, errors)
+  core.gateway_report, core.listener_reports, core.settings_read = report, {}, {}
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
   for _, listener in ipairs(listeners) do
@@ -181,7 +284,6 @@ function core.finish_config(made, path)
   for _, listener in ipairs(listeners) do listener.policy = listener.policy or {} end
   gateway.listen = listeners
   core.config = core.freeze(gateway)
-  core.gateway_path, core.gateway_line = from.path, from.line
   if #errors == 0 then return gateway end
   return gateway.settings and gateway, schema.text(errors)
 end

@@ -7,7 +7,8 @@ local moongate = {
   to = core.to, retry = core.retry, login = core.login, certificate = core.certificate,
   now = core.now, time = core.time, sleep = core.sleep,
   log = core.log, count = core.count,
-  secret = { file = core.secret_file, of = core.secret },
+  secret = { file = core.secret_file, env = core.secret_env, command = core.secret_command,
+    of = core.secret },
   config = core.config,
 }
 
@@ -20,11 +21,12 @@ function moongate.settings(name, description)
   if not core.config then error("settings: there is no configuration here", 2) end
   local value = core.thaw(core.thaw(core.config).settings)[name]
   local errors = {}
-  local report = schema.report(core.gateway_path, core.gateway_line, "", "gateway",
-    errors)
+  local report = core.gateway_report:apart(errors)
+  report.targets = {}
   local result = schema.settings(core.thaw(value) or {}, description, report,
     { "settings", name })
   if #errors > 0 then error(schema.text(errors), 0) end
+  core.settings_read[name] = { result = result, targets = report.targets } -- for the listing
   return core.freeze(result)
 end
 

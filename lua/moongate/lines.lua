@@ -135,4 +135,4 @@ local function key_line(text, line, name, keys)
   return scan.found
 end
 
-return { key_line = key_line }
+return { key_line = key_line, token = token }

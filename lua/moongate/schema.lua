@@ -4,6 +4,7 @@
 -- table are reported, each with the line of its key.
 local core = require "moongate.core"
 local lines = require "moongate.lines"
+local overlay = require "moongate.overlay"
 
 local schema = {}
 
@@ -11,14 +12,18 @@ local schema = {}
 local Report = {}
 Report.__index = Report
 
---- For a block that begins on a line of a file; `title` stands before its keys,
--- `name` is what its table follows on that line.
-function schema.report(path, line, title, name, errors)
-  return setmetatable({ path = path, line = line, title = title, name = name,
-    errors = errors }, Report)
+--- For a block that begins on a line of a file: { path =, line =, title = what stands before its
+-- keys, name = what its table follows on that line, options = the table itself }.
+function schema.report(block, errors)
+  return setmetatable({ path = block.path, line = block.line, title = block.title,
+    name = block.name, options = block.options, errors = errors }, Report)
 end
 
-local function path_text(keys)
+--- One for the same block that gathers errors apart.
+function Report:apart(errors) return schema.report(self, errors) end
+
+--- "limits.attempts", "policy[2]"
+function schema.path_text(keys)
   local words = {}
   for i, key in ipairs(keys) do
     words[i] = type(key) == "number" and "[" .. key .. "]" or (i > 1 and "." or "") .. key
@@ -26,29 +31,26 @@ local function path_text(keys)
   return table.concat(words)
 end
 
---- The line on which the key at the end of the path stands.
-function Report:line_of(keys)
+--- File and line on which the key at the end of the path stands.
+function Report:place(keys)
+  local path, line = overlay.place(self.options, keys)
+  if path then return path, line end
   local text = core.text(self.path)
-  return text and lines.key_line(text, self.line, self.name, keys) or self.line
+  return self.path, text and lines.key_line(text, self.line, self.name, keys) or self.line
 end
 
 --- Adds "file:line: title: key: message".
 function Report:add(keys, message)
-  local line = self:line_of(keys)
+  local path, line = self:place(keys)
   local title = self.title ~= "" and self.title .. ": " or ""
-  local name = #keys > 0 and path_text(keys) .. ": " or ""
+  local name = #keys > 0 and schema.path_text(keys) .. ": " or ""
   self.errors[#self.errors + 1] = {
-    path = self.path, line = line,
-    text = ("%s:%d: %s%s%s"):format(self.path, line, title, name, message),
+    path = path, line = line,
+    text = ("%s:%d: %s%s%s"):format(path, line, title, name, message),
   }
 end
 
-local function with(keys, key)
-  local longer = {}
-  for i, k in ipairs(keys) do longer[i] = k end
-  longer[#longer + 1] = key
-  return longer
-end
+local with = overlay.longer
 
 local function describe(value)
   if core.is_secret(value) then return "a secret" end
@@ -182,7 +184,7 @@ end
 
 function types.secret(value)
   if type(value) == "string" then return core.secret(value) end
-  if not core.is_secret(value) then return nil, "a text, or c.secret.file \"path\"" end
+  if not core.is_secret(value) then return nil, "a text or a c.secret" end
   return value
 end
 
@@ -254,6 +256,8 @@ function Check:value(keys, value, field)
   local result, expected = read(value, field)
   if result == nil then
     self.report:add(keys, ("%s expected, not %s"):format(expected, describe(value)))
+  elseif types[kind] == types.target and self.report.targets then
+    table.insert(self.report.targets, { text = result, keys = keys })
   end
   return result
 end

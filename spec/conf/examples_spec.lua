@@ -12,5 +12,14 @@ describe("conf/examples", function()
     end)
   end
 
+  for path in io.popen "ls conf/env/*.lua":lines() do
+    found = found + 1
+    it(path .. " can be laid over conf/moongate.lua", function()
+      local code, output = child.run { gateway.binary(), "check", "-c", "conf/moongate.lua",
+        "--env", path:match "([%w_]+)%.lua$" }
+      assert.equal(0, code, output)
+    end)
+  end
+
   it("has the quickstart", function() assert.is_true(found >= 1) end)
 end)

@@ -1,8 +1,9 @@
 --- The Lua in the READMEs that is marked with a file name is right: `moongate check` says so.
 --
 -- A block that begins with "```lua moongate.lua" is a configuration, one with
--- "```lua scripts/NAME.lua" a policy; those of one README lie in one folder. A policy without a
--- configuration gets one that does nothing but name it.
+-- "```lua env/NAME.lua" is laid over it, one with "```lua scripts/NAME.lua" is a policy; those of
+-- one README lie in one folder. A policy without a configuration gets one that does nothing but
+-- name it.
 local child = require "spec.support.child"
 local client = require "spec.support.client"
 local gateway = require "spec.support.gateway"
@@ -72,13 +73,14 @@ local function sets(path)
   return found
 end
 
-local function check(set)
+local function check(set, ...)
   local folder = stdlib.mkdtemp "/tmp/moongate-readme-XXXXXX"
   finally(function() os.execute("rm -rf " .. folder) end)
   for name, text in pairs(set) do
     if name ~= "line" then write(folder .. "/" .. name, text) end
   end
-  return child.run { gateway.binary(), "check", "-c", folder .. "/moongate.lua" }
+  return child.run { gateway.binary(), "check", "-c", folder .. "/moongate.lua",
+    ... }
 end
 
 local READMES = { "README.md", "core/README.md", "core/proto/README.md", "lua/README.md",
@@ -99,6 +101,13 @@ describe("the READMEs", function()
       it(("%s:%d: is a configuration without mistakes"):format(path, set.line), function()
         local code, output = check(set)
         assert.equal(0, code, output)
+        for name in pairs(set) do
+          local environment = name:match "^env/(%w+)%.lua$"
+          if environment then
+            code, output = check(set, "--env", environment)
+            assert.equal(0, code, output)
+          end
+        end
       end)
     end
   end
@@ -132,7 +141,7 @@ describe("the READMEs", function()
     set["moongate.lua"] = set["moongate.lua"]:gsub("protocol = ", "protocl = ")
     local code, output = check(set)
     assert.equal(1, code)
-    assert.matches("moongate%.lua:%d+: .*protocl", output)
+    assert.matches("moongate%.lua:%d+:%d+: error: .*protocl", output)
   end)
 
   it("link to files that exist", function()

@@ -67,7 +67,7 @@ return c.gateway {
     it(("ends `%s` with 1 and names file and line"):format(command), function()
       local code, text = fail_to_start(WRONG, command)
       assert.equal(1, code)
-      assert.matches("moongate%.lua:%d+: .*wrokers", text)
+      assert.matches("moongate%.lua:3:.* wrokers: unknown key", text)
     end)
 
     it(("ends `%s` with 1 when a policy has a syntax error"):format(command), function()
@@ -104,15 +104,19 @@ return c.gateway {
     }, "check")
     assert.equal(1, code)
     for _, expected in ipairs {
-      "moongate%.lua:3: wrokers: unknown key", "moongate%.lua:6: listen \"two\": protocol: ",
-      "scripts/syntax%.lua:2: ", "scripts/hook%.lua:%d+: unknown hook \"auht\"",
-      "moongate%.lua:5: policy \"absent\" not found", "scripts/needs%.lua:2: .*no%.such%.module",
+      "moongate%.lua:3:3: error: wrokers: unknown key",
+      "moongate%.lua:6:45: error: listen \"two\": protocol: ",
+      "scripts/syntax%.lua:2: ", "scripts/hook%.lua:2:3: error: unknown hook \"auht\"",
+      "moongate%.lua:5:35: error: policy \"absent\" not found",
+      "scripts/needs%.lua:2: error: .*no%.such%.module",
       "scripts/runs%.lua:3: ", "scripts/nothing%.lua:%d+: ",
     } do
       assert.matches(expected, text)
     end
-    -- Each line is `file:line: message`, for editors to jump to.
-    for line in text:gmatch "[^\n]+" do assert.matches("^%S+:%d+: .+", line) end
+    -- Each line is `file:line:column: level: message [code]`, for editors to jump to.
+    for line in text:gmatch "[^\n]+" do
+      assert.matches("^%S+:%d+:?%d*: error: .+ %[[%l-]+%]$", line)
+    end
   end)
 
   it("ends run with 1 when the user does not exist", function()

@@ -33,7 +33,8 @@ end
 --- The command line that runs what the folder holds; `prefix` is put in front of it.
 local function command(self)
   local words = { unpack(self.prefix) }
-  for _, word in ipairs { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua" } do
+  for _, word in ipairs { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua",
+    unpack(self.words) } do
     words[#words + 1] = word
   end
   words.log = ("%s/log.%d"):format(self.folder, self.runs)
@@ -53,12 +54,13 @@ function gateway:run()
   return self
 end
 
---- `files` by name; `prefix`, a program and its arguments that runs the gateway.
+--- `files` by name; `prefix`, a program and its arguments that runs the gateway; `words`, further
+--- ones of its command line.
 function gateway.start(options)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-gateway-XXXXXX")
   stat.chmod(folder, 493)
   local self = setmetatable({ folder = folder, runs = 0,
-    prefix = options.prefix or {} }, gateway)
+    prefix = options.prefix or {}, words = options.words or {} }, gateway)
   for name, text in pairs(options.files) do self:write(name, text) end
   local fine, message = pcall(self.run, self)
   self.silence = loop.witness(function() return "-- gateway\n" .. self:log() end)

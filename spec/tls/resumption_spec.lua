@@ -49,6 +49,7 @@ describe("a TLS session", function()
       both = listener "session_cache = true",
       none = listener "tickets = false",
       short = listener "session_timeout = 1",
+      brief_keys = listener "ticket_period = 3",
       demands = listener(('client_certificate = "required", ca = %q'):format(
         authority.certificate)),
     }
@@ -197,6 +198,16 @@ describe("a TLS session", function()
       local _, resumed = visit(gw.ports.short, { max = "1.2", session = session })
       return not resumed
     end, 5)
+  end)
+
+  it("is over when its ticket's key is the one before the last", function()
+    local session = visit(gw.ports.brief_keys, { max = "1.2" })
+    local _, resumed = visit(gw.ports.brief_keys, { max = "1.2", session = session })
+    assert.is_true(resumed)
+    processes.eventually(function()
+      _, resumed = visit(gw.ports.brief_keys, { max = "1.2", session = session })
+      return not resumed
+    end, 15)
   end)
 
   describe("with ticket keys from files", function()

@@ -3,13 +3,14 @@ local ca = require "spec.support.ca"
 local client = require "spec.support.client"
 local http_server = require "spec.support.http_server"
 local site = require "spec.support.site"
+local stat = require "posix.sys.stat"
 local tls = require "spec.support.tls"
 local upstream = require "spec.support.upstream"
 
 local GREETED = { imap = "^%* OK", pop3 = "^%+OK", smtp = "^220" }
 
 describe("TLS with an upstream", function()
-  local authority, stranger, leaves, gw, servers, up, fallback, auth
+  local authority, stranger, folder, leaves, gw, servers, up, fallback, auth
   local how, fallback_how -- of the upstreams' TLS, for the next connection; nil: none
 
   setup(function()
@@ -27,6 +28,10 @@ describe("TLS with an upstream", function()
       gateway = authority:leaf { subject = "/CN=gateway" },
     }
     local crl = authority:revoke(leaves.revoked)
+    folder = authority.folder .. "/trusted"
+    stat.mkdir(folder, 493)
+    authority:write("trusted/notes.txt", "not looked at: -----BEGIN CERTIFICATE-----\n")
+    authority:join("trusted/first.pem", authority.certificate)
     servers = {}
     for protocol in pairs(GREETED) do
       servers[protocol] = upstream.start { name = protocol, script = function(peer)
@@ -57,10 +62,11 @@ describe("TLS with an upstream", function()
         revoking = { ca = %q, crl = %q },
         system = {},
         commanded = { ca = %q, commands = { "VerifyMode -Peer" } },
+        folder = { ca = %q },
       },]]):format(authority.certificate, authority.certificate, leaves.gateway.certificate,
         leaves.gateway.key, authority.certificate, leaves.gateway.certificate,
         leaves.gateway.key, authority.certificate, authority.certificate, authority.certificate,
-        crl, authority.certificate),
+        crl, authority.certificate, folder),
       policy = ([[
 local check = require "moongate.auth_http".new { url = %q }
 local ports = { imap = %d, pop3 = %d, smtp = %d }
@@ -80,6 +86,7 @@ local routes = {
   system = { profile = "system" },
   nowhere = { profile = "nowhere" },
   commanded = { profile = "commanded" },
+  folder = { profile = "folder" },
   fallback = { fallback = "127.0.0.1:%d" },
   falls_back = { profile = "strict", fallback = "127.0.0.1:%d" },
 }
@@ -266,6 +273,17 @@ return {
 
   it("trusts a private authority only where it is named", function()
     fails("upstream_untrusted", "system")
+  end)
+
+  it("trusts the authorities in a folder, also those that come later", function()
+    works "folder"
+    up:clear()
+    how = tls.server(leaves.strange)
+    fails("upstream_untrusted", "folder")
+    assert(os.rename(authority:join("second.pem", stranger.certificate), folder .. "/second.pem"))
+    gw:expect_log "(listeners have new ones)"
+    up:clear()
+    works "folder"
   end)
 
   it("shows its certificate to a server that asks", function()

@@ -45,7 +45,8 @@ describe("moongate explain", function()
       ["http.get.timeout"] = "0.001 to 600", ["tls.sni"] = "name that the client asked for",
       ["listen.limits.hook_timeout"] = "(0.05s to 10m)", hook_timeout = "type: duration",
       ["listen.tls.names.certificate"] = "required", limit = "Too many connections",
-      ["string"] = "64 KiB", ["moongate.wait.seconds"] = "0 to 60", End = "upstream_refused",
+      ["string"] = "takes too long",
+      ["moongate.wait.seconds"] = "0 to 60", End = "upstream_refused",
       ["moongate.timer"] = "moongate.timer.every(seconds, name, body [, options])",
     } do
       assert.matches(words, said(name), 1, true)

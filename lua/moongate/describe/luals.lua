@@ -76,6 +76,7 @@ local function returned(fn)
       results[1][1] = results[1][1] .. "?"
     end
     results[#results + 1] = { "moongate.Failure?", "err" }
+    results[#results + 1] = fn.partial
   end
   return results
 end

@@ -62,7 +62,8 @@ local function add_function(page, fn)
   local returned = result(fn)
   if returned ~= "" then words(page, "Returns ", returned, ".") end
   if fn.fails then
-    words(page, "What fails gives `nil` and a `Failure`: ", failures(fn), ".")
+    words(page, "What fails gives `nil` and a `Failure`: ", failures(fn), ".",
+      fn.partial and " The third result is " .. fn.partial.doc .. "." or "")
   end
   if fn.errors then words(page, fn.errors:gsub("^%l", string.upper), ".") end
   if fn.since then words(page, "Since ", fn.since, ".") end
