@@ -38,6 +38,7 @@ static const char general_help[] =
     "  test      run specs of policies\n"
     "  try       show what the policies make of one login\n"
     "  replay    show what they make of logins that trace has recorded\n"
+    "  console   a Lua prompt in the environment of policies\n"
     "  explain   what a name means that policies or configurations use\n"
     "  lsp       write what an editor needs to help with policies\n"
     "  lua       run a Lua file in the gateway's own interpreter\n"
@@ -194,6 +195,7 @@ static const struct command commands[] = {
     {"test", command_in_lua, NULL, NULL},
     {"try", command_in_lua, NULL, NULL},
     {"replay", command_in_lua, NULL, NULL},
+    {"console", command_in_lua, NULL, NULL},
     {"explain", command_in_lua, NULL, NULL},
     {"lsp", command_in_lua, NULL, NULL},
     {"status", command_in_lua, NULL, NULL},

@@ -8,6 +8,8 @@
 #include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/share.h"
+#include "lua/spec_console.h"
+#include "lua/spec_coverage.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -21,6 +23,26 @@ static void
 delivered(struct session *s)
 {
     (void)s; /* who asked looks at the verdict */
+}
+
+/* A generation that goes on reading from the disk: anything may be required in
+ * it, at any time. */
+static bool
+build_on_disk(struct spec_gateway *g, const struct config_order *order,
+              char **errors)
+{
+    struct share share;
+
+    share_find(&share);
+    g->generation = generation_load(
+        &g->host, source_of_disk(order->path, order->environment, &share, NULL),
+        1, errors);
+    if (g->generation == NULL)
+        return false;
+    free(*errors);
+    lua_settop(g->generation->vm->L, 0);
+    g->generation->deliver = delivered;
+    return true;
 }
 
 /* A bundle from the disk, and from it a generation: as in production. */
@@ -221,6 +243,33 @@ gateway_totals(lua_State *L)
     return 2;
 }
 
+static bool
+in_library(struct slice name)
+{
+    return slice_equal(name, S("moongate")) ||
+           slice_has_prefix(name, S("moongate.")) ||
+           slice_has_prefix(name, S("api."));
+}
+
+/* The paths of its policies, and of what they require. */
+static int
+gateway_files(lua_State *L)
+{
+    struct spec_gateway *g = spec_gateway_check(L, 1);
+    int n = 0;
+
+    lua_newtable(L);
+    for (size_t i = 0; g->bundle && i < bundle_count(g->bundle); i++) {
+        struct bundle_entry e = bundle_at(g->bundle, i);
+        if (e.kind != BUNDLE_POLICY &&
+            (e.kind != BUNDLE_MODULE || in_library(e.name)))
+            continue;
+        lua_pushlstring(L, e.path.ptr, e.path.len);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 /* Whether its state was full twice within a minute. */
 static int
 gateway_exhausted(lua_State *L)
@@ -253,15 +302,12 @@ gateway_advance(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"session", spec_gateway_session},
-    {"init", gateway_init},
-    {"reload", gateway_reload},
-    {"counter", gateway_counter},
-    {"totals", gateway_totals},
-    {"exhausted", gateway_exhausted},
-    {"now", gateway_now},
-    {"advance", gateway_advance},
-    {NULL, NULL},
+    {"session", spec_gateway_session}, {"init", gateway_init},
+    {"reload", gateway_reload},        {"counter", gateway_counter},
+    {"call", spec_console_call},       {"run", spec_console_run},
+    {"totals", gateway_totals},        {"files", gateway_files},
+    {"exhausted", gateway_exhausted},  {"now", gateway_now},
+    {"advance", gateway_advance},      {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {
@@ -273,7 +319,7 @@ int
 spec_gateway_open(lua_State *L)
 {
     struct config_order order = order_of(L, 1, 2);
-    bool live = value_flag(L, 2, "live");
+    bool live = value_flag(L, 2, "live"), disk = value_flag(L, 2, "disk");
     char *errors = NULL;
 
     luaL_checktype(L, 3, LUA_TFUNCTION);
@@ -288,12 +334,17 @@ spec_gateway_open(lua_State *L)
     g->host.lasting = g->lasting;
     g->host.exhausted = note_exhausted;
     g->host.arg = g;
-    if (!build(g, &order, 1, &errors)) {
+    if (spec_coverage_counts())
+        g->host.line = spec_coverage_line;
+    bool built =
+        disk ? build_on_disk(g, &order, &errors) : build(g, &order, 1, &errors);
+    if (!built) {
         lua_pushnil(L);
         lua_pushstring(L, errors);
         free(errors);
         return 2;
     }
-    generation_serve(g->generation);
+    if (!disk)
+        generation_serve(g->generation);
     return 1;
 }

@@ -16,7 +16,7 @@ struct spec_gateway {
 };
 
 /* (path of moongate.lua, options, function): a gateway, or nil and all errors.
- * Options: environment, live.  The function: see spec_world.h. */
+ * Options: environment, live, disk (no bundle is made).  The function: see spec_world.h. */
 int spec_gateway_open(lua_State *L);
 
 /* The gateway at `index`, ready to be used by `L`. */

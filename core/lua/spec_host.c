@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/run.h"
+#include "lua/spec_coverage.h"
+#include "lua/spec_facts.h"
 #include "lua/spec_gateway.h"
 
 #include <lauxlib.h>
@@ -32,10 +34,31 @@ host_logged(lua_State *L)
     return 1;
 }
 
+/* Counts the lines of policies from now on. */
+static int
+host_cover(lua_State *L)
+{
+    (void)L;
+    spec_coverage_begin();
+    return 0;
+}
+
+static int
+host_covered(lua_State *L)
+{
+    spec_coverage_push(L);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"open", spec_gateway_open},
     {"run", run_function},
     {"logged", host_logged},
+    {"cover", host_cover},
+    {"covered", host_covered},
+    {"facts", spec_facts},
+    {"refusal", spec_refusal},
+    {"read_configuration", spec_read_configuration},
     {NULL, NULL},
 };
 

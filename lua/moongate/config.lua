@@ -79,6 +79,14 @@ local function secret_source(name, read, expected)
   end
 end
 
+--- For specs: the same gateway, whose listeners ask other policies.
+function config.with_policies(gateway, names)
+  for _, made in ipairs((blocks[gateway] or { options = {} }).options) do
+    if blocks[made] then blocks[made].options.policy = names end
+  end
+  return gateway
+end
+
 --- The first line of a file, as a Secret.
 config.secret.file = secret_source("file", core.secret_file, "string")
 
@@ -87,14 +95,6 @@ config.secret.env = secret_source("env", core.secret_env, "string")
 
 --- The first line that a program writes, as a Secret: `{ "pass", "show", "x" }`.
 config.secret.command = secret_source("command", core.secret_command, "table")
-
---- For specs: the same gateway, whose listeners ask other policies.
-function config.with_policies(gateway, names)
-  for _, made in ipairs((blocks[gateway] or { options = {} }).options) do
-    if blocks[made] then blocks[made].options.policy = names end
-  end
-  return gateway
-end
 
 local PORTS = { ["143"] = "imap", ["993"] = "imap", ["110"] = "pop3", ["995"] = "pop3",
   ["25"] = "smtp", ["465"] = "smtp", ["587"] = "smtp" }

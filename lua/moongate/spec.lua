@@ -10,6 +10,7 @@
 -- production: evaluated, bundled, built. Policies run in a Lua state of their own, on a
 -- loop whose time takes none, and whose network is what the spec says it is.
 local configuration = require "moongate.spec.configuration"
+local coverage = require "moongate.spec.coverage"
 local folder = require "moongate.spec.folder"
 local host = require "moongate.spec.host"
 local network = require "moongate.spec.network"
@@ -118,21 +119,28 @@ function Gateway:reload(files)
     for name, text in pairs(from) do options.files[name] = text end
   end
   local ok, errors = laid_out(options, function(path, more)
-    return self.real:reload(path, more)
+    local ok, errors = self.real:reload(path, more)
+    if ok then coverage.note(self.real:files()) end
+    return ok, errors
   end)
   if ok then self.options = options end
   return ok, errors
 end
 
-local Clock = {}
+local function noted(real, errors)
+  if real then coverage.note(real:files()) end
+  return real, errors
+end
+
+local Clock = { methods = {} }
 
 function Clock.__index(clock, name)
   if name == "now" then return clock.real:now() end
-  return Clock[name]
+  return Clock.methods[name]
 end
 
 --- Lets time pass: timers run, and what they wait for.
-function Clock:advance(seconds) self.real:advance(seconds) end
+function Clock.methods:advance(seconds) self.real:advance(seconds) end
 
 --- Builds a gateway from the named policies, or returns nil and all errors.
 --
@@ -144,7 +152,7 @@ function Clock:advance(seconds) self.real:advance(seconds) end
 function spec.open(options)
   local world = network.new()
   local real, errors = laid_out(options, function(path, more)
-    return host.open(path, more, function(...) return world:answer(...) end)
+    return noted(host.open(path, more, function(...) return world:answer(...) end))
   end)
   if not real then return nil, errors end
   world.now = function() return real:now() end

@@ -185,7 +185,7 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "lines", "overlay", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "overlay", "prelude", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
@@ -242,10 +242,17 @@ local MAKE = {
   end,
   Gateway = function() return policy "return {}" end,
   SpecSession = function() return policy "return {}":session {} end,
+  SpecDecision = function() return policy "return {}":session {}:connect() end,
+  SpecClock = function() return policy "return {}".clock end,
+  HttpMock = function() return policy "return {}".http end,
+  DnsMock = function() return policy "return {}".dns end,
+  SocketMock = function() return policy "return {}".socket end,
+  AuthHttpMock = function() return policy "return {}".auth_http end,
 }
 
 local function methods_of(object)
-  local index = debug.getmetatable(object).__index
+  local meta = debug.getmetatable(object)
+  local index = meta.methods or meta.__index
   local found = {}
   for name in pairs(index) do
     if name:sub(1, 2) ~= "__" then found[name] = true end

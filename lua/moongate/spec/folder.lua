@@ -59,6 +59,8 @@ end
 
 function folder.remove(top) os.execute("rm -rf " .. quote(top)) end
 
+folder.quote = quote
+
 --- The text of a file, or nil and why not.
 function folder.read(path)
   local file, message = io.open(path)

@@ -40,13 +40,14 @@ local function stand(kind, failures)
   return setmetatable({ kind = kind, failures = set, answers = {}, delays = {} }, Stand)
 end
 
-function Stand:find(...)
+--- The answer to the first of the names that has one, and how long it takes.
+local function find(kind, ...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
-    local answer = self.answers[name]
-    if answer then return answer, self.delays[name] or self.delays[""] or 0 end
+    local answer = kind.answers[name]
+    if answer then return answer, kind.delays[name] or kind.delays[""] or 0 end
   end
-  error(("unmocked I/O: %s %s (gw.%s:reply can answer it)"):format(self.kind, (...), self.kind), 0)
+  error(("unmocked I/O: %s %s (gw.%s:reply can answer it)"):format(kind.kind, (...), kind.kind), 0)
 end
 
 local function settle(answer, request)
@@ -84,7 +85,7 @@ local function answer_http(self, query)
     headers = fields_of(query.lines) }
   self:note("http", query.method .. " " .. query.url)
   local name = query.method .. " " .. query.url
-  local answer, delay = self.http:find(name, query.url, (query.url:gsub("%?.*", "")))
+  local answer, delay = find(self.http, name, query.url, (query.url:gsub("%?.*", "")))
   answer = settle(answer, request)
   return { fail = answer.fail, text = FAILURES[answer.fail], delay = answer.delay or delay,
     status = answer.status or 200, head = head_of(answer), body = answer.body or "" }
@@ -108,7 +109,7 @@ local function serve_auth(self, url)
     local lines = {}
     for line in head:gmatch "([^\r\n]+)\r\n" do lines[#lines + 1] = line end
     self:note("auth_http", url)
-    local answer, delay = self.auth_http:find(url)
+    local answer, delay = find(self.auth_http, url)
     answer = settle(answer, { method = lines[1]:match "^%S+", url = url,
       headers = fields_of(lines) })
     if answer.fail == "closed" then return nil, answer.delay or delay, true end
@@ -119,7 +120,7 @@ local function serve_auth(self, url)
 end
 
 local function dial_auth(self, url)
-  local answer = self.auth_http:find(url)
+  local answer = find(self.auth_http, url)
   local failure = type(answer) == "table" and answer.fail
   if failure == "connect" or failure == "dns" then
     self:note("auth_http", url)
@@ -150,7 +151,7 @@ end
 local function dial_socket(self, host, port)
   local place = port ~= 0 and ("%s:%d"):format(host, port) or host
   self:note("socket", place)
-  local answer, delay = self.socket:find(place)
+  local answer, delay = find(self.socket, place)
   if type(answer) == "table" and answer.fail then
     if answer.fail == "closed" then return function() return nil, delay, true end end
     return answer.fail
@@ -166,7 +167,7 @@ end
 
 local function answer_dns(self, name, kind)
   self:note("dns", name .. " " .. kind)
-  local answer, delay = self.dns:find(name .. " " .. kind, name)
+  local answer, delay = find(self.dns, name .. " " .. kind, name)
   answer = settle(answer, { name = name, type = kind })
   local found = { fail = answer.fail, delay = answer.delay or delay }
   for i, record in ipairs(answer) do found[i] = record end
