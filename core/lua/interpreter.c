@@ -8,7 +8,7 @@
 #include "lua/share.h"
 #include "lua/source.h"
 #include "lua/spec_host.h"
-#include "lua/spec_trace.h"
+#include "lua/trace_host.h"
 #include "lua/vm.h"
 #include "net/dns.h"
 
@@ -22,7 +22,7 @@ static const luaL_Reg preloaded[] = {
 #include "lua/modules.def"
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
-    {"moongate.spec.trace", spec_trace_open},
+    {"moongate.trace.host", trace_host_open},
     {"moongate.command.host", command_host_open},
     {"moongate.check.host", check_host_open},
     {NULL, NULL},

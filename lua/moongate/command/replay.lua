@@ -2,11 +2,11 @@
 --
 -- Each hook that was asked is asked again, about the same session; what it waits for is answered
 -- by the recording. What it decides now is compared with what it decided then.
-local events = require "moongate.events"
+local events = require "moongate.command.events"
 local host = require "moongate.spec.host"
 local json = require "moongate.json"
 local options = require "moongate.command.options"
-local trace = require "moongate.spec.trace"
+local trace = require "moongate.trace.host"
 
 local DEFAULT = "/etc/moongate/moongate.lua"
 

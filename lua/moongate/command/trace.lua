@@ -1,8 +1,8 @@
 --- `moongate trace`: follows sessions of the running gateway.
-local events = require "moongate.events"
+local events = require "moongate.command.events"
 local gateway = require "moongate.command.gateway"
 local options = require "moongate.command.options"
-local trace = require "moongate.spec.trace"
+local trace = require "moongate.trace.host"
 
 local HELP = [[
 Usage: moongate trace [OPTION...]

@@ -2,12 +2,12 @@
 --
 -- The generation is built as production builds it, and hooks and verdicts go the same way; only
 -- the client and the upstream are missing.
-local events = require "moongate.events"
+local events = require "moongate.command.events"
 local host = require "moongate.spec.host"
 local json = require "moongate.json"
 local network = require "moongate.spec.network"
 local options = require "moongate.command.options"
-local trace = require "moongate.spec.trace"
+local trace = require "moongate.trace.host"
 
 local DEFAULT = "/etc/moongate/moongate.lua"
 local HIDE_MIN = 3 -- bytes of a password: shorter ones are in every word

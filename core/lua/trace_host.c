@@ -1,4 +1,4 @@
-#include "lua/spec_trace.h"
+#include "lua/trace_host.h"
 
 #include "base/buf.h"
 #include "base/digest.h"
@@ -105,7 +105,7 @@ static const luaL_Reg functions[] = {
 };
 
 int
-spec_trace_open(lua_State *L)
+trace_host_open(lua_State *L)
 {
     if (seen.cap == 0)
         buf_init(&seen, EVENTS_MAX);
