@@ -167,6 +167,8 @@ shadow_follow(struct generation *g, struct session *s, enum hook hook)
 void
 shadow_end_all(struct generation *g)
 {
-    while (g->shadows.next != NULL && !list_is_empty(&g->shadows))
-        shadow_free(container_of(g->shadows.next, struct shadow, link));
+    for (struct list *l = g->shadows.next, *next; l != &g->shadows; l = next) {
+        next = l->next;
+        shadow_free(container_of(l, struct shadow, link));
+    }
 }

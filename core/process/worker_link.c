@@ -305,8 +305,10 @@ detach(struct worker_link *l)
 
     if (l->fd < 0)
         return;
-    while (!list_is_empty(&l->jobs))
-        job_free(l, container_of(l->jobs.next, struct job, link));
+    for (struct list *i = l->jobs.next, *next; i != &l->jobs; i = next) {
+        next = i->next;
+        job_free(l, container_of(i, struct job, link));
+    }
     ev_io_stop(loop, &l->reading);
     ev_io_stop(loop, &l->writing);
     ev_idle_stop(loop, &l->turns);

@@ -68,7 +68,7 @@ describe("of a reply is shown", function()
   for line, wanted in pairs {
     ["* OK ready\r\n"] = "* OK ready",
     ["a NO [AUTHENTICATIONFAILED] no"] = "a NO [AUTHENTICATIONFAILED] no",
-    [ENCODED .. " BAD what"] = "***",
+    [ENCODED .. " BAD what"] = "*** BAD what",
     ["bm9uc2Vuc2U BAD what"] = "*** BAD what",
     ["+ PDEuMkB4Pg=="] = "+ PDEuMkB4Pg==",
     ["a BAD LOGIN ann " .. PASSWORD] = "***",
