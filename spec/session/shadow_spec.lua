@@ -1,5 +1,6 @@
 --- A chain of policies beside the live one: differences are logged, and nothing else happens.
 local client = require "spec.support.client"
+local control = require "spec.support.control"
 local gateway = require "spec.support.gateway"
 local upstream = require "spec.support.upstream"
 
@@ -7,7 +8,7 @@ local CONFIG = [[
 local c = require "moongate.config"
 
 return c.gateway {
-  workers = 1,
+  workers = 1, CONTROL
   log = { level = "debug" },
   c.listen "imap" {
     address = "127.0.0.1:0", protocol = "imap", policy = { "live" }, shadow = { "mark", "next" },
@@ -78,13 +79,14 @@ return {
 local MARK = "return { auth = function(session) session.vars.marked = true end }"
 
 describe("a shadow chain", function()
-  local gw, up, mute
+  local gw, up, mute, socket, section
 
   setup(function()
+    socket, section = control.place()
     up = upstream.start { script = upstream.imap() }
     mute = upstream.start { script = function(peer) peer:expect_end() end }
     gw = gateway.start { files = {
-      ["moongate.lua"] = CONFIG,
+      ["moongate.lua"] = CONFIG:gsub("CONTROL", section),
       ["scripts/live.lua"] = LIVE:format(up.address, up.address),
       ["scripts/next.lua"] = NEXT:format(up.address, "127.0.0.1", mute.port),
       ["scripts/mark.lua"] = MARK,
@@ -97,6 +99,7 @@ describe("a shadow chain", function()
   end)
   teardown(function()
     gw:stop()
+    control.remove(socket)
     up:stop()
     mute:stop()
   end)
@@ -173,6 +176,17 @@ describe("a shadow chain", function()
     c:send_line "RCPT TO:<b@example.org>"
     gw:expect_log '(hook "connect": live: nil, shadow: reject limit by "next")'
     gw:expect_log '(hook "rcpt": live: accept [^\n]*, shadow: tempfail unavailable by "next")'
+  end)
+
+  it("is counted, and its mistakes are none of the live chain's", function()
+    difference(login "fails", "auth")
+    local counted = {}
+    for _, c in ipairs(control.get(socket, "/v1/counters").counters) do
+      counted[c.name] = c.value
+    end
+    assert.truthy(counted['shadow_calls_total{hook="auth"}'] >= 1)
+    assert.truthy(counted['shadow_mismatch_total{hook="auth",policy="next"}'] >= 1)
+    assert.is_nil(counted['hook_errors_total{hook="auth",policy="next"}'])
   end)
 
   it("leaves no password in the log", function()

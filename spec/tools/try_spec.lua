@@ -159,6 +159,7 @@ describe("moongate try", function()
     assert.truthy(output:find('reject{text="***"}', 1, true), output)
     assert.truthy(output:find("second%.lua:15 "), output) -- the line of the decision itself
     assert.truthy(output:find("you said ***", 1, true), output)
+    assert.truthy(output:find("secrets shown: 1\n", 1, true), output)
   end)
 
   it("does real I/O, and tells how long it took", function()
