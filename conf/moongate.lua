@@ -35,6 +35,20 @@ return c.gateway {
     -- group = "mail-admins",     -- with mode = "0660"
   },
 
+  -- Upstreams that stand in for each other; "pool:imap" is one of them wherever
+  -- an upstream is written.
+  -- pools = {
+  --   imap = {
+  --     "10.0.0.11:143", "10.0.0.12:143",
+  --     { address = "10.1.0.11:143", weight = 1, backup = false },
+  --     tls = "off",             -- or "starttls", "implicit"
+  --     profile = "default",     -- of tls_profiles
+  --     balance = "least",       -- or "round_robin", "hash": by user
+  --     max_failures = 2,        -- in a row, that take a member out of service
+  --     retry = 10,              -- until one login tries it again
+  --   },
+  -- },
+
   -- How long sessions may go on after SIGTERM.
   -- shutdown_timeout = "30s",
 

@@ -119,6 +119,8 @@ upstream_push(lua_State *L, const struct session *s)
     set_text(L, "host", t->host);
     set_number(L, "port", target_port(t, s->listener->proto));
     set_string(L, "tls", target_tls_name(t->tls));
+    if (t->pool.len > 0)
+        set_text(L, "pool", t->pool);
 }
 
 const char *
@@ -167,6 +169,7 @@ summary_push(lua_State *L, const struct session *s)
     set_string(L, "user", s->record.user);
     set_string(L, "policy", s->record.policy);
     set_string(L, "upstream", s->record.upstream);
+    set_string(L, "pool", s->record.pool);
     set_string(L, "mechanism", s->record.mechanism);
     set_string(L, "log", s->record.log);
     set_number(L, "attempts", s->attempts);

@@ -13,6 +13,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->loop = loop;
     l->dns = dns;
     l->counters = counters_new();
+    l->pools = pools_new();
     list_init(&l->auth_pools);
     return l;
 }
@@ -26,6 +27,7 @@ lasting_free(struct lasting *l)
     if (l->http != NULL)
         http_client_free(l->http);
     counters_free(l->counters);
+    pools_free(l->pools);
     free(l);
 }
 

@@ -225,6 +225,7 @@ add_value(luaL_Buffer *out, const struct pattern *p, size_t from, size_t end)
     if (lua_isfunction(L, 3)) {
         lua_pushvalue(L, 3);
         lua_call(L, push_captures(L, p, from, end), 1);
+        vm_check_budget(L); /* it may be in C, and take long each time */
     } else {
         push_capture(L, p, 0, from, end);
         lua_gettable(L, 3);

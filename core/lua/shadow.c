@@ -58,7 +58,7 @@ outcome_of(const struct session *s, struct outcome *o)
     *o = (struct outcome){.kind = v->kind};
     if (v->kind == VERDICT_REJECT || v->kind == VERDICT_TEMPFAIL)
         o->reason = v->refusal.reason;
-    if (v->target.host.len > 0)
+    if (target_is_set(&v->target))
         (void)target_format(&v->target, s->listener->proto, o->upstream);
     (void)snprintf(o->policy, sizeof o->policy, "%.*s", (int)v->policy.len,
                    v->policy.len > 0 ? v->policy.ptr : "");

@@ -33,7 +33,8 @@ keep_all(struct arena *a, struct slice *const texts[], size_t count)
 static bool
 copy_target(struct arena *a, struct target *t)
 {
-    return KEEP(a, &t->host, &t->source, &t->tls_profile, &t->server_name);
+    return KEEP(a, &t->host, &t->source, &t->tls_profile, &t->server_name,
+                &t->pool, &t->pool_key);
 }
 
 static bool

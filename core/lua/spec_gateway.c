@@ -200,6 +200,7 @@ gateway_reload(lua_State *L)
     forget(g);
     g->generation = next.generation;
     g->bundle = next.bundle;
+    g->exhausted = false;
     generation_serve(g->generation);
     lua_pushboolean(L, 1);
     return 1;

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/decision.h"
 #include "lua/hook_ops.h"
+#include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/spec_gateway.h"
 #include "lua/spec_session.h"
@@ -185,7 +186,8 @@ session_login(lua_State *L)
         phase = follow(L, o, session_try_login(s), &outcome);
     }
     if (phase == PHASE_CONNECT) {
-        session_let_go(s); /* as when it is relayed */
+        session_let_go(s); /* as when it is relayed, and is over */
+        visit_end(&s->visit);
         lua_settop(L, outcome.accept);
         spec_target_set(L, s);
     } else if (!outcome.refused) {
@@ -271,6 +273,7 @@ spec_gateway_session(lua_State *L)
         .dns = g->world->dns,
         .policy = generation_policy(g->generation),
         .config = generation_config(g->generation),
+        .pools = g->lasting->pools,
         .rehearsing = true,
     };
 

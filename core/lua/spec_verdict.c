@@ -27,7 +27,7 @@ static void
 set_target(lua_State *L, const char *name, const struct target *t,
            const struct proto *proto)
 {
-    if (t->host.len == 0)
+    if (!target_is_set(t))
         return;
     target_push_address(L, t, proto);
     lua_setfield(L, -2, name);
@@ -150,6 +150,8 @@ spec_verdict_push(lua_State *L, const struct session *s)
     set_text(L, "code", v->refusal.code);
     set_text(L, "enhanced", v->refusal.enhanced);
     set_text(L, "policy", v->policy);
+    set_text(L, "pool", v->target.pool);
+    set_text(L, "key", v->target.pool_key);
     set_text(L, "user", v->user);
     set_target(L, "address", &v->target, proto);
     set_target(L, "fallback", &v->fallback, proto);
@@ -187,6 +189,8 @@ spec_target_set(lua_State *L, const struct session *s)
     const struct login_state *login = s->login;
     const struct proto *proto = s->listener->proto;
 
+    set_text(L, "pool", login->target.pool);
+    set_text(L, "key", login->target.pool_key);
     set_target(L, "address", &login->target, proto);
     set_target(L, "fallback", &login->fallback, proto);
     set_tls(L, &login->target);

@@ -11,7 +11,7 @@ put_target(struct json_writer *w, const char *name, const struct target *t,
 {
     char address[TARGET_TEXT_MAX];
 
-    if (t->host.len > 0)
+    if (target_is_set(t))
         json_text(w, name, target_format(t, proto, address));
 }
 
@@ -127,7 +127,7 @@ trace_put_verdict(struct json_writer *w, const struct session *s,
         trace_put_safe(w, "log", s, v->log);
     json_given(w, "user", v->user);
     put_target(w, "upstream", &v->target, proto);
-    if (v->target.host.len > 0 && v->target.tls != TLS_OFF)
+    if (target_is_set(&v->target) && v->target.tls != TLS_OFF)
         json_text(w, "tls", slice_of(target_tls_name(v->target.tls)));
     put_target(w, "fallback", &v->fallback, proto);
     if (v->delay > 0)

@@ -100,8 +100,11 @@ keep_private(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"keep_private", keep_private},
-    {"replay", replay}, {"response", response}, {"follow", follow},
-    {"lines", lines},   {NULL, NULL},
+    {"replay", replay},
+    {"response", response},
+    {"follow", follow},
+    {"lines", lines},
+    {NULL, NULL},
 };
 
 int

@@ -70,14 +70,10 @@ set_hook(lua_State *L, int count)
 /* Sticky: once over, every instruction raises, so that no pcall loop in the
  * coroutine outlives it. */
 static void
-on_hook(lua_State *L, lua_Debug *activation)
+look_at_clock(lua_State *L)
 {
     struct vm *vm = vm_of(L);
 
-    if (activation->event == LUA_HOOKLINE) {
-        vm->host->line(L, activation);
-        return;
-    }
     if (vm->budget.seconds == 0)
         return;
     /* Reading the clock is a system call; a call too short to get here, as
@@ -95,6 +91,15 @@ on_hook(lua_State *L, lua_Debug *activation)
     luaL_error(L, "the CPU budget of this call is used up");
 }
 
+static void
+on_hook(lua_State *L, lua_Debug *activation)
+{
+    if (activation->event == LUA_HOOKLINE)
+        vm_of(L)->host->line(L, activation);
+    else
+        look_at_clock(L);
+}
+
 /* lua_sethook may be called at any time, even from a signal. */
 void
 vm_look_soon(struct vm *vm)
@@ -103,6 +108,13 @@ vm_look_soon(struct vm *vm)
         return;
     vm->looks_at_once = true;
     set_hook(vm->L, 1);
+}
+
+void
+vm_check_budget(lua_State *L)
+{
+    if (vm_of(L)->looks_at_once)
+        look_at_clock(L);
 }
 
 static void

@@ -137,10 +137,9 @@ one_command(struct session *s, bool *waiting)
     }
     size_t len = command.len;
     if (session_observer != NULL)
-        session_observer->said(s,
-                               d->sasl.active ? SPEAKER_CLIENT_RESPONSE
-                                              : SPEAKER_CLIENT,
-                               command);
+        session_observer->said(
+            s, d->sasl.active ? SPEAKER_CLIENT_RESPONSE : SPEAKER_CLIENT,
+            command);
     enum ask ask = d->proto->on_command(d, command);
     buf_discard(in, len);
     return act(s, ask);

@@ -143,15 +143,17 @@ sessions_sweep(struct sessions *all)
 }
 
 struct sessions *
-sessions_new(struct ev_loop *loop, struct dns *dns, struct policy *policy,
-             struct config *config)
+sessions_new(struct ev_loop *loop, struct dns *dns, struct pools *pools,
+             struct policy *policy, struct config *config)
 {
     struct sessions *all = xcalloc(1, sizeof *all);
 
     *all = (struct sessions){.loop = loop,
                              .dns = dns,
+                             .pools = pools,
                              .policy = policy,
                              .config = config_ref(config)};
+    config_list_members(config, pools);
     all->pool = splice_pool_new(PIPES_MAX);
     list_init(&all->live);
     list_init(&all->graveyard);
@@ -204,6 +206,7 @@ sessions_renew(struct sessions *all, struct policy *policy,
     all->policy = policy;
     all->config = config_ref(config);
     config_unref(old);
+    config_list_members(config, all->pools);
     for (struct list *l = all->live.next; l != &all->live; l = l->next) {
         struct session *s = container_of(l, struct session, link);
         if (s->login == NULL)

@@ -15,6 +15,7 @@ struct sessions {
     struct policy *policy; /* of the newest generation */
     struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
+    struct pools *pools; /* what is known of upstreams */
     struct list live, graveyard;
     struct list walks;      /* struct sessions_walk */
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
@@ -30,9 +31,11 @@ struct sessions {
     void *emptied_arg;
 };
 
-/* `policy` outlives the result, or until the next of sessions_renew. */
+/* `policy` outlives the result, or until the next of sessions_renew; the others
+ * outlive it anyway. */
 struct sessions *sessions_new(struct ev_loop *loop, struct dns *dns,
-                              struct policy *policy, struct config *config);
+                              struct pools *pools, struct policy *policy,
+                              struct config *config);
 
 /* From now on `policy` decides and new sessions have `config`.  Relayed ones
  * get it too; clients before their login when that begins. */

@@ -39,6 +39,23 @@ local function stand(name, variable, doc, of)
   }
 end
 
+--- A client of a running gateway.
+local function client(protocol)
+  return {
+    protocol, doc = "A client.",
+    arguments = {
+      { "options", "table", optional = true, fields = {
+        { "listener", "string", optional = true,
+          doc = "its name; by default that of the protocol, or with `tls` and an s behind it" },
+        { "tls", "boolean", default = false, doc = "from the first byte" },
+        { "starttls", "boolean", default = false, doc = "the greeting is read, TLS is up" },
+        { "sni", "string", optional = true },
+      } },
+    },
+    returns = { { "MailClient" } },
+  }
+end
+
 return {
   name = "moongate.spec",
   doc = "Tests policies without sockets: real hooks, decisions and sessions, in one process, on a "
@@ -82,6 +99,14 @@ return {
       },
       returns = { { "any" } },
       errors = "raises what it raises, and \"timeout\"",
+    },
+    {
+      "gateway", doc = "Starts the real program with the same options, on ports that the kernel "
+        .. "chooses, with mail servers and an auth server behind it whose addresses are in "
+        .. "upstreams.lua, which the configuration may require.",
+      arguments = { { "options", "table" } },
+      returns = { { "RunningGateway" } },
+      errors = "raises when it does not start",
     },
     { "logged", doc = "What was logged since the last call.", returns = { { "string" } } },
   },
@@ -156,6 +181,14 @@ return {
           "counter", doc = "How often a counter was counted.",
           arguments = { { "name", "string", doc = "with its labels: name{a=\"b\"}" } },
           returns = { { "number" } },
+        },
+        {
+          "totals", doc = "How many hooks have run, and how many failed by a policy's mistake.",
+          returns = { { "integer" }, { "integer" } },
+        },
+        {
+          "exhausted", doc = "Whether the policies' memory was full twice within a minute.",
+          returns = { { "boolean" } },
         },
       },
     },
@@ -234,5 +267,56 @@ return {
         .. "closed.", "\"host:port\""),
     stand("AuthHttpMock", "gateway.auth_http", "Answers `moongate.auth_http`, as HttpMock does.",
       "the url of a server"),
+    {
+      "RunningGateway", variable = "running", doc = "The real program in a spec.",
+      fields = {
+        { "upstream", "table", doc = "the mail servers: imap, pop3, smtp" },
+        { "auth", "table", doc = "the auth server: `requests`, and `answer(request)`, which may be "
+          .. "replaced" },
+      },
+      methods = {
+        client "imap", client "pop3", client "smtp",
+        {
+          "write", doc = "Writes a file beside moongate.lua; the project stays as it is.",
+          arguments = { { "name", "string" }, { "text", "string" } },
+        },
+        {
+          "reload", doc = "Has the gateway read its files anew.",
+          returns = { { "integer?", doc = "the number of the generation" },
+            { "string?", doc = "why it was refused" } },
+        },
+        { "log", doc = "All that it has logged.", returns = { { "string" } } },
+        {
+          "expect_log", doc = "Waits until the log has a pattern.",
+          arguments = { { "pattern", "string" } },
+          returns = { { "string", doc = "its captures" } },
+        },
+        {
+          "stop", doc = "Ends it.",
+          arguments = { { "errors_expected", "boolean", optional = true } },
+          errors = "raises when it does not end in order, or has logged an error",
+        },
+      },
+    },
+    {
+      "MailClient", variable = "mail_client", doc = "A mail client, spoken by hand.",
+      methods = {
+        {
+          "send", doc = "Sends a line.", arguments = { { "line", "string" } },
+          returns = { { "MailClient", doc = "itself" } },
+        },
+        {
+          "expect", doc = "The next line, which begins with `text`. What only leads to it is "
+            .. "skipped: lines without a tag of IMAP, all but the last of a reply of SMTP.",
+          arguments = { { "text", "string" } },
+          returns = { { "string" } },
+          errors = "raises when another comes, or none in ten seconds",
+        },
+        { "noop", doc = "A command that does nothing, and its answer.",
+          returns = { { "string" } } },
+        { "expect_end", doc = "Waits for the gateway to close." },
+        { "close", doc = "Closes the connection." },
+      },
+    },
   },
 }

@@ -190,6 +190,36 @@ local function split(from, report)
   return listeners, named
 end
 
+--- The names of the pools, as a list and as keys: upstreams are checked against them.
+local function pool_names(pools)
+  local names = {}
+  for name in pairs(type(pools) == "table" and pools or {}) do
+    if type(name) == "string" then
+      names[#names + 1] = name
+      names[name] = true
+    end
+  end
+  return names
+end
+
+--- What depends on more than one key of a pool.
+local function check_pool(name, pool, profiles, report)
+  local seen, names = {}, {}
+  for i, member in ipairs(pool.members) do
+    local address = member.address or i
+    if seen[address] then
+      report:add({ "pools", name }, ("%s is a member twice"):format(address))
+    end
+    seen[address] = true
+  end
+  for profile in pairs(profiles) do names[#names + 1] = profile end
+  if pool.tls and pool.tls ~= "off" and pool.profile and not profiles[pool.profile] then
+    local near = core.nearest(pool.profile, names)
+    report:add({ "pools", name, "profile" }, ("`tls_profiles` has no \"%s\"%s"):format(pool.profile,
+      near and (" (did you mean \"%s\"?)"):format(near) or ""))
+  end
+end
+
 --- The line on which `gateway` is called.
 local function gateway_line(path)
   local line = 0
@@ -273,8 +303,12 @@ function core.finish_config(made, path, over)
   local report = schema.report({ path = from.path, line = from.line, name = "gateway", title = "",
     options = from.options }, errors)
   core.gateway_report, core.listener_reports, core.settings_read = report, {}, {}
+  core.pools = pool_names(from.options.pools)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
+  for name, pool in pairs(gateway.pools or {}) do
+    check_pool(name, pool, gateway.tls_profiles or {}, report)
+  end
   for _, listener in ipairs(listeners) do
     if listener.upstream_tls ~= "off" and not (gateway.tls_profiles or {}).default then
       report:add({ "tls_profiles" }, ("\"default\" is missing: listen \"%s\" has upstream_tls")

@@ -91,7 +91,14 @@ end
 
 function Gateway:init() return self.real:init() end
 
+--- How often something was counted, `name` with its labels.
 function Gateway:counter(name) return self.real:counter(name) end
+
+--- How many hooks have run, and how many of them failed by a policy's mistake.
+function Gateway:totals() return self.real:totals() end
+
+--- Whether the memory of its Lua state was full twice within a minute.
+function Gateway:exhausted() return self.real:exhausted() end
 
 --- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http",
 -- name =, decision = }, as texts "0.000 hook auth -> accept".
@@ -169,6 +176,9 @@ function spec.policy(options)
   local gateway, errors = spec.open(options)
   return gateway or error(errors, 2)
 end
+
+--- The real program with the same options: see lua/moongate/spec/running.lua.
+function spec.gateway(options) return require("moongate.spec.running").start(options) end
 
 if pcall(require, "luassert") then require "moongate.spec.assertions" end
 

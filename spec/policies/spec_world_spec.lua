@@ -439,6 +439,16 @@ return c.gateway {
       :session { protocol = "pop3" }:login("a", "b").reason)
   end)
 
+  it("has environments", function()
+    os.execute(("mkdir -p %s/env"):format(top))
+    local file = assert(io.open(top .. "/env/staging.lua", "w"))
+    file:write "return { settings = { mine = { key = \"staged\" } } }"
+    file:close()
+    local gw = spec.policy { config = top .. "/moongate.lua", environment = "staging" }
+    assert.equal("words staged", gw:session { protocol = "pop3" }:login("a", "b").reason)
+    assert.is_nil((spec.open { config = top .. "/moongate.lua", environment = "none" }))
+  end)
+
   it("is told by its own lines when it is wrong, and never written to", function()
     local _, errors = spec.open { "nope", config = top .. "/moongate.lua" }
     assert.matches("^moongate.lua:5: ", errors)

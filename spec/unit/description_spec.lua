@@ -240,9 +240,13 @@ local MAKE = {
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })
   end,
+  UpstreamHealth = function() return require "moongate".upstream "10.0.0.5:143" end,
+  Pool = function() return require "moongate".pool "imap" end,
   Gateway = function() return policy "return {}" end,
   SpecSession = function() return policy "return {}":session {} end,
   SpecDecision = function() return policy "return {}":session {}:connect() end,
+  RunningGateway = function() return setmetatable({}, require "moongate.spec.running".class) end,
+  MailClient = function() return setmetatable({}, require "moongate.spec.mail_client".class) end,
   SpecClock = function() return policy "return {}".clock end,
   HttpMock = function() return policy "return {}".http end,
   DnsMock = function() return policy "return {}".dns end,
@@ -457,8 +461,9 @@ local function checked_configuration(authority, leaf)
     certificates = { x = identity },
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,
       key = leaf.key } },
+    pools = { x = { "127.0.0.1:110" } },
     c.listen "a" {
-      address = "127.0.0.1:110", policy = "x", upstream = "127.0.0.1:1",
+      address = "127.0.0.1:110", policy = "x", upstream = "pool:x",
       proxy_protocol = { from = "10.0.0.0/8" },
       tls = { certificate = leaf.certificate, key = leaf.key, names = { y = identity } },
     },

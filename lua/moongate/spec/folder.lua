@@ -33,6 +33,18 @@ local function make_room(lines, top, name)
   table.insert(lines, "rm -f " .. quote(top .. "/" .. name))
 end
 
+--- Runs the lines, and writes the files that there is room for then.
+local function put(top, lines, files)
+  for name in pairs(files) do make_room(lines, top, name) end
+  local ok = os.execute(table.concat(lines, "\n"))
+  if ok ~= 0 and ok ~= true then error("the files can't be laid out in " .. top, 0) end
+  for name, text in pairs(files) do
+    local file = assert(io.open(top .. "/" .. name, "w"))
+    file:write(text)
+    file:close()
+  end
+end
+
 --- The folder. `project` (may be nil) is the author's, all of which is found in it; `scripts` are
 -- folders whose policies are too; `files` are texts by their names.
 function folder.make(project, scripts, files)
@@ -43,19 +55,12 @@ function folder.make(project, scripts, files)
     table.insert(lines, ("open_up %s; fill %s %s"):format(quote(top .. "/scripts"), quote(from),
       quote(top .. "/scripts")))
   end
-  for name in pairs(files) do make_room(lines, top, name) end
-  local ok = os.execute(table.concat(lines, "\n"))
-  if ok ~= 0 and ok ~= true then
-    folder.remove(top)
-    error("the policies can't be laid out in " .. top, 0)
-  end
-  for name, text in pairs(files) do
-    local file = assert(io.open(top .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
-  end
+  put(top, lines, files)
   return top
 end
+
+--- Puts more files into it. What they replace was a link, or is gone.
+function folder.put(top, files) put(top, { SCRIPT }, files) end
 
 function folder.remove(top) os.execute("rm -rf " .. quote(top)) end
 
