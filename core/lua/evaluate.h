@@ -74,6 +74,8 @@ void plan_add_staples(struct plan *p, const struct certificates *c);
 void plan_add_staple(struct plan *p, const struct plan_staple *staple);
 void plan_forget_staples(struct plan *p);
 
+struct lasting;
+
 /* What is to be read. */
 struct config_order {
     const char *path;        /* of moongate.lua */
@@ -83,6 +85,7 @@ struct config_order {
      * generation, as generation_load has left it.  Or NULL. */
     void (*inspect)(struct generation *g, void *arg);
     void *inspect_arg;
+    struct lasting *lasting; /* for who keeps the configuration; or NULL */
 };
 
 /* Reads `order` and everything it and its policies need into `w` and fills

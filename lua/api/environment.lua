@@ -6,9 +6,10 @@ local basics = {
   { "setmetatable" }, { "tonumber" }, { "tostring" }, { "type" }, { "unpack" },
   { "xpcall", doc = "the handler runs after the stack is unwound" },
   { "bit", fields = "arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex" },
-  { "string", doc = "`find`, `match`, `gmatch` and `gsub` raise when a pattern takes too long",
+  { "string", doc = "`find`, `match`, `gmatch` and `gsub` give up, with an error, where a pattern "
+    .. "takes too long for a text",
     fields = "byte char find format gmatch gsub len lower match rep reverse sub upper" },
-  { "table", doc = "`sort`, `insert` and `remove` take at most 100,000 elements",
+  { "table", doc = "`sort`, and `insert` and `remove` at a position, take up to 100,000 elements",
     fields = "concat foreach foreachi getn insert maxn move remove sort" },
 }
 

@@ -11,7 +11,7 @@ local auth = {
   spins = function() while true do end end,
   hangs = function() moongate.sleep(60) end,
   reveals = function(session, credentials)
-    return moongate.reject { reason = "bad-credentials", log = credentials.password:reveal():rep(2) }
+    return moongate.reject { log = credentials.password:reveal():rep(2) }
   end,
   counts = function(session)
     moongate.count("seen", { what = "this" })
