@@ -26,15 +26,6 @@ return c.gateway {
   -- DNS servers, asked for the names of upstreams; the system's by default.
   -- resolver = { "127.0.0.53" },
 
-  -- The socket of `moongate status`, who, kick, reload and others; without this
-  -- there is none. Who may open its file may do everything that they do.
-  control = {
-    socket = "/run/moongate/control.sock",
-    mode = "0600",
-    -- owner = "root",
-    -- group = "mail-admins",     -- with mode = "0660"
-  },
-
   -- Upstreams that stand in for each other; "pool:imap" is one of them wherever
   -- an upstream is written.
   -- pools = {
@@ -48,6 +39,15 @@ return c.gateway {
   --     retry = 10,              -- until one login tries it again
   --   },
   -- },
+
+  -- The socket of `moongate status`, who, kick, reload and others; without this
+  -- there is none. Who may open its file may do everything that they do.
+  control = {
+    socket = "/run/moongate/control.sock",
+    mode = "0600",
+    -- owner = "root",
+    -- group = "mail-admins",     -- with mode = "0660"
+  },
 
   -- How long sessions may go on after SIGTERM.
   -- shutdown_timeout = "30s",

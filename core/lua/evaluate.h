@@ -50,7 +50,7 @@ struct plan {
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */
-    char *control; /* "unix:/path" of the control socket; NULL: none */
+    char *control;    /* "unix:/path" of the control socket; NULL: none */
     struct listen_options control_socket;
     char *control_owner, *control_group; /* of its file; or NULL */
     struct plan_listener *listeners;

@@ -225,6 +225,8 @@ put_session(struct request *r, const struct session_row *row)
         request_put_text(r, ",\"user\":", row->user);
     if (row->upstream.len > 0)
         request_put_text(r, ",\"upstream\":", row->upstream);
+    if (row->pool.len > 0)
+        request_put_text(r, ",\"pool\":", row->pool);
     if (row->tls.len > 0)
         request_put_text(r, ",\"tls\":", row->tls);
     exchange_printf(r->exchange,

@@ -206,7 +206,8 @@ exchange_new(struct control_http *h, struct MHD_Connection *connection,
     return x;
 }
 
-static enum MHD_Result
+/* Eight parameters are libmicrohttpd's. */
+static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size) */
 on_request(void *arg, struct MHD_Connection *connection, const char *url,
            const char *method, const char *version, const char *upload,
            size_t *upload_size, void **state)
@@ -257,7 +258,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **state,
 }
 
 /* Clients that break a connection off are no news. */
-static void
+__attribute__((format(printf, 2, 0))) static void
 on_log(void *arg, const char *format, va_list arguments)
 {
     char text[256], safe[512];
@@ -340,7 +341,7 @@ struct query {
     void *arg;
 };
 
-static enum MHD_Result
+static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size) */
 on_query(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
          const char *value, size_t value_size)
 {

@@ -93,47 +93,46 @@ pending_free(struct control_link *l, struct pending *p)
 static void
 forget_orders(struct control_link *l)
 {
-    while (!list_is_empty(&l->orders))
-        pending_free(l, container_of(l->orders.next, struct pending, link));
+    for (struct list *i = l->orders.next, *next; i != &l->orders; i = next) {
+        next = i->next;
+        pending_free(l, container_of(i, struct pending, link));
+    }
 }
 
-/* The next piece of one; false if it did not get through. */
+/* What there is to say of one; false while there is no room for all of it. */
 static bool
-say_piece(struct control_link *l, struct pending *p)
+say(struct control_link *l, struct pending *p)
 {
-    struct slice text = buf_bytes(&p->text), piece = slice_take(text, PIECE);
-    struct report report = {p->id, piece.len == text.len, p->ok, piece};
+    struct slice text = buf_bytes(&p->text);
+    struct report report = {.order = p->id, .ok = p->ok};
     struct message m;
 
-    report_put(&report, &m);
-    if (message_try(l->child.fd, &m) != SEND_DONE)
-        return false;
-    buf_consume(&p->text, piece.len);
-    if (report.last)
-        pending_free(l, p);
-    return true;
-}
-
-static struct pending *
-find_ready(struct control_link *l)
-{
-    for (struct list *i = l->orders.next; i != &l->orders; i = i->next) {
-        struct pending *p = container_of(i, struct pending, link);
-        if (p->ready)
-            return p;
+    while (!report.last) {
+        report.text = slice_take(text, PIECE);
+        report.last = report.text.len == text.len;
+        report_put(&report, &m);
+        if (message_try(l->child.fd, &m) != SEND_DONE)
+            return false;
+        text = slice_drop(text, PIECE);
+        buf_consume(&p->text, report.text.len);
     }
-    return NULL;
+    return true;
 }
 
 /* Says all that there is room for. */
 static void
 say_reports(struct control_link *l)
 {
-    for (struct pending *p; (p = find_ready(l)) != NULL;) {
-        if (say_piece(l, p))
+    for (struct list *i = l->orders.next, *next; i != &l->orders; i = next) {
+        struct pending *p = container_of(i, struct pending, link);
+        next = i->next;
+        if (!p->ready)
             continue;
-        ev_io_start(l->host.loop, &l->writing);
-        return;
+        if (!say(l, p)) {
+            ev_io_start(l->host.loop, &l->writing);
+            return;
+        }
+        pending_free(l, p);
     }
     ev_io_stop(l->host.loop, &l->writing);
 }

@@ -142,6 +142,7 @@ session_row_put(const struct session_row *row, struct message *m)
     put_short(m, row->protocol);
     put_short(m, row->user);
     put_short(m, row->upstream);
+    put_short(m, row->pool);
     put_short(m, row->phase);
     put_short(m, row->tls);
     message_put_double(m, row->seconds);
@@ -160,6 +161,7 @@ session_row_get(struct session_row *row, struct message *m)
     row->protocol = message_get_text(m);
     row->user = message_get_text(m);
     row->upstream = message_get_text(m);
+    row->pool = message_get_text(m);
     row->phase = message_get_text(m);
     row->tls = message_get_text(m);
     row->seconds = message_get_double(m);

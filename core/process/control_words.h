@@ -92,7 +92,8 @@ bool question_get(struct question *a, struct message *m) MUST_USE;
 
 /* SESSIONS is the question's id and as many of these as fit. */
 struct session_row {
-    struct slice id, client, listener, protocol, user, upstream, phase, tls;
+    struct slice id, client, listener, protocol, user, upstream, pool, phase,
+        tls;
     double seconds; /* since it was accepted */
     uint64_t in, out, generation;
 };

@@ -60,9 +60,13 @@ static bool
 check(struct session_filter *f, struct slice name, struct slice value,
       struct error *err)
 {
-    if (slice_equal(name, S("ip")))
-        return network_parse(value, &f->network, err) ||
-               error_context(err, "ip");
+    struct network network;
+
+    if (slice_equal(name, S("ip"))) {
+        if (!network_parse(value, &network, err))
+            return error_context(err, "ip");
+        f->network = network;
+    }
     if (slice_equal(name, S("protocol")) && proto_find(value) == NULL)
         return error_set(err, "protocol: imap, pop3 or smtp expected");
     if (slice_equal(name, S("phase")) && !is_phase(value))

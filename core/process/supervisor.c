@@ -87,14 +87,6 @@ kill_all(struct supervisor *s)
         control_link_kill(s->control);
 }
 
-/* Control is the last to go: it tells of the others. */
-static void
-stop_if_empty(struct supervisor *s)
-{
-    if (all_are(s, SLOT_DOWN) && control_link_stop(s->control))
-        ev_break(s->host.loop, EVBREAK_ALL);
-}
-
 static void
 on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -109,6 +101,18 @@ set_deadline(struct supervisor *s, double seconds)
     ev_timer_stop(s->host.loop, &s->deadline);
     ev_timer_set(&s->deadline, seconds, 0.);
     ev_timer_start(s->host.loop, &s->deadline);
+}
+
+/* Control is the last to go: it tells of the others. */
+static void
+stop_if_empty(struct supervisor *s)
+{
+    if (!all_are(s, SLOT_DOWN))
+        return;
+    if (control_link_stop(s->control))
+        ev_break(s->host.loop, EVBREAK_ALL);
+    else
+        set_deadline(s, END_GRACE);
 }
 
 /* Workers that are not ready have no sessions to lose. */

@@ -43,6 +43,7 @@ return {
         { "upstream_timeout", doc = "the upstream took too long" },
         { "resources", doc = "a memory limit of the session was reached" },
         { "overload", doc = "the worker holds as many sessions as it may" },
+        { "kicked", doc = "an operator ended it" },
         { "shutdown", doc = "the gateway is stopping" },
       },
     },

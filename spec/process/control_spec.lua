@@ -1,4 +1,5 @@
 --- The control process: who may ask, who it is, and that nothing of it touches the service.
+local child = require "spec.support.child"
 local client = require "spec.support.client"
 local control = require "spec.support.control"
 local gateway = require "spec.support.gateway"
@@ -156,6 +157,23 @@ describe("the control process", function()
     processes.eventually(function() return open_files(pid) < during end, 10)
   end)
 
+  it("opens no file", function()
+    local trace = child.start { "strace", "-f", "-e", "trace=accept4,open,openat,openat2,creat",
+      "-p", tostring(process_of(g)), log = g.folder .. "/trace" }
+    trace:expect "attached"
+    local answer = control.ask(path, "POST", "/v1/reload")
+    assert.matches("^generation 2 serves", answer.text)
+    for _, target in ipairs { "status", "sessions", "counters", "diff?from=1&to=2", "nothing" } do
+      control.get(path, "/v1/" .. target)
+    end
+    control.ask(path, "POST", "/v1/kick", '{"user":"nobody"}')
+    trace:stop()
+    assert.matches("accept4%(", trace:output())
+    for _, name in ipairs { "open", "openat", "openat2", "creat" } do
+      assert.not_matches("%f[%w]" .. name .. "%(", trace:output())
+    end
+  end)
+
   it("is not held up by clients that read nothing", function()
     local deaf = {}
     for i = 1, 5 do
@@ -230,6 +248,42 @@ describe("the control socket", function()
     stop(gateway.start { files = files })
   end)
 
+  it("stays as it is when the gateway reloads", function()
+    local g = start(1)
+    local other, section = control.place()
+    finally(function() control.remove(other) end)
+    g:write("moongate.lua", pop3.files({ pop3 = "127.0.0.1:0" },
+      "  workers = 1, " .. section)["moongate.lua"])
+    local answer, status = control.ask(path, "POST", "/v1/reload")
+    assert.equal(409, status)
+    assert.matches("control: needs a restart", answer.error)
+    stop(g)
+  end)
+
+  it("is served until the last session has ended", function()
+    local g = start(1)
+    local c = pop3.connect(g.ports.pop3)
+    local pid = process_of(g)
+    signal.kill(g.process.pid, signal.SIGSTOP)
+    signal.kill(g.process.pid, signal.SIGTERM)
+    c:send "AUTH PLAIN\r\n"
+    assert.matches("^%+", c:receive "*l")
+    signal.kill(g.process.pid, signal.SIGCONT)
+    control.eventually(path, function(answer) return answer.state == "draining" end)
+    assert.is_true(processes.status(pid) ~= nil)
+    c:close()
+    assert.equal(0, (g.process:wait(10)))
+    assert.is_nil(stat.stat(path))
+    g:remove()
+    control.remove(path)
+  end)
+
+  it("is given up with a process that is stuck", function()
+    local g = start(1)
+    signal.kill(process_of(g), signal.SIGSTOP)
+    stop(g)
+  end)
+
   it("is not there unless it is configured", function()
     local g = gateway.start { files = pop3.files({ pop3 = "127.0.0.1:0" }, "  workers = 1,") }
     assert.is_nil(process_of(g))
@@ -255,9 +309,13 @@ end)
 describe("a list of sessions", function()
   it("is complete, however many there are", function()
     local g = start(2)
+    -- One that reads none of what it asks for, again and again, is no hindrance.
+    local deaf = control.connect(path)
+    deaf:pause()
     local clients = {}
     for i = 1, 2000 do clients[i] = assert(socket.connect("127.0.0.1", g.ports.pop3)) end
     control.eventually(path, function(status) return status.sessions == 2000 end)
+    deaf:send(("GET /v1/sessions HTTP/1.1\r\nHost: x\r\n\r\n"):rep(50))
     local answer = control.get(path, "/v1/sessions")
     assert.equal(2000, answer.count)
     local seen, distinct = {}, 0
@@ -271,6 +329,7 @@ describe("a list of sessions", function()
       assert.is_true(seen[ip .. ":" .. port])
       c:close()
     end
+    deaf:discard()
     stop(g)
   end)
 end)

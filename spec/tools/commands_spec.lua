@@ -65,9 +65,9 @@ describe("moongate who", function()
     assert.matches(("\nann +127%%.0%%.0%%.1:%d +imap +imap +splice +%s +no "):format(ann.port,
       (up.address:gsub("%p", "%%%0"))), text)
     assert.matches(("\nbob +127%%.0%%.0%%.1:%d +imap"):format(bob.port), text)
-    assert.matches(("\n%%- +127%%.0%%.0%%.1:%d +smtp +smtp +command +%%-"):format(waiting.port), text)
+    assert.matches(("\n%%- +127%%.0%%.0%%.1:%d +smtp +smtp +command"):format(waiting.port), text)
     assert.matches("\n3 sessions\n$", text)
-    assert.equal(text:match "\n(%d+) sessions", (select(2, command "sessions")):match "(%d+) sessions")
+    assert.matches("\n3 sessions\n$", select(2, command "sessions"))
 
     local function count(...)
       local status, out = command("who", "--json", ...)

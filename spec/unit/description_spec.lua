@@ -459,6 +459,7 @@ local function checked_configuration(authority, leaf)
   local identity = { certificate = leaf.certificate, key = leaf.key, stapling = true }
   local gateway, errors = core.finish_config(c.gateway {
     certificates = { x = identity },
+    control = { socket = "/run/moongate/control.sock" },
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,
       key = leaf.key } },
     pools = { x = { "127.0.0.1:110" } },

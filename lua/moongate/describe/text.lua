@@ -72,7 +72,7 @@ function text.meaning(field)
 end
 
 local TYPES = {
-  string = "text", text = "text", boolean = "true or false", number = "number",
+  string = "text", text = "text", mode = "text", boolean = "true or false", number = "number",
   integer = "number", section = "table", map = "table", target = "upstream", data = "table",
   place = "upstream", source = "address",
 }
