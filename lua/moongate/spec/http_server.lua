@@ -74,8 +74,8 @@ local function secure(server, peer)
 end
 
 --- Options: `answer`, `ip`, `port`, `path`, `name`, `tls` (of moongate.spec.tls, a server's: then
--- it is https and counts handshakes in `shaken`, those that resumed in `resumed`, and has why others
--- failed in `failures`); the result is a moongate.spec.upstream besides.
+-- it is https and counts handshakes in `shaken`, those that resumed in `resumed`, and has in
+-- `failures` why others failed); the result is a moongate.spec.upstream besides.
 function http_server.start(options)
   local server = upstream.start {
     ip = options.ip,
