@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
+#include "lua/lease.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->dns = dns;
     l->counters = counters_new();
     list_init(&l->auth_pools);
+    l->shared = shared_new();
     return l;
 }
 
@@ -25,6 +27,8 @@ lasting_free(struct lasting *l)
     require(list_is_empty(&l->auth_pools));
     if (l->http != NULL)
         http_client_free(l->http);
+    lease_forget(l->shared);
+    shared_free(l->shared);
     counters_free(l->counters);
     free(l);
 }

@@ -1,5 +1,6 @@
 /* lasting.h -- what outlives the generations of a process: its counters, and
- * the connections to auth and HTTP servers that are kept open. */
+ * the connections to auth and HTTP servers that are kept open, what
+ * `moongate.shared` holds. */
 #pragma once
 
 #include "base/counters.h"
@@ -9,6 +10,7 @@
 #include <ev.h>
 
 struct http_client;
+struct shared;
 
 struct lasting {
     struct ev_loop *loop;
@@ -16,6 +18,7 @@ struct lasting {
     struct counters *counters;
     struct list auth_pools;   /* of auth_pool.h */
     struct http_client *http; /* NULL until the first question */
+    struct shared *shared;
 };
 
 struct lasting *lasting_new(struct ev_loop *loop, struct dns *dns);

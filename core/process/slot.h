@@ -8,6 +8,7 @@
 #include "process/log_target.h"
 #include "process/message.h"
 #include "process/plan_transfer.h"
+#include "process/shared_dicts.h"
 #include "process/sockets.h"
 #include "process/spawn.h"
 #include "process/worker_setup.h"
@@ -30,7 +31,9 @@ struct slot_host {
     unsigned generation; /* that all serve, or are about to */
     const struct log_target *log;
     const struct shared_tls *tls;
-    bool restarting; /* whether a worker that died is started again */
+    const struct shared_dicts *dicts;
+    unsigned processes; /* that were started */
+    bool restarting;    /* whether a worker that died is started again */
     /* A process has its sockets; what else it is told first. */
     void (*started)(struct slot_host *host, struct slot *slot);
     void (*ready)(struct slot_host *host, struct slot *slot);
@@ -55,6 +58,7 @@ struct slot {
     ev_child exit;
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
+    unsigned process;     /* number of it among all that were started */
     unsigned generation;  /* that it serves, or starts with */
     unsigned preparing;   /* that it was asked to prepare and has not answered
                              about; 0: none */

@@ -33,6 +33,7 @@ struct supervisor {
     struct evaluation evaluation;
     struct sockets sockets;
     struct shared_tls tls;
+    struct shared_dicts dicts;
     struct certificate_watch certificates;
     struct staples staples;
     struct evaluation_job first; /* evaluates what it starts with */
@@ -371,11 +372,26 @@ fail_to_start(struct supervisor *s, const struct slot *slot)
     stop_if_empty(s);
 }
 
+/* What its process held of shared dicts is given back by the others. */
+static void
+tell_reaped(struct supervisor *s, const struct slot *slot)
+{
+    struct message m;
+
+    if (s->dicts.count == 0)
+        return;
+    message_init(&m, MESSAGE_REAPED);
+    message_put_u64(&m, slot->number);
+    message_put_u64(&m, slot->process + 1);
+    tell_all(s, &m);
+}
+
 static void
 on_down(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
 
+    tell_reaped(s, slot);
     if (s->state == STARTING)
         fail_to_start(s, slot);
     else if (s->state == RUNNING) {
@@ -472,6 +488,15 @@ share_tls(struct supervisor *s)
     return s->tls.cache >= 0 || print_errors(slice_of(err.text));
 }
 
+static bool
+share_dicts(struct supervisor *s)
+{
+    struct error err;
+
+    return shared_dicts_create(&s->dicts, &s->evaluation.plan, &err) ||
+           print_errors(slice_of(err.text));
+}
+
 /* The configuration is known, or what is wrong with it. */
 static void
 on_evaluated(void *arg, struct evaluation *result, const char *errors)
@@ -482,8 +507,8 @@ on_evaluated(void *arg, struct evaluation *result, const char *errors)
     if (fine) {
         s->evaluation = *result;
         evaluation_init(result);
-        fine =
-            open_sockets(s) && open_log(s) && share_tls(s) && start_workers(s);
+        fine = open_sockets(s) && open_log(s) && share_tls(s) &&
+               share_dicts(s) && start_workers(s);
     }
     if (fine)
         return;
@@ -531,6 +556,7 @@ deinit(struct supervisor *s)
     explicit_bzero(s->tls.ticket_secret, sizeof s->tls.ticket_secret);
     if (s->tls.cache >= 0)
         (void)close(s->tls.cache);
+    shared_dicts_close(&s->dicts);
     if (s->host.loop != NULL)
         ev_loop_destroy(s->host.loop);
 }
@@ -544,6 +570,7 @@ supervisor_run(const struct config_order *order)
     s.host.sockets = &s.sockets;
     s.host.log = &s.log;
     s.host.tls = &s.tls;
+    s.host.dicts = &s.dicts;
     s.host.started = on_started;
     s.host.generation = 1;
     s.host.ready = on_ready;

@@ -86,6 +86,12 @@ struct tls_profile {
     char digest[64]; /* of its section and of the files that this names */
 };
 
+/* A table that all workers share: one entry of `shared`. */
+struct dict_config {
+    struct slice name; /* a NUL behind it */
+    size_t size;       /* bytes */
+};
+
 struct config {
     unsigned references;
     unsigned generation; /* 1, 2, ... */
@@ -95,8 +101,10 @@ struct config {
     size_t tls_profile_count;
     struct tls_name *certificates; /* that the `certificate` hook may show */
     size_t certificate_count;
-    struct certificates *own; /* of lua/certificates.h: all of ours */
-    const char *resolver;     /* dns_new's `servers`, or NULL */
+    struct certificates *own;  /* of lua/certificates.h: all of ours */
+    struct dict_config *dicts; /* in the order of their names */
+    size_t dict_count;
+    const char *resolver; /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */
@@ -113,6 +121,10 @@ struct tls_client_context *config_tls_profile(const struct config *c,
 /* The entry of `certificates` called `name`, or NULL.  Borrowed. */
 struct tls_identity *config_certificate(const struct config *c,
                                         struct slice name);
+
+/* The entry of `shared` called `name`, or NULL. */
+const struct dict_config *config_dict(const struct config *c,
+                                      struct slice name);
 
 /* The listener of `c` that `l`, of another configuration, has become: the one
  * of its name, if that speaks the same protocol; or NULL. */

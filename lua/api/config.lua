@@ -13,6 +13,10 @@ return {
     { "log", "section", section = "log", doc = "what is logged, and where" },
     { "resolver", "list", of = "resolver",
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
+    { "shared", "map", default = {},
+      of = { type = "size", min = 1048576, max = 17179869184,
+        expected = "a size such as \"8m\" (in this machine's memory: no other store is supported)" },
+      doc = "tables of `moongate.shared` by name, and the memory that each takes: \"8m\"" },
     { "tls_profiles", "map", of = { type = "section", section = "tls_profile" }, default = {},
       doc = "how TLS is spoken with upstreams; `to { profile = }` names one, "
         .. "\"default\" is the first" },

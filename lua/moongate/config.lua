@@ -256,6 +256,20 @@ local function lay_over(from, over)
   end
 end
 
+local DICTS_MAX = 32
+
+--- Names of tables that workers share.
+local function check_shared(shared, report)
+  local count = 0
+  for name in pairs(shared) do
+    count = count + 1
+    if not name:match "^[%w_][%w_-]*$" or #name > 63 then
+      report:add({ "shared", name }, "a name of letters, digits, _ and - expected")
+    end
+  end
+  if count > DICTS_MAX then report:add({ "shared" }, ("at most %d tables"):format(DICTS_MAX)) end
+end
+
 --- For the host: the checked configuration, and all its errors as one text. With errors it is
 --- what remains of it, for the policies to be looked at all the same; or nil if that is too little.
 function core.finish_config(made, path, over)
@@ -276,6 +290,7 @@ function core.finish_config(made, path, over)
         :format(listener.name))
     end
   end
+  check_shared(gateway.shared or {}, report)
   for _, listener in ipairs(listeners) do listener.policy = listener.policy or {} end
   gateway.listen = listeners
   core.config = core.freeze(gateway)
