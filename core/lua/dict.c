@@ -301,7 +301,7 @@ fill(int fd, size_t size, struct error *err)
         rc = open_tables(env, MDB_CREATE, &tables);
     mdb_env_close(env);
     if (rc != 0)
-        return error_set(err, "%s", mdb_strerror(rc));
+        return error_set(err, "%zu bytes: %s", size, mdb_strerror(rc));
     errno = posix_fallocate(fd, 0, (off_t)(size + page_size()));
     if (errno != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
         return error_set(err, "%zu bytes: %s", size, strerror(errno));
