@@ -15,9 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_LIMIT  0.05 /* seconds that the lock is waited for ... */
-#define LOCK_PAUSE  1.   /* ... once in so many, if that was in vain */
-#define ROUNDS      256  /* transactions that make room for one change */
+/* Seconds that the lock is waited for: a holder may have to wait for a CPU.
+ * For a while after that was in vain, less. */
+#define LOCK_LIMIT  0.5
+#define LOCK_SHORT  0.01
+#define LOCK_PAUSE  1.
+#define ROUNDS      256 /* transactions that make room for one change */
 #define TABLES      3
 #define NANOSECONDS 1000000000L
 
@@ -29,13 +32,16 @@ struct dict_page {
 
 /* --- the lock --- */
 
-static struct timespec
-clock_at(double later)
+static double
+seconds_of(struct timespec t)
 {
-    struct timespec t;
+    return (double)t.tv_sec + (double)t.tv_nsec / NANOSECONDS;
+}
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += (long)(later * NANOSECONDS);
+static struct timespec
+later(struct timespec t, double seconds)
+{
+    t.tv_nsec += (long)(seconds * NANOSECONDS);
     t.tv_sec += t.tv_nsec / NANOSECONDS;
     t.tv_nsec %= NANOSECONDS;
     return t;
@@ -44,15 +50,15 @@ clock_at(double later)
 static int
 wait_for_lock(struct dict *d)
 {
-    struct timespec limit = clock_at(LOCK_LIMIT);
-    double now = (double)limit.tv_sec + (double)limit.tv_nsec / NANOSECONDS;
+    struct timespec now, limit;
     int rc;
 
-    if (now < d->patient_from)
-        return EBUSY;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    bool patient = seconds_of(now) >= d->patient_from;
+    limit = later(now, patient ? LOCK_LIMIT : LOCK_SHORT);
     rc = pthread_mutex_clocklock(&d->page->mutex, CLOCK_MONOTONIC, &limit);
-    if (rc == ETIMEDOUT)
-        d->patient_from = now + LOCK_PAUSE;
+    if (rc == ETIMEDOUT && patient)
+        d->patient_from = seconds_of(limit) + LOCK_PAUSE;
     return rc;
 }
 
@@ -68,7 +74,7 @@ lock(struct dict *d)
         rc = pthread_mutex_consistent(&d->page->mutex);
     if (rc == 0)
         return DICT_DONE;
-    if (rc == EBUSY || rc == ETIMEDOUT)
+    if (rc == ETIMEDOUT)
         return DICT_BUSY;
     log_error("shared: lock: %s", strerror(rc));
     return DICT_BROKEN;

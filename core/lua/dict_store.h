@@ -18,7 +18,7 @@ struct dict {
     size_t crowded; /* pages in use from which something is removed */
     size_t batch;   /* entries removed at a time */
     size_t value_max;
-    double patient_from; /* when the lock is waited for again */
+    double patient_from; /* when the lock is waited for as long again */
     char *value;         /* of dict_get */
 };
 

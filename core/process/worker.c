@@ -417,19 +417,25 @@ start_log(const struct worker *w, struct error *err)
     return log_writer_start(target, err);
 }
 
+static void
+drop_first_dict(struct worker *w)
+{
+    struct handed_dict *d = w->dicts;
+
+    w->dicts = d->next;
+    free(d->name);
+    free(d);
+}
+
 /* All of them: none is opened later. */
 static bool
 open_dicts(struct worker *w, struct error *err)
 {
     struct shared *shared = w->lasting->shared;
-    struct handed_dict *d;
 
-    while ((d = w->dicts) != NULL) {
-        bool opened = shared_add(shared, slice_of(d->name), d->fd, err);
-        w->dicts = d->next;
-        free(d->name);
-        free(d);
-        if (!opened)
+    for (; w->dicts != NULL; drop_first_dict(w)) {
+        const struct handed_dict *d = w->dicts;
+        if (!shared_add(shared, slice_of(d->name), d->fd, err))
             return false;
     }
     shared_hold_as(shared,
@@ -596,6 +602,8 @@ deinit(struct worker *w)
     acceptors_deinit(&w->acceptors);
     generations_deinit(&w->generations);
     deployment_deinit(&w->setup.deployment);
+    while (w->dicts != NULL)
+        drop_first_dict(w);
     lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);
