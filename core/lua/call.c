@@ -352,6 +352,16 @@ resume(struct call *c, int nargs)
     return end;
 }
 
+void
+call_check_function(lua_State *L, int index)
+{
+    if (lua_isfunction(L, index))
+        return;
+    if (!luaL_getmetafield(L, index, "__call"))
+        luaL_checktype(L, index, LUA_TFUNCTION);
+    lua_pop(L, 1);
+}
+
 enum call_end
 call_start(struct call *c, int nargs)
 {

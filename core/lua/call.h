@@ -74,6 +74,9 @@ lua_State *call_thread(struct call *c);
 /* Runs them.  After CALL_RETURNED take the results and call call_release. */
 enum call_end call_start(struct call *c, int nargs);
 
+/* Raises if the value at `index` is none that can be called. */
+void call_check_function(lua_State *L, int index);
+
 /* Gives the finished thread back, to be used again if `clean`. */
 void call_release(struct call *c, bool clean);
 

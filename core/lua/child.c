@@ -276,7 +276,7 @@ call_of(struct child *o)
 int
 child_spawn(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    call_check_function(L, 1);
     int nargs = lua_gettop(L) - 1;
     struct child *o = child_new(L, check_parent(L));
     struct call *c = call_of(o);

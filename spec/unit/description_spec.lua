@@ -185,7 +185,7 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "console", "lines", "overlay", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "memoize", "overlay", "prelude", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
@@ -240,6 +240,10 @@ local MAKE = {
   Timer = function() return require "moongate.timer".after(1000, "x", function() end) end,
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })
+  end,
+  HashRing = function() return require "moongate.hash".ring { "a" } end,
+  Memoized = function()
+    return require "moongate".memoize(function() end, { name = "x", ttl = 1 })
   end,
   UpstreamHealth = function() return require "moongate".upstream "10.0.0.5:143" end,
   Pool = function() return require "moongate".pool "imap" end,
