@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#define METATABLE "moongate.gate"
+#define METATABLE "internal.gate"
 
 struct gate {
     struct call_watch keeper;

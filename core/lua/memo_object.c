@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define METATABLE     "moongate.memo"
+#define METATABLE     "internal.memo"
 #define ARGUMENTS_MAX ((size_t)128 << 10) /* bytes of one call */
 
 static struct memo *

@@ -9,12 +9,14 @@ local DEFAULTS = { capacity = 10000, negative_ttl = 0 }
 local LIMITS = { ttl = { 0.001, 86400 * 365 }, negative_ttl = { 0, 86400 * 365 },
   capacity = { 1, 1000000 } }
 
+local NAMES = "name, ttl, negative_ttl, capacity, persist"
+
 local function check_option(name, value)
   local limit = LIMITS[name]
   if limit and (type(value) ~= "number" or not (value >= limit[1] and value <= limit[2])) then
     error(("memoize: %s: a number from %g to %g expected"):format(name, unpack(limit)), 4)
   elseif not limit and name ~= "name" and name ~= "persist" then
-    error("memoize: unknown option \"" .. tostring(name) .. "\"", 4)
+    error(("memoize: unknown field \"%s\" (there are %s)"):format(tostring(name), NAMES), 4)
   end
 end
 

@@ -239,7 +239,7 @@ describe("memoize", function()
     for options, text in pairs {
       ["{ ttl = 1 }"] = "a name is needed", ["{ name = 'x' }"] = "ttl is needed",
       ["{ name = 'x', ttl = 0 }"] = "ttl: a number from", ["5"] = "a table of options",
-      ["{ name = 'x', ttl = 1, tll = 2 }"] = "unknown option \"tll\"",
+      ["{ name = 'x', ttl = 1, tll = 2 }"] = "unknown field \"tll\"",
       ["{ name = 'x', ttl = 1, capacity = 0 }"] = "capacity: a number from",
       ["{ name = '', ttl = 1 }"] = "1 to 63 bytes",
     } do
