@@ -20,9 +20,11 @@ local unused = { http, timer }
 
 local function gateway(body, more)
   local text = HEAD .. "function P.auth(session, credentials) "
-    .. "if credentials.user == 'tell' then return say(table.concat(done, ' ')) end " .. body .. " end\n"
+    .. "if credentials.user == 'tell' then return say(table.concat(done, ' ')) end "
+    .. body .. " end\n"
     .. "return P, say, sleeper, unused"
-  local options = { "p", files = { ["scripts/p.lua"] = text }, listener = "upstream = \"10.0.0.1\"" }
+  local options = { "p", files = { ["scripts/p.lua"] = text },
+    listener = 'upstream = "10.0.0.1"' }
   for k, v in pairs(more or {}) do options[k] = v end
   return spec.policy(options)
 end

@@ -29,7 +29,7 @@ return {
       taken, err = places:take(credentials.user, session)
     end
     if taken == nil then return moongate.tempfail { log = err } end
-    if not taken then return moongate.reject { reason = "too-many", text = "no more" } end
+    if not taken then return moongate.reject { reason = "rate-limited", text = "no more" } end
     return moongate.accept { upstream = %q }
   end,
 }
