@@ -37,6 +37,18 @@ let_go(struct gate *g)
     g->self_ref = LUA_NOREF;
 }
 
+static struct ticket
+take_first(struct list *waiters)
+{
+    struct list *first = waiters->next;
+    struct waiter *w = container_of(first, struct waiter, link);
+    struct ticket ticket = w->ticket;
+
+    list_remove(first);
+    free(w);
+    return ticket;
+}
+
 /* One at a time: each may end others. */
 static void
 on_opening(struct ev_loop *loop, ev_timer *timer, int events)
@@ -45,10 +57,7 @@ on_opening(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop, (void)events;
     while (!list_is_empty(&g->waiters)) {
-        struct waiter *w = container_of(g->waiters.next, struct waiter, link);
-        struct ticket ticket = w->ticket;
-        list_remove(&w->link);
-        free(w);
+        struct ticket ticket = take_first(&g->waiters);
         if (await_done(&ticket) != NULL)
             await_resume(&ticket, 0);
     }

@@ -2,8 +2,8 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
-#include "lua/memo.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 
 #include <stdlib.h>
 

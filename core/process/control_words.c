@@ -128,9 +128,10 @@ question_get(struct question *a, struct message *m)
     uint64_t kind = message_get_u64(m);
     a->credit = message_get_u64(m);
     a->reason = message_get_text(m);
-    if (!purge_get(&a->purge, m) || !session_filter_get(&a->filter, m) || !message_is_whole(m) ||
-        kind >= QUESTION_COUNT || a->credit > CREDIT_MAX ||
-        a->reason.len > REASON_MAX || has_control(a->reason))
+    if (!purge_get(&a->purge, m) || !session_filter_get(&a->filter, m) ||
+        !message_is_whole(m) || kind >= QUESTION_COUNT ||
+        a->credit > CREDIT_MAX || a->reason.len > REASON_MAX ||
+        has_control(a->reason))
         return false;
     a->kind = (enum question_kind)kind;
     return true;

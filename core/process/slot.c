@@ -1,6 +1,7 @@
 #include "process/slot.h"
 
 #include "process/control_words.h"
+#include "process/session_asks.h"
 #include "process/worker_setup.h"
 
 #include <errno.h>
@@ -199,6 +200,28 @@ take_purge(struct slot *s, struct message *m)
     return true;
 }
 
+static bool
+take_question(struct slot *s, struct message *m)
+{
+    struct session_question q;
+
+    if (!session_question_get(&q, m) || q.slot != s->number)
+        return false;
+    s->host->asked(s->host, s, q.id, m);
+    return true;
+}
+
+static bool
+take_answer(struct slot *s, struct message *m)
+{
+    struct session_answer a;
+
+    if (!session_answer_get(&a, m) || a.workers != 0)
+        return false;
+    s->host->answered(s->host, a.slot, m);
+    return true;
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -213,6 +236,10 @@ take(struct slot *s, struct message *m)
         take_prepared(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
+    } else if (m->type == MESSAGE_ASK) {
+        return take_question(s, m);
+    } else if (m->type == MESSAGE_ANSWER) {
+        return take_answer(s, m);
     } else if (m->type == MESSAGE_PURGE) {
         return take_purge(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {

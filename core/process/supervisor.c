@@ -10,6 +10,7 @@
 #include "process/log_writer.h"
 #include "process/privileges.h"
 #include "process/reload.h"
+#include "process/session_asks.h"
 #include "process/staples.h"
 
 #include <errno.h>
@@ -451,6 +452,34 @@ on_purged(struct slot_host *host, const struct slot *slot,
     }
 }
 
+/* Who asks is among those who are asked, and hears first how many that are. */
+static void
+on_asked(struct slot_host *host, struct slot *slot, uint64_t id,
+         const struct message *question)
+{
+    struct supervisor *s = of(host);
+    struct session_answer a = {.slot = slot->number, .id = id};
+    struct message m;
+
+    for (size_t i = 0; i < slot_count(s); i++)
+        a.workers += s->slots[i].state == SLOT_READY;
+    session_answer_put(&a, &m);
+    slot_tell(slot, &m);
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (s->slots[i].state == SLOT_READY)
+            slot_tell(&s->slots[i], question);
+    }
+}
+
+static void
+on_answered(struct slot_host *host, unsigned to, const struct message *answer)
+{
+    struct supervisor *s = of(host);
+
+    if (to <= slot_count(s))
+        slot_tell(&s->slots[to - 1], answer);
+}
+
 static void
 on_down(struct slot_host *host, struct slot *slot)
 {
@@ -651,6 +680,8 @@ supervisor_run(const struct config_order *order)
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
     s.host.purged = on_purged;
+    s.host.asked = on_asked;
+    s.host.answered = on_answered;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))

@@ -15,6 +15,7 @@
 #include "process/control_words.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
+#include "process/session_asks.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -56,6 +57,7 @@ struct worker {
     struct host host;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct session_asks *asks;
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
@@ -338,6 +340,8 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_ASK || m->type == MESSAGE_ANSWER)
+        return session_asks_take(w->asks, m);
     if (m->type == MESSAGE_PURGE)
         return take_purge(w, m);
     if (m->type == MESSAGE_CONTROL)
@@ -583,6 +587,7 @@ on_prepared(void *arg, unsigned generation, const char *why)
         require(generations_commit(&w->generations, generation));
         w->ready = true;
         make_link(w);
+        session_asks_use(w->asks, w->generations.sessions);
         ev_timer_start(w->loop, &w->expiry);
         tell(MESSAGE_READY);
         return;
@@ -663,6 +668,8 @@ start(struct worker *w)
         return fail(err.text);
     w->host.exhausted = on_exhausted;
     w->host.purge = tell_purge;
+    w->asks = session_asks_new(w->loop, w->setup.number);
+    w->host.asker = session_asks_asker(w->asks);
     w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;
@@ -680,7 +687,10 @@ deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
     worker_link_free(w->link);
+    if (w->asks != NULL)
+        session_asks_use(w->asks, NULL);
     generations_deinit(&w->generations);
+    session_asks_free(w->asks);
     deployment_deinit(&w->setup.deployment);
     while (w->dicts != NULL)
         drop_first_dict(w);
