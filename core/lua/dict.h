@@ -90,6 +90,6 @@ enum dict_result dict_give_back(struct dict *d, struct slice key,
                                 struct dict_holder holder) MUST_USE;
 /* How many are held. */
 enum dict_result dict_leased(struct dict *d, struct slice key,
-                             uint64_t *count) MUST_USE;
+                             uint64_t *held) MUST_USE;
 /* Gives back what processes before `next` held in the place of its worker. */
 enum dict_result dict_reap(struct dict *d, struct dict_holder next) MUST_USE;

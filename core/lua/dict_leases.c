@@ -152,7 +152,7 @@ dict_give_back(struct dict *d, struct slice key, struct dict_holder holder)
 }
 
 enum dict_result
-dict_leased(struct dict *d, struct slice key, uint64_t *number)
+dict_leased(struct dict *d, struct slice key, uint64_t *held)
 {
     struct wanted w = name_wanted(key, (struct dict_holder){0, 0}, 0);
     MDB_txn *txn;
@@ -160,7 +160,7 @@ dict_leased(struct dict *d, struct slice key, uint64_t *number)
 
     if (result != DICT_DONE)
         return result;
-    result = count(d, txn, (MDB_val){sizeof w.total, &w.total}, number);
+    result = count(d, txn, (MDB_val){sizeof w.total, &w.total}, held);
     dict_looked(d, txn);
     return result;
 }

@@ -37,9 +37,11 @@ shared_new(void)
 void
 shared_free(struct shared *s)
 {
-    while (s != NULL && !list_is_empty(&s->all)) {
-        struct named_dict *n = named(s->all.next);
-        list_remove(&n->link);
+    if (s == NULL)
+        return;
+    for (struct list *l = s->all.next, *next; l != &s->all; l = next) {
+        struct named_dict *n = named(l);
+        next = l->next;
         dict_close(n->dict);
         free(n->name);
         free(n);

@@ -15,7 +15,8 @@ return {
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
     { "shared", "map", default = {},
       of = { type = "size", min = 1048576, max = 17179869184,
-        expected = "a size such as \"8m\" (in this machine's memory: no other store is supported)" },
+        expected = "a size such as \"8m\" (in this machine's memory: no other store is "
+          .. "supported)" },
       doc = "tables of `moongate.shared` by name, and the memory that each takes: \"8m\"" },
     { "tls_profiles", "map", of = { type = "section", section = "tls_profile" }, default = {},
       doc = "how TLS is spoken with upstreams; `to { profile = }` names one, "

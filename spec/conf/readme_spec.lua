@@ -64,7 +64,9 @@ local function sets(path)
   end
   if #found == 0 and next(policies) then
     local names = {}
-    for name in pairs(policies) do names[#names + 1] = ("%q"):format(name:match "([%w_]+)%.lua$") end
+    for name in pairs(policies) do
+      names[#names + 1] = ("%q"):format(name:match "([%w_]+)%.lua$")
+    end
     found[1] = { line = select(2, next(policies)).line,
       ["moongate.lua"] = CONFIGURATION:format(table.concat(names, ", ")) }
   end

@@ -7,7 +7,8 @@ local upstream = require "spec.support.upstream"
 
 local WORKERS = 4
 
---- What a login does is told by its user: "incr 25" adds 25 times; "hold 2" takes one of two places.
+--- What a login does is told by its user: "incr.25" adds 25 times, "hold.2" takes one of two
+-- places.
 local POLICY = [[
 local moongate = require "moongate"
 local d = require "moongate.shared".get "limits"
