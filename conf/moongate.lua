@@ -26,6 +26,29 @@ return c.gateway {
   -- DNS servers, asked for the names of upstreams; the system's by default.
   -- resolver = { "127.0.0.53" },
 
+  -- Upstreams that stand in for each other; "pool:imap" is one of them wherever
+  -- an upstream is written.
+  -- pools = {
+  --   imap = {
+  --     "10.0.0.11:143", "10.0.0.12:143",
+  --     { address = "10.1.0.11:143", weight = 1, backup = false },
+  --     tls = "off",             -- or "starttls", "implicit"
+  --     profile = "default",     -- of tls_profiles
+  --     balance = "least",       -- or "round_robin", "hash": by user
+  --     max_failures = 2,        -- in a row, that take a member out of service
+  --     retry = 10,              -- until one login tries it again
+  --   },
+  -- },
+
+  -- The socket of `moongate status`, who, kick, reload and others; without this
+  -- there is none. Who may open its file may do everything that they do.
+  control = {
+    socket = "/run/moongate/control.sock",
+    mode = "0600",
+    -- owner = "root",
+    -- group = "mail-admins",     -- with mode = "0660"
+  },
+
   -- How long sessions may go on after SIGTERM.
   -- shutdown_timeout = "30s",
 

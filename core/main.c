@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "lua/interpreter.h"
+#include "process/control.h"
 #include "process/helper.h"
 #include "process/ocsp_helper.h"
 #include "process/supervisor.h"
@@ -23,6 +24,7 @@ struct command {
     const char *name;
     int (*run)(const struct command *command, int argc, char **argv);
     const char *help; /* NULL: it has its own, or is not for people */
+    int (*role)(void);
 };
 
 static const char general_help[] =
@@ -30,13 +32,22 @@ static const char general_help[] =
     "\n"
     "A mail gateway whose decisions are Lua.\n"
     "\n"
-    "  run     serve, in the foreground\n"
-    "  check   read a configuration and everything it needs, and say what is\n"
-    "          wrong with it\n"
-    "  test    run specs of policies\n"
-    "  explain what a name means that policies or configurations use\n"
-    "  lsp     write what an editor needs to help with policies\n"
-    "  lua     run a Lua file in the gateway's own interpreter\n"
+    "  run       serve, in the foreground\n"
+    "  check     read a configuration and everything it needs, and say what\n"
+    "            is wrong with it\n"
+    "  test      run specs of policies\n"
+    "  console   a Lua prompt in the environment of policies\n"
+    "  explain   what a name means that policies or configurations use\n"
+    "  lsp       write what an editor needs to help with policies\n"
+    "  lua       run a Lua file in the gateway's own interpreter\n"
+    "\n"
+    "Of a gateway that runs:\n"
+    "  status    tell how it is\n"
+    "  reload    use what the configuration and policies are now\n"
+    "  rollback  go back to an earlier generation of them\n"
+    "  diff      tell what differs between two generations\n"
+    "  who       list its sessions (also: sessions)\n"
+    "  kick      end sessions\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
     "  moongate --version        tells the version\n"
@@ -159,38 +170,40 @@ command_in_lua(const struct command *command, int argc, char **argv)
 }
 
 static int
-command_helper(const struct command *command, int argc, char **argv)
+command_who(const struct command *command, int argc, char **argv)
 {
     (void)command;
-    (void)argc;
-    (void)argv;
-    return helper_run();
+    return interpreter_run_command("who", argc, argv, evaluate);
 }
 
+/* A process that another one of ours has started. */
 static int
-command_ocsp(const struct command *command, int argc, char **argv)
+command_role(const struct command *command, int argc, char **argv)
 {
-    (void)command;
     (void)argc;
     (void)argv;
-    return ocsp_helper_run();
-}
-
-static int
-command_worker(const struct command *command, int argc, char **argv)
-{
-    (void)command;
-    (void)argc;
-    (void)argv;
-    return worker_run();
+    return command->role();
 }
 
 static const struct command commands[] = {
-    {"run", command_run, run_help},    {"check", command_in_lua, NULL},
-    {"lua", command_lua, lua_help},    {"test", command_in_lua, NULL},
-    {"explain", command_in_lua, NULL}, {"lsp", command_in_lua, NULL},
-    {"@helper", command_helper, NULL}, {"@ocsp", command_ocsp, NULL},
-    {"@worker", command_worker, NULL},
+    {"run", command_run, run_help, NULL},
+    {"check", command_in_lua, NULL, NULL},
+    {"lua", command_lua, lua_help, NULL},
+    {"test", command_in_lua, NULL, NULL},
+    {"console", command_in_lua, NULL, NULL},
+    {"explain", command_in_lua, NULL, NULL},
+    {"lsp", command_in_lua, NULL, NULL},
+    {"status", command_in_lua, NULL, NULL},
+    {"reload", command_in_lua, NULL, NULL},
+    {"rollback", command_in_lua, NULL, NULL},
+    {"diff", command_in_lua, NULL, NULL},
+    {"who", command_in_lua, NULL, NULL},
+    {"sessions", command_who, NULL, NULL},
+    {"kick", command_in_lua, NULL, NULL},
+    {"@helper", command_role, NULL, helper_run},
+    {"@ocsp", command_role, NULL, ocsp_helper_run},
+    {"@worker", command_role, NULL, worker_run},
+    {"@control", command_role, NULL, control_run},
 };
 
 /* A descriptor that a parent closed would otherwise become a socket, and get

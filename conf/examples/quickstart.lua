@@ -8,6 +8,7 @@ local servers = require "quickstart_servers"
 return c.gateway {
   workers = "auto",
   user = "nobody",                       -- the workers' user when started as root
+  control = servers.control,           -- what `moongate status` and others talk to
   log = { level = "info", format = "text" },
 
   c.listen "imap" {

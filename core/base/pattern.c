@@ -363,24 +363,23 @@ match_escape(struct pattern *m, size_t *s, size_t *p)
     return match_item(m, s, p);
 }
 
-static size_t
-match_on(struct pattern *m, size_t s, size_t p)
+/* What the byte at *p begins.  As match_item. */
+static bool
+match_piece(struct pattern *m, size_t *s, size_t *p)
 {
-    bool more = true;
+    unsigned char c = at(m, *p);
 
-    while (more && !ends(m, p)) {
-        unsigned char c = at(m, p);
-        if (c == '(' && at(m, p + 1) == ')')
-            return open_capture(m, s, p + 2, PATTERN_POSITION);
-        if (c == '(')
-            return open_capture(m, s, p + 1, PATTERN_OPEN);
-        if (c == ')')
-            return close_capture(m, s, p + 1);
-        if (c == '$' && ends(m, p + 1))
-            return s == m->subject.len ? s : PATTERN_NO;
-        more = c == '%' ? match_escape(m, &s, &p) : match_item(m, &s, &p);
-    }
-    return s;
+    if (c == '(' && at(m, *p + 1) == ')')
+        *s = open_capture(m, *s, *p + 2, PATTERN_POSITION);
+    else if (c == '(')
+        *s = open_capture(m, *s, *p + 1, PATTERN_OPEN);
+    else if (c == ')')
+        *s = close_capture(m, *s, *p + 1);
+    else if (c == '$' && ends(m, *p + 1))
+        *s = *s == m->subject.len ? *s : PATTERN_NO;
+    else
+        return c == '%' ? match_escape(m, s, p) : match_item(m, s, p);
+    return false;
 }
 
 static size_t
@@ -391,9 +390,10 @@ match(struct pattern *m, size_t s, size_t p)
     if (!step(m, 1))
         return PATTERN_NO;
     m->depth++;
-    size_t found = match_on(m, s, p);
+    while (!ends(m, p) && match_piece(m, &s, &p))
+        ;
     m->depth--;
-    return found;
+    return s;
 }
 
 void

@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/auth_request.h"
 #include "net/dial.h"
+#include "net/stand_in.h"
 #include "net/stream_tls.h"
 
 #include <errno.h>
@@ -317,7 +318,7 @@ on_dialed(void *arg, enum dial_status status, struct stream *stream,
     switch (status) {
     case DIAL_OK:
         e->conn = auth_conn_new(e->pool, *stream);
-        if (e->pool->url.tls)
+        if (e->pool->url.tls && stand_in_of(e->group->loop) == NULL)
             start_tls(e);
         else
             ask(e);
@@ -338,12 +339,15 @@ on_dialed(void *arg, enum dial_status status, struct stream *stream,
 static void
 start_dial(struct auth_exchange *e)
 {
+    char what[512];
     struct dial_request request = {
         .host = e->pool->url.host,
         .port = e->pool->url.port,
         .timeout = ev_timer_remaining(e->group->loop, &e->timer),
+        .what = what,
     };
 
+    (void)snprintf(what, sizeof(what), "auth_http %s", e->pool->url.text);
     e->dial = dial_start(e->group->loop, e->group->dns, &request, on_dialed, e);
 }
 

@@ -179,6 +179,7 @@ host_evaluate(lua_State *L)
         .environment = luaL_optstring(L, 2, NULL),
         .inspect = inspect,
         .inspect_arg = L,
+        .lasting = host_of(L)->lasting,
     };
     char *errors = NULL;
 

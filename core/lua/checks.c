@@ -80,6 +80,24 @@ check_target(lua_State *L)
 }
 
 int
+check_pin(lua_State *L)
+{
+    unsigned char pin[TLS_PIN_SIZE];
+    struct error err = {"not such a digest"};
+
+    return push_error(L, target_parse_pin(text_argument(L), pin), &err);
+}
+
+int
+check_ip(lua_State *L)
+{
+    struct addr a;
+    struct error err = {"not an address"};
+
+    return push_error(L, addr_parse_ip(text_argument(L), 0, &a), &err);
+}
+
+int
 check_address(lua_State *L)
 {
     struct addr a;

@@ -15,3 +15,5 @@ int check_target(lua_State *L);
 int check_address(lua_State *L);
 int check_resolver(lua_State *L);
 int check_network(lua_State *L);
+int check_ip(lua_State *L);
+int check_pin(lua_State *L);

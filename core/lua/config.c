@@ -3,6 +3,8 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/lasting.h"
+#include "lua/pool_config.h"
 #include "lua/target.h"
 #include "lua/tls_config.h"
 #include "lua/values.h"
@@ -26,6 +28,7 @@ free_whole(struct config *c)
 
     for (size_t i = 0; i < c->listener_count; i++)
         tls_config_forget(&c->listeners[i]);
+    pool_config_forget(c);
     tls_certificates_forget(c);
     for (size_t i = 0; i < c->tls_profile_count; i++)
         tls_client_context_unref(c->tls_profiles[i].context);
@@ -372,6 +375,9 @@ config_build(const struct generation *g, int index, struct error *err)
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
     build_dicts(L, index, w);
+    struct pool_building pools = {L, g->host.lasting->pools, &w->arena, err};
+    if (!b.failed)
+        b.failed = !pool_config_read(&pools, index, &w->config);
     if (!b.failed)
         b.failed = !tls_certificates_read(&b.tls, index, &w->config, err);
     if (b.failed) {

@@ -11,6 +11,7 @@
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/patterns.h"
+#include "lua/pool_object.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
 #include "lua/source.h"
@@ -218,6 +219,8 @@ static const luaL_Reg functions[] = {
     {"nearest", check_nearest},
     {"target_error", check_target},
     {"address_error", check_address},
+    {"ip_error", check_ip},
+    {"pin_error", check_pin},
     {"resolver_error", check_resolver},
     {"network_error", check_network},
     {"now", clock_now},
@@ -231,6 +234,8 @@ static const luaL_Reg functions[] = {
     {"retry", decision_retry},
     {"login", decision_login},
     {"certificate", decision_certificate},
+    {"upstream", upstream_object_of},
+    {"pool", pool_object_of},
     {NULL, NULL},
 };
 

@@ -1,8 +1,11 @@
 /* credentials_object.c -- what the client logs in with. */
+#include "base/counters.h"
 #include "base/digest.h"
 #include "base/slice.h"
+#include "lua/call.h"
 #include "lua/envelope_object.h"
 #include "lua/objects.h"
+#include "lua/retained.h"
 #include "lua/secret.h"
 
 #include <lauxlib.h>
@@ -95,6 +98,32 @@ verify_cram(lua_State *L)
     return 1;
 }
 
+/* (seconds): the password or token, which outlives the decision by so much.
+ * What is handed out later is wiped with the decision again. */
+static int
+retain(lua_State *L)
+{
+    const struct credentials *c = object_credentials(L, 1);
+    const struct vm *vm = vm_of(L);
+    double seconds = luaL_checknumber(L, 2);
+
+    if (!(seconds > 0 && seconds <= RETAINED_SECONDS_MAX))
+        return luaL_argerror(L, 2, "up to 60 seconds");
+    if (!has_password(c) && !has_token(c)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    (void)push_secret(L, c);
+    retained_keep(L, lua_gettop(L), seconds);
+    lua_getfenv(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "secret");
+    lua_pop(L, 1);
+    counters_count(vm_counters(vm), "secrets_retained_total{policy=\"%s\"}",
+                   vm->running != NULL ? vm->running->policy : "");
+    return 1;
+}
+
 static int
 push_slice(lua_State *L, struct slice text, bool there)
 {
@@ -107,7 +136,7 @@ push_slice(lua_State *L, struct slice text, bool there)
 
 static const char *const fields[] = {
     "mechanism", "user",     "authzid",     "password", "token",
-    "challenge", "response", "verify_cram", NULL,
+    "challenge", "response", "verify_cram", "retain",   NULL,
 };
 
 const char *
@@ -144,6 +173,10 @@ index_credentials(lua_State *L)
     }
     if (strcmp(name, "verify_cram") == 0) {
         lua_pushcfunction(L, verify_cram);
+        return 1;
+    }
+    if (strcmp(name, "retain") == 0) {
+        lua_pushcfunction(L, retain);
         return 1;
     }
     return object_unknown(L, "credentials", name, fields);

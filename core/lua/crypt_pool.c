@@ -43,6 +43,7 @@ static struct {
     pthread_t threads[THREADS_MAX];
     size_t thread_count;
     struct ev_loop *loop; /* NULL until the first job */
+    size_t jobs;          /* that the loop waits for */
     ev_async finished_async;
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -149,6 +150,7 @@ on_finished(struct ev_loop *loop, ev_async *w, int events)
     (void)events;
     while ((job = take_finished()) != NULL) {
         ev_unref(loop);
+        pool.jobs--;
         job->done(job->arg, job->result, job->make ? job->made : NULL);
         job_free(job);
     }
@@ -197,20 +199,39 @@ start_threads(void)
                   pool.thread_count, wanted);
 }
 
+bool
+crypt_pool_is_busy(const struct ev_loop *loop)
+{
+    return pool.loop == loop && pool.jobs > 0;
+}
+
+void
+crypt_pool_leave(struct ev_loop *loop)
+{
+    if (loop == NULL || pool.loop != loop)
+        return;
+    require(pool.jobs == 0);
+    ev_ref(loop);
+    ev_async_stop(loop, &pool.finished_async);
+    pool.loop = NULL;
+}
+
 /* The watcher must not keep a loop alive that has nothing else to do. */
 static void
 pool_open(struct ev_loop *loop)
 {
     if (pool.loop == loop)
         return;
-    require(pool.loop == NULL);
-    (void)OPENSSL_init_crypto(0, NULL);
+    crypt_pool_leave(pool.loop);
     pool.loop = loop;
-    list_init(&pool.waiting);
-    list_init(&pool.finished);
     ev_async_init(&pool.finished_async, on_finished);
     ev_async_start(loop, &pool.finished_async);
     ev_unref(loop);
+    if (pool.thread_count > 0)
+        return;
+    (void)OPENSSL_init_crypto(0, NULL);
+    list_init(&pool.waiting);
+    list_init(&pool.finished);
     start_threads();
     (void)atexit(stop_threads);
 }
@@ -237,6 +258,7 @@ submit(struct ev_loop *loop, struct crypt_job *job, struct secret password)
         return NULL;
     }
     ev_ref(loop);
+    pool.jobs++;
     return job;
 }
 
@@ -270,6 +292,7 @@ void
 crypt_pool_cancel(struct crypt_job *job)
 {
     ev_unref(pool.loop);
+    pool.jobs--;
     (void)pthread_mutex_lock(&pool.lock);
     bool running = job->state == JOB_RUNNING;
     if (running) {

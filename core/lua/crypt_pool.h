@@ -19,13 +19,20 @@ struct crypt_job;
 typedef void (*crypt_done_fn)(void *arg, enum crypt_result result,
                               const char *made);
 
-/* NULL: too many jobs are waiting.  All calls must come from one loop. */
+/* NULL: too many jobs are waiting.  All calls must come from one loop; from
+ * another once the first has no job left. */
 struct crypt_job *crypt_pool_verify(struct ev_loop *loop,
                                     struct secret password, struct slice hash,
                                     crypt_done_fn done, void *arg);
 struct crypt_job *crypt_pool_make(struct ev_loop *loop, struct secret password,
                                   const struct crypt_cost *cost,
                                   crypt_done_fn done, void *arg);
+
+/* Whether a job of `loop` is under way. */
+bool crypt_pool_is_busy(const struct ev_loop *loop);
+
+/* `loop`, which has no job left, is to be destroyed. */
+void crypt_pool_leave(struct ev_loop *loop);
 
 /* `done` will not be called.  A thread that is at it finishes for nobody. */
 void crypt_pool_cancel(struct crypt_job *job);

@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/slice.h"
 #include "lua/objects.h"
+#include "lua/pool_object.h"
 #include "lua/secret.h"
 #include "lua/target.h"
 #include "session/session.h"
@@ -25,7 +26,9 @@ enum option_kind {
     OPTION_CODE,     /* "535" or "535 5.7.8" */
     OPTION_ENHANCED, /* "5.7.8" */
     OPTION_SASL,     /* JSON */
-    OPTION_UPSTREAM, /* "host:port" or a `to` */
+    OPTION_UPSTREAM, /* "host:port", "pool:NAME" or a `to` */
+    OPTION_POOL,     /* the NAME alone */
+    OPTION_POOL_KEY,
     OPTION_FALLBACK,
     OPTION_HOST,
     OPTION_PORT,
@@ -54,9 +57,10 @@ struct option {
 #define AT(member) offsetof(struct decision, member)
 
 static const struct option accept_options[] = {
-    {"user", OPTION_NAME, AT(user)},    {"upstream", OPTION_UPSTREAM, 0},
-    {"upstream_auth", OPTION_LOGIN, 0}, {"vars", OPTION_VARS, 0},
-    {"log", OPTION_LOG, AT(log)},       {NULL, OPTION_COUNT, 0},
+    {"user", OPTION_NAME, AT(user)}, {"upstream", OPTION_UPSTREAM, 0},
+    {"pool", OPTION_POOL, 0},        {"upstream_auth", OPTION_LOGIN, 0},
+    {"vars", OPTION_VARS, 0},        {"log", OPTION_LOG, AT(log)},
+    {NULL, OPTION_COUNT, 0},
 };
 
 static const struct option reject_options[] = {
@@ -88,6 +92,8 @@ static const struct option wait_options[] = {
 
 static const struct option to_options[] = {
     {"address", OPTION_UPSTREAM, 0},
+    {"pool", OPTION_POOL, 0},
+    {"key", OPTION_POOL_KEY, 0},
     {"host", OPTION_HOST, 0},
     {"port", OPTION_PORT, 0},
     {"tls", OPTION_TLS, 0},
@@ -271,10 +277,33 @@ read_target(const struct reading *r, struct target *target, bool *has)
         return;
     }
     if (lua_type(r->L, -1) != LUA_TSTRING)
-        wrong(r, "\"host:port\" or moongate.to{}");
+        wrong(r, "\"host:port\", \"pool:name\" or moongate.to{}");
     if (!target_parse(read_line(r, TEXT_MAX), target, &err))
         luaL_error(r->L, "%s: %s: %s", r->what, r->name, err.text);
-    target->bare = true;
+    target->bare = target->pool.len == 0;
+    if (target->pool.len > 0)
+        pool_check(r->L, r->what, r->name, target->pool);
+}
+
+static void
+read_pool(const struct reading *r)
+{
+    if (r->d->has_target)
+        luaL_error(r->L, "%s: %s: there is an address already", r->what,
+                   r->name);
+    r->d->target.pool = read_line(r, TEXT_MAX);
+    r->d->has_target = true;
+    pool_check(r->L, r->what, r->name, r->d->target.pool);
+}
+
+static void
+read_pool_key(const struct reading *r)
+{
+    struct slice key = read_line(r, CREDENTIAL_MAX);
+
+    if (r->d->target.pool.len == 0)
+        luaL_error(r->L, "%s: %s: it goes with `pool` only", r->what, r->name);
+    r->d->target.pool_key = key;
 }
 
 static void
@@ -411,6 +440,10 @@ read_target_option(const struct reading *r, enum option_kind kind)
         read_target(r, &d->target, &d->has_target);
     else if (kind == OPTION_FALLBACK)
         read_target(r, &d->fallback, &d->has_fallback);
+    else if (kind == OPTION_POOL)
+        read_pool(r);
+    else if (kind == OPTION_POOL_KEY)
+        read_pool_key(r);
     else if (kind == OPTION_HOST)
         read_host(r);
     else if (kind == OPTION_PORT)
@@ -481,6 +514,8 @@ read_option(const struct reading *r, const struct option *o)
             wrong(r, "a table");
         return;
     case OPTION_UPSTREAM:
+    case OPTION_POOL:
+    case OPTION_POOL_KEY:
     case OPTION_FALLBACK:
     case OPTION_HOST:
     case OPTION_PORT:
@@ -527,7 +562,7 @@ read_options(lua_State *L, const struct option *o, struct reading *r,
 static void
 refuse_unknown(lua_State *L, enum verdict_kind kind)
 {
-    const char *names[16];
+    const char *names[32];
     size_t n = 0;
 
     for (const struct option *o = kinds[kind].options; o->name != NULL; o++)
@@ -628,13 +663,33 @@ decision_wait(lua_State *L)
     return 1;
 }
 
+/* How the members of a pool are spoken to is the pool's own. */
+static void
+refuse_settings(lua_State *L)
+{
+    for (const struct option *o = to_options; o->name != NULL; o++) {
+        if (o->kind == OPTION_UPSTREAM || o->kind == OPTION_POOL ||
+            o->kind == OPTION_POOL_KEY || o->kind == OPTION_FALLBACK)
+            continue;
+        lua_getfield(L, 1, o->name);
+        if (!lua_isnil(L, -1))
+            luaL_error(L,
+                       "to: %s: it does not go with a pool, which has its "
+                       "own settings",
+                       o->name);
+        lua_pop(L, 1);
+    }
+}
+
 int
 decision_to(lua_State *L)
 {
     (void)make(L, VERDICT_TO);
     struct decision *d = lua_touserdata(L, -1);
     if (!d->has_target)
-        return luaL_error(L, "to: `address` or `host` is missing");
+        return luaL_error(L, "to: `address`, `host` or `pool` is missing");
+    if (d->target.pool.len > 0)
+        refuse_settings(L);
     d->target.bare = false; /* its own options say how */
     return 1;
 }

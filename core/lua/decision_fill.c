@@ -19,7 +19,9 @@ copy_target(struct arena *a, const struct target *from, struct target *to)
     return copy(a, from->host, &to->host) &&
            copy(a, from->source, &to->source) &&
            copy(a, from->tls_profile, &to->tls_profile) &&
-           copy(a, from->server_name, &to->server_name);
+           copy(a, from->server_name, &to->server_name) &&
+           copy(a, from->pool, &to->pool) &&
+           copy(a, from->pool_key, &to->pool_key);
 }
 
 static bool

@@ -111,6 +111,10 @@ target_push_address(lua_State *L, const struct target *t,
 {
     bool v6 = slice_find(t->host, ':') < t->host.len;
 
+    if (t->host.len == 0) {
+        (void)lua_pushfstring(L, "pool:%s", t->pool.ptr);
+        return;
+    }
     lua_pushlstring(L, t->host.ptr, t->host.len);
     if (slice_has_prefix(t->host, S("unix:")))
         return;
@@ -135,6 +139,8 @@ upstream_push(lua_State *L, const struct session *s)
     set_text(L, "host", t->host);
     set_number(L, "port", port_of(t, s->listener->proto));
     set_string(L, "tls", modes[t->tls]);
+    if (t->pool.len > 0)
+        set_text(L, "pool", t->pool);
 }
 
 static const char *
@@ -158,6 +164,7 @@ reason_label(enum reason reason)
     case REASON_TOO_MANY:
     case REASON_TIMEOUT:
     case REASON_SHUTDOWN:
+    case REASON_KICKED:
     case REASON_CERTIFICATE:
     case REASON_COUNT:
         break;
@@ -182,6 +189,7 @@ summary_push(lua_State *L, const struct session *s)
     set_string(L, "user", s->record.user);
     set_string(L, "policy", s->record.policy);
     set_string(L, "upstream", s->record.upstream);
+    set_string(L, "pool", s->record.pool);
     set_string(L, "mechanism", s->record.mechanism);
     set_string(L, "log", s->record.log);
     set_number(L, "attempts", s->attempts);

@@ -33,7 +33,9 @@ config_evaluate(const struct config_order *order, const struct share *share,
     };
 
     require(host.loop != NULL);
-    host.lasting = lasting_new(host.loop, NULL);
+    struct lasting *own =
+        order->lasting == NULL ? lasting_new(host.loop, NULL) : NULL;
+    host.lasting = own != NULL ? own : order->lasting;
     struct generation *g = generation_load(
         &host, source_of_disk(order->path, order->environment, share, w), 1,
         errors);
@@ -46,7 +48,7 @@ config_evaluate(const struct config_order *order, const struct share *share,
     }
     bool done = g != NULL;
     generation_free(g);
-    lasting_free(host.lasting);
+    lasting_free(own);
     ev_loop_destroy(host.loop);
     return done;
 }

@@ -56,6 +56,9 @@ struct plan {
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */
+    char *control;    /* "unix:/path" of the control socket; NULL: none */
+    struct listen_options control_socket;
+    char *control_owner, *control_group; /* of its file; or NULL */
     struct plan_listener *listeners;
     size_t listener_count;
     struct plan_files tls;     /* of `tls` sections, which are watched */
@@ -81,6 +84,7 @@ void plan_forget_staples(struct plan *p);
 
 /* One more; the name is copied. */
 void plan_add_dict(struct plan *p, struct slice name, size_t size);
+struct lasting;
 
 /* What is to be read. */
 struct config_order {
@@ -91,6 +95,7 @@ struct config_order {
      * generation, as generation_load has left it.  Or NULL. */
     void (*inspect)(struct generation *g, void *arg);
     void *inspect_arg;
+    struct lasting *lasting; /* for who keeps the configuration; or NULL */
 };
 
 /* Reads `order` and everything it and its policies need into `w` and fills

@@ -140,6 +140,15 @@ set_vars(lua_State *L, struct session *s)
     }
 }
 
+/* A session may have begun with another configuration than the decision. */
+static void
+refuse_unknown_pool(lua_State *L, const struct session *s,
+                    const struct target *t)
+{
+    if (t->pool.len > 0 && config_pool(s->config, t->pool) == NULL)
+        luaL_error(L, "`pools` has no \"%s\"", t->pool.ptr);
+}
+
 static int
 take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
 {
@@ -156,6 +165,8 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     if (v.kind == VERDICT_CERTIFICATE && v.identity == NULL)
         return luaL_error(L, "`certificates` has no \"%s\"",
                           d->certificate.ptr);
+    refuse_unknown_pool(L, s, &v.target);
+    refuse_unknown_pool(L, s, &v.fallback);
     if (lua_istable(L, -1))
         set_vars(L, s);
     s->login->verdict = v;

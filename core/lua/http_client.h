@@ -30,7 +30,8 @@ struct http_query {
     double timeout; /* seconds, for everything */
     size_t max_body;
     bool verify;
-    struct buf ca; /* PEM; empty: the system's */
+    struct buf ca;         /* PEM; empty: the system's */
+    char unix_socket[108]; /* connect there, whatever the URL's host; or "" */
 };
 
 void http_query_init(struct http_query *q);

@@ -215,12 +215,28 @@ read_body(const struct options *o, struct http_query *q)
     lua_settop(L, top);
 }
 
+static void
+read_unix_socket(const struct options *o, struct http_query *q)
+{
+    struct slice path;
+
+    if (option_bytes(o, "unix_socket", &path)) {
+        if (path.len >= sizeof(q->unix_socket) || path.len == 0 ||
+            path.ptr[0] != '/' || has_control(path))
+            (void)luaL_error(o->L, WHAT ": unix_socket: an absolute path of "
+                                        "at most 107 bytes expected");
+        memcpy(q->unix_socket, path.ptr, path.len);
+        q->unix_socket[path.len] = '\0';
+    }
+    lua_pop(o->L, 1);
+}
+
 void
 http_options_read(lua_State *L, int index, struct http_query *q)
 {
     static const char *const names[] = {
-        "method",  "headers", "body", "form",     "json", "basic_auth",
-        "timeout", "verify",  "ca",   "max_body", NULL};
+        "method",  "headers", "body", "form",     "json",        "basic_auth",
+        "timeout", "verify",  "ca",   "max_body", "unix_socket", NULL};
     struct slice ca;
 
     read_url(L, index, q);
@@ -228,6 +244,7 @@ http_options_read(lua_State *L, int index, struct http_query *q)
     read_headers(&o, q);
     read_basic_auth(&o, q);
     read_body(&o, q);
+    read_unix_socket(&o, q);
     read_method(&o, q, q->has_body ? "POST" : "GET");
     q->timeout = time_within(
         L, option_number(&o, "timeout", (struct option_range){5, 0.001, 600}));

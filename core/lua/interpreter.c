@@ -4,6 +4,7 @@
 #include "lua/lasting.h"
 #include "lua/module.h"
 #include "lua/policy_lua.h"
+#include "lua/run.h"
 #include "lua/share.h"
 #include "lua/source.h"
 #include "lua/spec_host.h"
@@ -21,6 +22,7 @@ static const luaL_Reg preloaded[] = {
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
     {"moongate.check.host", check_host_open},
+    {"moongate.command.host", command_host_open},
     {NULL, NULL},
 };
 

@@ -14,6 +14,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->loop = loop;
     l->dns = dns;
     l->counters = counters_new();
+    l->pools = pools_new();
     list_init(&l->auth_pools);
     l->shared = shared_new();
     return l;
@@ -30,6 +31,7 @@ lasting_free(struct lasting *l)
     lease_forget(l->shared);
     shared_free(l->shared);
     counters_free(l->counters);
+    pools_free(l->pools);
     free(l);
 }
 

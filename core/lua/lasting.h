@@ -1,11 +1,12 @@
-/* lasting.h -- what outlives the generations of a process: its counters, and
- * the connections to auth and HTTP servers that are kept open, what
- * `moongate.shared` holds. */
+/* lasting.h -- what outlives the generations of a process: its counters, what
+ * it knows of upstreams, the connections to auth and HTTP servers that are kept
+ * open, and what `moongate.shared` holds. */
 #pragma once
 
 #include "base/counters.h"
 #include "base/list.h"
 #include "net/dns.h"
+#include "session/pools.h"
 
 #include <ev.h>
 
@@ -16,6 +17,7 @@ struct lasting {
     struct ev_loop *loop;
     struct dns *dns; /* NULL where nothing is served */
     struct counters *counters;
+    struct pools *pools;
     struct list auth_pools;   /* of auth_pool.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;

@@ -5,6 +5,7 @@
  * it. */
 #include "base/slice.h"
 #include "lua/await.h"
+#include "lua/clock.h"
 #include "lua/failure.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
@@ -15,7 +16,6 @@
 
 #include <lauxlib.h>
 #include <math.h>
-#include <time.h>
 
 #define METATABLE "moongate.shared"
 #define TTL_MIN   0.001
@@ -88,19 +88,16 @@ check_value(lua_State *L, int index)
 }
 
 static uint64_t
-milliseconds(void)
+milliseconds(lua_State *L)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)(clock_seconds(L) * 1000);
 }
 
 /* Now, and the end of a row that lives for the seconds at `index`. */
 static struct dict_when
 check_when(lua_State *L, int index)
 {
-    struct dict_when when = {milliseconds(), 0};
+    struct dict_when when = {milliseconds(L), 0};
 
     if (lua_isnoneornil(L, index))
         return when;
@@ -183,7 +180,7 @@ dict_get_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
     struct dict_value v;
-    enum dict_result result = dict_get(d, check_key(L, 2), milliseconds(), &v);
+    enum dict_result result = dict_get(d, check_key(L, 2), milliseconds(L), &v);
 
     if (result == DICT_DONE)
         push_value(L, &v);
@@ -235,7 +232,7 @@ dict_delete_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
 
-    return push_whether(L, dict_delete(d, check_key(L, 2), milliseconds()),
+    return push_whether(L, dict_delete(d, check_key(L, 2), milliseconds(L)),
                         DICT_ABSENT);
 }
 
@@ -243,7 +240,7 @@ static int
 dict_ttl(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    uint64_t now = milliseconds(), expiry = 0;
+    uint64_t now = milliseconds(L), expiry = 0;
     enum dict_result result = dict_expiry(d, check_key(L, 2), now, &expiry);
 
     if (result != DICT_DONE && result != DICT_ABSENT)

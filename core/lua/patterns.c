@@ -190,6 +190,24 @@ patterns_gmatch(lua_State *L)
 
 /* --- gsub --- */
 
+struct span {
+    size_t from, end;
+};
+
+/* What %c stands for. */
+static void
+add_escaped(luaL_Buffer *out, const struct pattern *p, char c, struct span span)
+{
+    if (c < '0' || c > '9') {
+        luaL_addchar(out, c);
+    } else if (c == '0') {
+        luaL_addlstring(out, p->subject.ptr + span.from, span.end - span.from);
+    } else {
+        push_capture(out->L, p, (size_t)(c - '1'), span.from, span.end);
+        luaL_addvalue(out);
+    }
+}
+
 /* The text of the third argument, with %0 to %9 replaced. */
 static void
 add_text(luaL_Buffer *out, const struct pattern *p, size_t from, size_t end)
@@ -200,19 +218,10 @@ add_text(luaL_Buffer *out, const struct pattern *p, size_t from, size_t end)
     text.ptr = lua_tolstring(L, 3, &text.len);
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        if (c != '%' || ++i >= text.len) {
+        if (c == '%' && i + 1 < text.len)
+            add_escaped(out, p, text.ptr[++i], (struct span){from, end});
+        else
             luaL_addchar(out, c);
-            continue;
-        }
-        c = text.ptr[i];
-        if (c < '0' || c > '9') {
-            luaL_addchar(out, c);
-        } else if (c == '0') {
-            luaL_addlstring(out, p->subject.ptr + from, end - from);
-        } else {
-            push_capture(L, p, (size_t)(c - '1'), from, end);
-            luaL_addvalue(out);
-        }
     }
 }
 
@@ -225,6 +234,7 @@ add_value(luaL_Buffer *out, const struct pattern *p, size_t from, size_t end)
     if (lua_isfunction(L, 3)) {
         lua_pushvalue(L, 3);
         lua_call(L, push_captures(L, p, from, end), 1);
+        vm_check_budget(L); /* it may be in C, and take long each time */
     } else {
         push_capture(L, p, 0, from, end);
         lua_gettable(L, 3);
@@ -248,6 +258,31 @@ check_replacement(lua_State *L)
         luaL_argerror(L, 3, "string/function/table expected");
 }
 
+/* Replaces a match at *from, if there is one, and moves on by it or a byte.
+ * False at the end. */
+static bool
+replace(luaL_Buffer *out, struct pattern *p, size_t *from, lua_Integer *count)
+{
+    size_t end = pattern_match(p, *from);
+
+    if (p->error != NULL)
+        return false;
+    if (end != PATTERN_NO) {
+        ++*count;
+        if (lua_isstring(out->L, 3))
+            add_text(out, p, *from, end);
+        else
+            add_value(out, p, *from, end);
+    }
+    if (end != PATTERN_NO && end > *from)
+        *from = end;
+    else if (*from < p->subject.len)
+        luaL_addchar(out, p->subject.ptr[(*from)++]);
+    else
+        return false;
+    return true;
+}
+
 int
 patterns_gsub(lua_State *L)
 {
@@ -263,26 +298,8 @@ patterns_gsub(lua_State *L)
     bool anchored = take_anchor(&text);
     pattern_init(&p, subject, text);
     luaL_buffinit(L, &out);
-    while (count < most) {
-        size_t end = pattern_match(&p, from);
-        if (p.error != NULL)
-            break;
-        if (end != PATTERN_NO) {
-            count++;
-            if (lua_isstring(L, 3))
-                add_text(&out, &p, from, end);
-            else
-                add_value(&out, &p, from, end);
-        }
-        if (end != PATTERN_NO && end > from)
-            from = end;
-        else if (from < subject.len)
-            luaL_addchar(&out, subject.ptr[from++]);
-        else
-            break;
-        if (anchored)
-            break;
-    }
+    while (count < most && replace(&out, &p, &from, &count) && !anchored)
+        ;
     settle(L, &p);
     luaL_addlstring(&out, subject.ptr + from, subject.len - from);
     luaL_pushresult(&out);

@@ -34,6 +34,24 @@ level_of(struct slice name)
                                            : LOG_INFO;
 }
 
+/* The section is optional. */
+static void
+plan_control(lua_State *L, int index, struct plan *plan)
+{
+    lua_getfield(L, index, "control");
+    int control = lua_gettop(L);
+    if (lua_istable(L, control)) {
+        struct slice path = value_text(L, control, "socket");
+        (void)lua_pushfstring(L, "unix:%s", path.ptr);
+        plan->control = xstrndup(lua_tostring(L, -1), lua_objlen(L, -1));
+        plan->control_socket.mode =
+            (int)strtol(value_text(L, control, "mode").ptr, NULL, 8);
+        plan->control_owner = text_of(L, control, "owner");
+        plan->control_group = text_of(L, control, "group");
+    }
+    lua_settop(L, control - 1);
+}
+
 void
 plan_add_dict(struct plan *p, struct slice name, size_t size)
 {
@@ -82,6 +100,7 @@ plan_build(lua_State *L, int index, const struct config *config,
     plan->log_target = text_of(L, log, "target");
     lua_pop(L, 1);
 
+    plan_control(L, index, plan);
     plan->listeners = xcalloc(plan->listener_count, sizeof *plan->listeners);
     for (size_t i = 0; i < plan->listener_count; i++) {
         const struct listener_config *from = &config->listeners[i];
@@ -175,5 +194,8 @@ plan_deinit(struct plan *p)
     free(p->group);
     free(p->log_target);
     free(p->resolver);
+    free(p->control);
+    free(p->control_owner);
+    free(p->control_group);
     *p = (struct plan){0};
 }

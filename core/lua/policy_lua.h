@@ -6,6 +6,7 @@
 #include "session/policy.h"
 
 #include <ev.h>
+#include <lua.h>
 
 struct bundle;
 struct tls_cache;
@@ -31,6 +32,9 @@ struct host {
      * may not free it; NULL: nobody wants to know. */
     void (*exhausted)(void *arg, struct generation *g);
     void *arg;
+    /* Called before each line of Lua, see lua_sethook; NULL, as ever but under
+     * `moongate test --coverage`: lines are of no interest. */
+    void (*line)(lua_State *L, lua_Debug *activation);
 };
 
 /* Builds generation `number` from the bundle: a fresh lua_State, the

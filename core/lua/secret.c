@@ -36,7 +36,7 @@ check_alive(lua_State *L)
     struct secret_object *o = luaL_checkudata(L, 1, OBJECT_SECRET);
 
     if (o->wiped)
-        luaL_error(L, "this secret was wiped when the decision was taken");
+        luaL_error(L, "this secret was wiped");
     return o;
 }
 

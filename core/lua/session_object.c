@@ -186,6 +186,7 @@ enum field {
     FIELD_ATTEMPT,
     FIELD_USER,
     FIELD_UPSTREAM,
+    FIELD_POOL,
     FIELD_UPSTREAM_ATTEMPT,
     FIELD_MAIL_FROM,
     FIELD_GENERATION,
@@ -205,6 +206,7 @@ static const char *const fields[] = {
     [FIELD_ATTEMPT] = "attempt",
     [FIELD_USER] = "user",
     [FIELD_UPSTREAM] = "upstream",
+    [FIELD_POOL] = "pool",
     [FIELD_UPSTREAM_ATTEMPT] = "upstream_attempt",
     [FIELD_MAIL_FROM] = "mail_from",
     [FIELD_GENERATION] = "generation",
@@ -241,6 +243,8 @@ push_field(lua_State *L, struct session *s, enum field field)
         return push_text(L, slice_of(s->record.user));
     case FIELD_UPSTREAM:
         return push_upstream(L, s);
+    case FIELD_POOL:
+        return push_text(L, slice_of(s->record.pool));
     case FIELD_UPSTREAM_ATTEMPT:
         lua_pushinteger(L,
                         s->login ? (lua_Integer)s->login->upstream_attempt : 0);
@@ -413,6 +417,7 @@ session_snapshot(const struct session *s)
     copy->record.user = copy_text(s->record.user);
     copy->record.policy = copy_text(s->record.policy);
     copy->record.upstream = copy_text(s->record.upstream);
+    copy->record.pool = copy_text(s->record.pool);
     copy->record.log = copy_text(s->record.log);
     copy->record.origin = copy_text(s->record.origin);
     if (copy->record.vars != NULL)
@@ -426,6 +431,7 @@ session_snapshot_free(struct session *s)
     free(s->record.user);
     free(s->record.policy);
     free(s->record.upstream);
+    free(s->record.pool);
     free(s->record.log);
     free(s->record.origin);
     vars_unref(s->record.vars);

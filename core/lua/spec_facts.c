@@ -162,7 +162,7 @@ know_login(struct login_state *login, const struct proto *proto)
     require(addr_parse(S("192.0.2.1:25"), 0, &a, &err));
     login->server_addr = login->proxy_addr = a;
     login->client_host = S("x");
-    login->target.host = S("x");
+    login->target.host = login->target.pool = S("x");
     login->dialog.proto = proto;
     login->dialog.secure = true;
     login->dialog.envelope.helo = S("x");
@@ -190,6 +190,7 @@ known_new(struct ev_loop *loop)
     s->record.mechanism = mechanism_name(MECHANISM_PLAIN);
     record_set(&s->record.user, S("x"));
     record_set(&s->record.upstream, S("x"));
+    record_set(&s->record.pool, S("x"));
     record_set(&s->record.origin, S("x"));
     return k;
 }

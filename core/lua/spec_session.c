@@ -2,17 +2,14 @@
 
 #include "base/check.h"
 #include "base/slice.h"
-#include "lua/decision.h"
-#include "lua/envelope_object.h"
 #include "lua/target.h"
 #include "lua/values.h"
+#include "session/login_state.h"
 #include "session/record.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ARENA_MAX ((size_t)64 << 10)
 
 static const struct listener_config *
 find_listener(lua_State *L, int index, const struct config *c)
@@ -106,8 +103,70 @@ spec_session_set(lua_State *L, int index, struct spec_session *spec)
     s->record.mechanism = mechanism_name(d->credentials.mechanism);
 }
 
+/* Nothing listens to it: a hook's time is its call's own. */
+static void
+on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+}
+
+/* Of a certificate, of TLS with the client. */
+static void
+take_certificate(lua_State *L, int index, struct tls_facts *tls,
+                 struct arena *a)
+{
+    lua_getfield(L, index, "client_cert");
+    tls->client_asked = lua_istable(L, -1);
+    if (tls->client_asked) {
+        int cert = lua_gettop(L);
+        tls->client_verify = value_copy(L, cert, "verify", a);
+        tls->subject = value_copy(L, cert, "subject", a);
+        tls->issuer = value_copy(L, cert, "issuer", a);
+        tls->serial = value_copy(L, cert, "serial", a);
+        tls->fingerprint = value_copy(L, cert, "fingerprint", a);
+        tls->fingerprint_sha256 = value_copy(L, cert, "fingerprint_sha256", a);
+        if (tls->client_verify.ptr == NULL)
+            tls->client_verify = S("SUCCESS");
+        tls->client_verified = slice_equal(tls->client_verify, S("SUCCESS"));
+        tls->client_passes = true;
+    }
+    lua_pop(L, 1);
+}
+
+/* `tls`: sni, version, cipher, alpn, resumed, starttls, client_cert. */
+static void
+take_tls(lua_State *L, int index, struct spec_session *spec)
+{
+    struct login_state *login = spec->session.login;
+    struct arena *a = &login->arena;
+    struct tls_facts *tls = &login->tls;
+
+    lua_getfield(L, index, "tls");
+    if (lua_istable(L, -1)) {
+        int table = lua_gettop(L);
+        *tls = (struct tls_facts){
+            .sni = value_copy(L, table, "sni", a),
+            .version = value_copy(L, table, "version", a),
+            .cipher = value_copy(L, table, "cipher", a),
+            .alpn = value_copy(L, table, "alpn", a),
+            .resumed = value_flag(L, table, "resumed"),
+        };
+        if (tls->version.ptr == NULL)
+            tls->version = S("TLSv1.3");
+        if (tls->cipher.ptr == NULL)
+            tls->cipher = S("TLS_AES_256_GCM_SHA384");
+        take_certificate(L, table, tls, a);
+        spec->starttls = value_flag(L, table, "starttls");
+        login->dialog.secure = !spec->starttls;
+        login->dialog.certified = tls->client_asked && tls->client_verified;
+    }
+    lua_pop(L, 1);
+}
+
 struct spec_session *
-spec_session_new(lua_State *L, int index, struct ev_loop *loop,
+spec_session_new(lua_State *L, int index, const struct sessions *home,
                  struct config *config)
 {
     const struct listener_config *l = find_listener(L, index, config);
@@ -117,27 +176,24 @@ spec_session_new(lua_State *L, int index, struct ev_loop *loop,
         return NULL;
     struct spec_session *spec = xcalloc(1, sizeof *spec);
     struct session *s = &spec->session;
-    spec->home.loop = loop;
+    spec->home = *home;
     s->home = &spec->home;
     s->config = config_ref(config);
+    s->generation = config->generation;
     s->listener = l;
-    s->attempts = 1;
-    s->began = ev_now(loop);
+    s->began = ev_now(home->loop);
+    ev_init(&s->deadline, on_deadline);
     memcpy(s->id, "01J00000000000000000000SPEC", sizeof s->id - 1);
     record_init(&s->record);
     require(addr_parse(S("203.0.113.9:40000"), 0, &s->client_addr, &err));
-    s->login = xcalloc(1, sizeof *s->login);
-    arena_init(&s->login->arena, ARENA_MAX);
-    require(addr_parse(S("192.0.2.1:143"), 0, &s->login->server_addr, &err));
-    s->login->dialog = (struct dialog){
-        .proto = l->proto,
-        .settings = &l->settings,
-        .arena = &s->login->arena,
-        .mechanisms = l->settings.mechanisms,
-        .credentials.mechanism = MECHANISM_PLAIN,
-    };
-    s->login->upstream_attempt = 1;
+    struct login_state *login = login_state_new(s, &spec->learnt);
+    login->dialog.salt = S("");
+    login->dialog.credentials.mechanism = MECHANISM_PLAIN;
+    login->client_host = S("[UNAVAILABLE]");
+    login->upstream_attempt = 1;
+    require(addr_parse(S("192.0.2.1:143"), 0, &login->server_addr, &err));
     spec_session_set(L, index, spec);
+    take_tls(L, index, spec);
     return spec;
 }
 
@@ -147,76 +203,7 @@ spec_session_free(struct spec_session *spec)
     struct session *s = &spec->session;
 
     record_deinit(&s->record);
-    arena_wipe(&s->login->arena);
-    explicit_bzero(s->login, sizeof *s->login);
-    free(s->login);
+    login_state_free(s);
     config_unref(s->config);
     free(spec);
-}
-
-static void
-set_text(lua_State *L, const char *name, struct slice text)
-{
-    if (text.len == 0)
-        return;
-    lua_pushlstring(L, text.ptr, text.len);
-    lua_setfield(L, -2, name);
-}
-
-static void
-set_target(lua_State *L, const char *name, const struct target *t,
-           const struct proto *proto)
-{
-    if (t->host.len == 0)
-        return;
-    target_push_address(L, t, proto);
-    lua_setfield(L, -2, name);
-}
-
-static void
-set_login(lua_State *L, const struct login *l)
-{
-    lua_newtable(L);
-    set_text(L, "user", l->user);
-    set_text(L, "password", l->password.bytes);
-    set_text(L, "authzid", l->authzid);
-    lua_pushstring(L, mechanism_name(l->mechanism));
-    lua_setfield(L, -2, "mechanism");
-    lua_pushboolean(L, l->none);
-    lua_setfield(L, -2, "none");
-    lua_setfield(L, -2, "login");
-}
-
-void
-spec_verdict_push(lua_State *L, const struct session *s)
-{
-    static const char *const modes[] = {
-        [TLS_OFF] = "off",
-        [TLS_STARTTLS] = "starttls",
-        [TLS_IMPLICIT] = "implicit",
-    };
-    const struct verdict *v = &s->login->verdict;
-    const struct proto *proto = s->listener->proto;
-
-    lua_newtable(L);
-    lua_pushstring(L, decision_name(v->kind));
-    lua_setfield(L, -2, "kind");
-    set_text(L, v->kind == VERDICT_REJECT ? "reason" : "log", v->log);
-    set_text(L, "text", v->refusal.text);
-    set_text(L, "code", v->refusal.code);
-    set_text(L, "enhanced", v->refusal.enhanced);
-    set_text(L, "policy", v->policy);
-    set_text(L, "user", v->user);
-    set_target(L, "address", &v->target, proto);
-    set_target(L, "fallback", &v->fallback, proto);
-    lua_pushstring(L, modes[v->target.tls]);
-    lua_setfield(L, -2, "tls");
-    lua_pushnumber(L, v->delay);
-    lua_setfield(L, -2, "delay");
-    lua_pushboolean(L, v->close);
-    lua_setfield(L, -2, "close");
-    lua_pushboolean(L, v->bug);
-    lua_setfield(L, -2, "bug");
-    if (v->has_login)
-        set_login(L, &v->login);
 }

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-#define HOST_MAX 253
+#define HOST_MAX      253
+#define POOL_NAME_MAX 64
+#define POOL          S("pool:")
 
 static bool
 is_word(struct slice s)
@@ -64,6 +66,33 @@ parse_port(struct slice text, uint16_t *port)
     return n > 0 && n <= UINT16_MAX;
 }
 
+static bool
+is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+bool
+target_is_pool_name(struct slice name)
+{
+    if (name.len == 0 || name.len > POOL_NAME_MAX || !is_letter(name.ptr[0]))
+        return false;
+    for (size_t i = 1; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!is_letter(c) && c != '-' && (c < '0' || c > '9'))
+            return false;
+    }
+    return true;
+}
+
+/* Digits are the port of a host called "pool". */
+static bool
+is_pool(struct slice text)
+{
+    return slice_has_prefix(text, POOL) &&
+           target_is_pool_name(slice_drop(text, POOL.len));
+}
+
 bool
 target_parse(struct slice text, struct target *t, struct error *err)
 {
@@ -73,6 +102,11 @@ target_parse(struct slice text, struct target *t, struct error *err)
 
     if (slice_has_prefix(text, S("unix:")))
         return set_local(text, t, err);
+    if (is_pool(text)) {
+        t->pool = slice_drop(text, POOL.len);
+        t->host = (struct slice){0};
+        return true;
+    }
     /* A bare IPv6 address has colons, but no port. */
     if (!addr_parse_ip(text, 0, &a)) {
         const char *colon =

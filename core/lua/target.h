@@ -5,9 +5,12 @@
 #include "session/config.h"
 
 /* Reads "host:port", "10.0.0.5:143", "[::1]:143", "unix:/path" or a host
- * alone (port 0: the protocol's own) into `host` and `port`, which stay as
- * they are on failure.  The host points into `text`. */
+ * alone (port 0: the protocol's own) into `host` and `port`, or "pool:NAME"
+ * into `pool`; they stay as they are on failure, and point into `text`. */
 bool target_parse(struct slice text, struct target *t, struct error *err);
+
+/* Letters, digits, _ and -, at first a letter or _. */
+bool target_is_pool_name(struct slice name);
 
 /* Sets the host alone; checks that it can be one. */
 bool target_set_host(struct slice host, struct target *t, struct error *err);

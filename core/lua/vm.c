@@ -54,14 +54,26 @@ vm_counters(const struct vm *vm)
     return vm->host->lasting->counters;
 }
 
+static void on_hook(lua_State *L, lua_Debug *activation);
+
+/* After every `count` instructions, and before each line if lines are of
+ * interest. */
+static void
+set_hook(lua_State *L, int count)
+{
+    bool lines = vm_of(L)->host->line != NULL;
+
+    (void)lua_sethook(L, on_hook, LUA_MASKCOUNT | (lines ? LUA_MASKLINE : 0),
+                      count);
+}
+
 /* Sticky: once over, every instruction raises, so that no pcall loop in the
  * coroutine outlives it. */
 static void
-on_count(lua_State *L, lua_Debug *activation)
+look_at_clock(lua_State *L)
 {
     struct vm *vm = vm_of(L);
 
-    (void)activation;
     if (vm->budget.seconds == 0)
         return;
     /* Reading the clock is a system call; a call too short to get here, as
@@ -70,13 +82,22 @@ on_count(lua_State *L, lua_Debug *activation)
         vm->budget.began = cpu_time();
     if (!vm->budget.over && vm_spent(vm) < vm->budget.seconds) {
         if (vm->looks_at_once)
-            (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_CHECK);
+            set_hook(L, COUNT_CHECK);
         vm->looks_at_once = false;
         return;
     }
     vm->budget.over = true;
-    (void)lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    set_hook(L, 1);
     luaL_error(L, "the CPU budget of this call is used up");
+}
+
+static void
+on_hook(lua_State *L, lua_Debug *activation)
+{
+    if (activation->event == LUA_HOOKLINE)
+        vm_of(L)->host->line(L, activation);
+    else
+        look_at_clock(L);
 }
 
 /* lua_sethook may be called at any time, even from a signal. */
@@ -86,7 +107,14 @@ vm_look_soon(struct vm *vm)
     if (vm->budget.seconds == 0)
         return;
     vm->looks_at_once = true;
-    (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT, 1);
+    set_hook(vm->L, 1);
+}
+
+void
+vm_check_budget(lua_State *L)
+{
+    if (vm_of(L)->looks_at_once)
+        look_at_clock(L);
 }
 
 static void
@@ -113,8 +141,7 @@ vm_leave(struct vm *vm, struct budget outer)
     vm->budget = outer;
     vm->memory.capped = outer.seconds != 0;
     if (over)
-        (void)lua_sethook(vm->L, on_count, LUA_MASKCOUNT,
-                          outer.over ? 1 : COUNT_CHECK);
+        set_hook(vm->L, outer.over ? 1 : COUNT_CHECK);
     gc_look(vm);
 }
 
@@ -320,7 +347,7 @@ set_up(lua_State *L)
     lua_insert(L, -2);
     lua_call(L, 1, 0);
     if (!vm->open)
-        (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_CHECK);
+        set_hook(L, COUNT_CHECK);
     return 0;
 }
 

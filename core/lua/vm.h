@@ -91,6 +91,10 @@ double vm_spent(const struct vm *vm);
 /* The instruction that runs takes long: has the clock looked at after it. */
 void vm_look_soon(struct vm *vm);
 
+/* Looks now, if that was asked for, and raises if the budget is used up: for C
+ * functions that call others many times. */
+void vm_check_budget(lua_State *L);
+
 /* The budget of the code that is entered next; the result goes to vm_leave. */
 struct budget vm_enter(struct vm *vm, double seconds);
 void vm_leave(struct vm *vm, struct budget outer);

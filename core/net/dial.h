@@ -21,6 +21,8 @@ struct dial_request {
     uint16_t port;             /* 0 only for unix sockets */
     const struct addr *source; /* bind to this local address, or NULL */
     double timeout;            /* seconds for everything */
+    const char *what;          /* "auth_http http://...": what it is for, told
+                                  to those who stand in for the network */
 };
 
 /* Called once, never from inside dial_start, never after dial_cancel.  On

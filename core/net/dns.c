@@ -6,6 +6,7 @@
 #include "net/dns_channel.h"
 #include "net/dns_hosts.h"
 #include "net/dns_records.h"
+#include "net/stand_in.h"
 
 #include <arpa/nameser.h>
 #include <netinet/in.h>
@@ -352,6 +353,24 @@ ask_records(struct dns_query *q, const char *name)
     return q;
 }
 
+/* Nobody is asked: what is found is said. */
+static void
+rehearse(struct dns_query *q, const struct dns_question *asked)
+{
+    struct stand_in *in = stand_in_of(q->home->loop);
+    struct stand_in_lookup found = {.status = DNS_FAILED};
+
+    in->lookup(in, asked, &found);
+    if (found.silent || found.delay >= asked->timeout)
+        return;
+    for (size_t i = 0; i < found.count; i++)
+        dns_records_add(&q->records, found.records[i]);
+    settle(q, found.status);
+    ev_timer_stop(q->home->loop, &q->timer);
+    ev_timer_set(&q->timer, found.delay, 0.);
+    ev_timer_start(q->home->loop, &q->timer);
+}
+
 struct dns_query *
 dns_lookup(struct dns *d, const struct dns_question *asked, dns_records_fn done,
            void *arg)
@@ -361,6 +380,10 @@ dns_lookup(struct dns *d, const struct dns_question *asked, dns_records_fn done,
     struct addr a;
 
     q->done.records = done;
+    if (stand_in_of(d->loop) != NULL) {
+        rehearse(q, asked);
+        return q;
+    }
     q->type = dns_records_type(asked->type);
     if (q->type == 0) {
         finish(q, DNS_FAILED);

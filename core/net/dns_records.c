@@ -90,6 +90,12 @@ add(struct dns_records *r, const char *bytes, size_t len)
     r->count++;
 }
 
+void
+dns_records_add(struct dns_records *r, struct slice text)
+{
+    add(r, text.ptr, text.len);
+}
+
 static bool
 add_address(struct cursor data, int family, struct dns_records *r)
 {

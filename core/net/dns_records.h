@@ -19,6 +19,9 @@ int dns_records_type(const char *name);
 bool dns_records_parse(struct slice reply, int type,
                        struct dns_records *records) MUST_USE;
 
+/* Adds a copy of a record's text; what is too many is left out. */
+void dns_records_add(struct dns_records *records, struct slice text);
+
 /* Drops all but the first. */
 void dns_records_keep_first(struct dns_records *r);
 

@@ -14,7 +14,10 @@ struct listen_options {
     int keepalive_idle; /* seconds; 0: system's, -1: keepalive off */
     int keepalive_interval, keepalive_count; /* 0: system's */
     int receive_buffer, send_buffer;         /* bytes; 0: system's */
-    int mode; /* of a unix socket's file; 0: 0666 */
+    int mode;    /* of a unix socket's file; 0: 0666 */
+    bool owned;  /* the file gets this user and group; else our own */
+    uid_t owner; /* (uid_t)-1: our own */
+    gid_t group;
 };
 
 /* Binds and listens; -1 and `err` if it can't.  With `reuse_port` a probe bind

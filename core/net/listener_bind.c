@@ -100,7 +100,8 @@ bind_local(int fd, const struct addr *a, const struct listen_options *o)
 
     remove_stale(a);
     return bind(fd, &a->any, a->len) == 0 &&
-           chmod(a->local.sun_path, mode) == 0;
+           chmod(a->local.sun_path, mode) == 0 &&
+           (!o->owned || chown(a->local.sun_path, o->owner, o->group) == 0);
 }
 
 static bool

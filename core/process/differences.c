@@ -16,7 +16,7 @@
 /* One file in both bundles; bytes.ptr NULL where it is not. */
 struct pair {
     struct slice path;
-    struct slice old, new;
+    struct slice before, after;
 };
 
 static int
@@ -33,21 +33,21 @@ memory_of(struct slice bytes)
 }
 
 _Noreturn static void
-become_diff(const struct pair *p, int old, int new, int out)
+become_diff(const struct pair *p, int before, int after, int out)
 {
-    char from[64], to[64], old_label[512], new_label[512];
+    char from[64], to[64], before_label[512], after_label[512];
 
-    (void)snprintf(from, sizeof from, "/proc/self/fd/%d", old);
-    (void)snprintf(to, sizeof to, "/proc/self/fd/%d", new);
-    (void)snprintf(old_label, sizeof old_label, "%.*s",
-                   p->old.ptr != NULL ? (int)p->path.len : 9,
-                   p->old.ptr != NULL ? p->path.ptr : "/dev/null");
-    (void)snprintf(new_label, sizeof new_label, "%.*s",
-                   p->new.ptr != NULL ? (int)p->path.len : 9,
-                   p->new.ptr != NULL ? p->path.ptr : "/dev/null");
+    (void)snprintf(from, sizeof from, "/proc/self/fd/%d", before);
+    (void)snprintf(to, sizeof to, "/proc/self/fd/%d", after);
+    (void)snprintf(before_label, sizeof before_label, "%.*s",
+                   p->before.ptr != NULL ? (int)p->path.len : 9,
+                   p->before.ptr != NULL ? p->path.ptr : "/dev/null");
+    (void)snprintf(after_label, sizeof after_label, "%.*s",
+                   p->after.ptr != NULL ? (int)p->path.len : 9,
+                   p->after.ptr != NULL ? p->path.ptr : "/dev/null");
     if (dup2(out, STDOUT_FILENO) == STDOUT_FILENO)
-        (void)execlp("diff", "diff", "-u", "--label", old_label, "--label",
-                     new_label, from, to, (char *)NULL);
+        (void)execlp("diff", "diff", "-u", "--label", before_label, "--label",
+                     after_label, from, to, (char *)NULL);
     _exit(EXIT_TROUBLE);
 }
 
@@ -70,7 +70,7 @@ read_all(int fd, struct buf *text, struct error *err)
 }
 
 static bool
-run_diff(const struct pair *p, int old, int new, struct buf *text,
+run_diff(const struct pair *p, int before, int after, struct buf *text,
          struct error *err)
 {
     int ends[2], status = 0;
@@ -80,7 +80,7 @@ run_diff(const struct pair *p, int old, int new, struct buf *text,
         return error_set(err, "pipe: %s", strerror(errno));
     child = fork();
     if (child == 0)
-        become_diff(p, old, new, ends[1]);
+        become_diff(p, before, after, ends[1]);
     (void)close(ends[1]);
     bool done = child > 0 ? read_all(ends[0], text, err)
                           : error_set(err, "fork: %s", strerror(errno));
@@ -95,57 +95,65 @@ run_diff(const struct pair *p, int old, int new, struct buf *text,
 static bool
 show(const struct pair *p, struct buf *text, struct error *err)
 {
-    int old = memory_of(p->old), new = memory_of(p->new);
-    bool shown = old >= 0 && new >= 0
-                     ? run_diff(p, old, new, text, err)
+    int before = memory_of(p->before), after = memory_of(p->after);
+    bool shown = before >= 0 && after >= 0
+                     ? run_diff(p, before, after, text, err)
                      : error_set(err, "memory: %s", strerror(errno));
 
-    if (old >= 0)
-        (void)close(old);
-    if (new >= 0)
-        (void)close(new);
+    if (before >= 0)
+        (void)close(before);
+    if (after >= 0)
+        (void)close(after);
     return shown;
 }
 
 static bool
 name(const struct pair *p, struct buf *text, struct error *err)
 {
-    const char *how = p->old.ptr == NULL   ? "is new"
-                      : p->new.ptr == NULL ? "is gone"
-                                           : "has changed";
+    const char *how = p->before.ptr == NULL  ? "is new"
+                      : p->after.ptr == NULL ? "is gone"
+                                             : "has changed";
 
     return buf_printf(text, "%.*s %s\n", (int)p->path.len, p->path.ptr, how) ||
            error_set(err, "there are too many differences to show");
+}
+
+/* What holds no secret, unless somebody has written one into a program. */
+static bool
+is_source(enum bundle_kind kind)
+{
+    return kind == BUNDLE_CONFIG || kind == BUNDLE_OVERLAY ||
+           kind == BUNDLE_POLICY || kind == BUNDLE_MODULE;
 }
 
 static bool
 compare(enum bundle_kind kind, const struct pair *p, struct buf *text,
         struct error *err)
 {
-    if (p->old.ptr != NULL && p->new.ptr != NULL &&slice_equal(p->old, p->new))
+    if (p->before.ptr != NULL && p->after.ptr != NULL &&
+        slice_equal(p->before, p->after))
         return true;
-    return kind == BUNDLE_DATA || kind == BUNDLE_TLS ? name(p, text, err)
-                                                     : show(p, text, err);
+    return is_source(kind) ? show(p, text, err) : name(p, text, err);
 }
 
 bool
-differences_write(const struct bundle *old, const struct bundle *new,
+differences_write(const struct bundle *before, const struct bundle *after,
                   struct buf *text, struct error *err)
 {
     struct bundle_entry one, twin;
 
-    for (size_t i = 0; i < bundle_count(old); i++) {
-        one = bundle_at(old, i);
+    for (size_t i = 0; i < bundle_count(before); i++) {
+        one = bundle_at(before, i);
         struct pair p = {one.path, one.bytes, {NULL, 0}};
-        if (bundle_find(new, one.kind, one.name, &twin))
-            p.new = twin.bytes;
+        if (bundle_find(after, one.kind, one.name, &twin))
+            p.after = twin.bytes;
         if (!compare(one.kind, &p, text, err))
             return false;
     }
-    for (size_t i = 0; i < bundle_count(new); i++) {
-        one = bundle_at(new, i);
+    for (size_t i = 0; i < bundle_count(after); i++) {
+        one = bundle_at(after, i);
         struct pair p = {one.path, {NULL, 0}, one.bytes};
-        if (!bundle_find(old, one.kind, one.name, &twin) &&
+        if (!bundle_find(before, one.kind, one.name, &twin) &&
             !compare(one.kind, &p, text, err))
             return false;
     }

@@ -8,5 +8,5 @@
 /* Appends, for every Lua file that differs, what diff -u prints; data files
  * and those of `tls` sections, which may hold secrets, are only named.  In a
  * process of its own: it starts diff(1). */
-bool differences_write(const struct bundle *old, const struct bundle *new,
+bool differences_write(const struct bundle *before, const struct bundle *after,
                        struct buf *text, struct error *err) MUST_USE;

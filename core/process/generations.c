@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "lua/bundle.h"
+#include "lua/lasting.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -266,7 +267,8 @@ take_over(struct generations *g, struct deployed *d)
     struct policy *policy = generation_policy(d->generation);
 
     if (g->sessions == NULL)
-        g->sessions = sessions_new(g->host->loop, g->host->dns, policy, config);
+        g->sessions = sessions_new(g->host->loop, g->host->dns,
+                                   g->host->lasting->pools, policy, config);
     else
         sessions_renew(g->sessions, policy, config);
     probes_free(g->probes);

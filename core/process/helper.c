@@ -63,6 +63,17 @@ try_init(struct generation *generation, struct ev_loop *loop, struct error *err)
 }
 
 static bool
+find_control_owner(struct plan *plan, struct error *err)
+{
+    struct listen_options *o = &plan->control_socket;
+
+    o->owned = plan->control_owner != NULL || plan->control_group != NULL;
+    return privileges_find_owner(plan->control_owner, plan->control_group,
+                                 &o->owner, &o->group, err) ||
+           error_context(err, "control");
+}
+
+static bool
 try_whole(const struct host *host, const struct bundle *b, struct plan *plan,
           struct error *err)
 {
@@ -134,6 +145,7 @@ configuration_evaluate(const struct config_order *order, struct evaluation *e,
     }
     done = seal(writer, e, &err) && check_addresses(&e->plan, &err) &&
            privileges_find(e->plan.user, e->plan.group, &e->identity, &err) &&
+           find_control_owner(&e->plan, &err) &&
            try_generation(e, try_whole, &err);
     if (!done)
         *errors = xstrndup(err.text, strlen(err.text));

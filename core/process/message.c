@@ -107,8 +107,9 @@ unconst(const void *bytes)
     return pointer.out;
 }
 
-static bool
-send_packet(int fd, const struct message *m, int flags, struct error *err)
+/* The errno of it; 0: sent. */
+static int
+send_packet(int fd, const struct message *m, int flags)
 {
     struct header header = {(uint32_t)m->type, (uint32_t)m->len};
     struct iovec parts[] = {
@@ -121,7 +122,7 @@ send_packet(int fd, const struct message *m, int flags, struct error *err)
     ssize_t sent;
 
     if (m->bad)
-        return error_set(err, "message %s is too long", message_name(m->type));
+        return EMSGSIZE;
     for (size_t i = 0; i < count; i++)
         require(m->fds[i] >= 0);
     if (count > 0)
@@ -129,23 +130,36 @@ send_packet(int fd, const struct message *m, int flags, struct error *err)
     do {
         sent = sendmsg(fd, &packet, MSG_NOSIGNAL | flags);
     } while (sent < 0 && errno == EINTR);
-    if (sent < 0) {
-        return error_set(err, "message %s: %s", message_name(m->type),
-                         strerror(errno));
-    }
-    return true;
+    return sent < 0 ? errno : 0;
+}
+
+static bool
+is_sent(const struct message *m, int failure, struct error *err)
+{
+    return failure == 0 || error_set(err, "message %s: %s",
+                                     message_name(m->type), strerror(failure));
 }
 
 bool
 message_send(int fd, const struct message *m, struct error *err)
 {
-    return send_packet(fd, m, MSG_DONTWAIT, err);
+    return is_sent(m, send_packet(fd, m, MSG_DONTWAIT), err);
+}
+
+enum send
+message_try(int fd, const struct message *m)
+{
+    int failure = send_packet(fd, m, MSG_DONTWAIT);
+
+    if (failure == 0)
+        return SEND_DONE;
+    return failure == EAGAIN ? SEND_FULL : SEND_FAILED;
 }
 
 bool
 message_send_wait(int fd, const struct message *m, struct error *err)
 {
-    return send_packet(fd, m, 0, err);
+    return is_sent(m, send_packet(fd, m, 0), err);
 }
 
 /* Takes over every descriptor that came, wanted or not.  There is no room for

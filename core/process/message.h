@@ -46,9 +46,17 @@ void message_put_i64(struct message *m, int64_t value);
 void message_put_double(struct message *m, double value);
 void message_put_text(struct message *m, struct slice text);
 
+enum send {
+    SEND_DONE,
+    SEND_FULL,   /* no room now: wait for EV_WRITE */
+    SEND_FAILED, /* never: the other process has gone, or `m` is too long */
+};
+
 /* Sends without waiting.  The descriptors stay the caller's.  Each type must
  * carry just as many as messages.def says. */
 bool message_send(int fd, const struct message *m, struct error *err) MUST_USE;
+/* The same for those who can wait for room. */
+enum send message_try(int fd, const struct message *m) MUST_USE;
 /* The same, but waits for room as long as the socket's SO_SNDTIMEO. */
 bool message_send_wait(int fd, const struct message *m,
                        struct error *err) MUST_USE;

@@ -46,6 +46,11 @@ send_plan(int fd, const struct evaluation *e, struct error *err)
     message_put_u64(&m, e->identity.change);
     message_put_u64(&m, e->identity.uid);
     message_put_u64(&m, e->identity.gid);
+    message_put_text(&m, slice_of(plan->control != NULL ? plan->control : ""));
+    message_put_i64(&m, plan->control_socket.mode);
+    message_put_u64(&m, plan->control_socket.owned);
+    message_put_u64(&m, plan->control_socket.owner);
+    message_put_u64(&m, plan->control_socket.group);
     return message_send_wait(fd, &m, err);
 }
 
@@ -181,6 +186,20 @@ take_text(struct message *m)
     return xstrndup(text.ptr, text.len);
 }
 
+static void
+take_control(struct plan *plan, struct message *m)
+{
+    char *address = take_text(m);
+
+    plan->control = *address != '\0' ? address : NULL;
+    if (plan->control == NULL)
+        free(address);
+    plan->control_socket.mode = (int)message_get_i64(m);
+    plan->control_socket.owned = message_get_u64(m) != 0;
+    plan->control_socket.owner = (uid_t)message_get_u64(m);
+    plan->control_socket.group = (gid_t)message_get_u64(m);
+}
+
 static bool
 take_plan(struct evaluation *e, struct message *m)
 {
@@ -198,6 +217,7 @@ take_plan(struct evaluation *e, struct message *m)
     e->identity.change = message_get_u64(m) != 0;
     e->identity.uid = (uid_t)message_get_u64(m);
     e->identity.gid = (gid_t)message_get_u64(m);
+    take_control(plan, m);
     if (!message_is_whole(m) || workers < 1 || workers > WORKERS_MAX ||
         level > LOG_DEBUG || format > LOG_JSON || listeners < 1 ||
         listeners > LISTENERS_MAX)

@@ -46,6 +46,26 @@ privileges_find(const char *user, const char *group, struct identity *identity,
     return true;
 }
 
+bool
+privileges_find_owner(const char *user, const char *group, uid_t *uid,
+                      gid_t *gid, struct error *err)
+{
+    const struct passwd *passwd = user != NULL ? getpwnam(user) : NULL;
+    const struct group *entry = group != NULL ? getgrnam(group) : NULL;
+
+    *uid = (uid_t)-1;
+    *gid = (gid_t)-1;
+    if (user != NULL && passwd == NULL)
+        return error_set(err, "user \"%s\" does not exist", user);
+    if (group != NULL && entry == NULL)
+        return error_set(err, "group \"%s\" does not exist", group);
+    if (passwd != NULL)
+        *uid = passwd->pw_uid;
+    if (entry != NULL)
+        *gid = entry->gr_gid;
+    return true;
+}
+
 static bool
 change_user(const struct identity *to, struct error *err)
 {

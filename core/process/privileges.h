@@ -23,6 +23,10 @@ struct identity {
 bool privileges_find(const char *user, const char *group,
                      struct identity *identity, struct error *err) MUST_USE;
 
+/* Looks up who a file is to belong to; NULL: whom it belongs to anyway. */
+bool privileges_find_owner(const char *user, const char *group, uid_t *uid,
+                           gid_t *gid, struct error *err) MUST_USE;
+
 /* Before any thread is started: becomes `identity`, drops all capabilities
  * and forbids gaining any. */
 bool privileges_drop(const struct identity *identity,

@@ -325,6 +325,14 @@ other_dict(const struct plan *plan, const struct plan *others)
     return NULL;
 }
 
+/* Of the control socket. */
+static bool
+same_file(const struct listen_options *a, const struct listen_options *b)
+{
+    return a->mode == b->mode && a->owned == b->owned && a->owner == b->owner &&
+           a->group == b->group;
+}
+
 static bool
 is_frozen(const struct reload *r, struct buf *errors)
 {
@@ -345,6 +353,9 @@ is_frozen(const struct reload *r, struct buf *errors)
     if (dict != NULL)
         fits = fits &&
                buf_printf(errors, "shared.%s: needs a restart\n", dict->name);
+    if (!same_text(old->plan.control, new->plan.control) ||
+        !same_file(&old->plan.control_socket, &new->plan.control_socket))
+        fits = fits && buf_printf(errors, "control: needs a restart\n");
     return !fits || !buf_is_empty(errors);
 }
 

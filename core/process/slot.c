@@ -26,7 +26,7 @@ send_setup(const struct slot *s, struct error *err)
     const struct evaluation *e = s->host->evaluation;
     struct worker_setup setup = {
         .number = s->number,
-        .process = s->process,
+        .process = s->starts,
         .identity = e->identity,
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
@@ -85,7 +85,7 @@ slot_start(struct slot *s, struct error *err)
     if (!spawn("@worker", number, &s->child, err))
         return false;
     s->state = SLOT_STARTING;
-    s->process = ++s->host->processes;
+    s->starts++;
     s->began = ev_now(loop);
     s->silent = 0;
     s->asked = false;

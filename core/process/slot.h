@@ -32,8 +32,7 @@ struct slot_host {
     const struct log_target *log;
     const struct shared_tls *tls;
     const struct shared_dicts *dicts;
-    unsigned processes; /* that were started */
-    bool restarting;    /* whether a worker that died is started again */
+    bool restarting; /* whether a worker that died is started again */
     /* A process has its sockets; what else it is told first. */
     void (*started)(struct slot_host *host, struct slot *slot);
     void (*ready)(struct slot_host *host, struct slot *slot);
@@ -58,12 +57,12 @@ struct slot {
     ev_child exit;
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
-    unsigned process;     /* number of it among all that were started */
     unsigned generation;  /* that it serves, or starts with */
     unsigned preparing;   /* that it was asked to prepare and has not answered
                              about; 0: none */
     struct tally tally;   /* as it last told */
     ev_tstamp began;      /* when the process was started */
+    unsigned starts;      /* processes so far */
     unsigned failures;    /* starts that did not last, in a row */
     unsigned silent;      /* ticks since it was asked for a sign of life */
     bool asked;           /* and has not answered yet */

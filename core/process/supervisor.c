@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "net/tls_cache.h"
 #include "process/certificate_watch.h"
+#include "process/control_link.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -36,7 +37,8 @@ struct supervisor {
     struct shared_dicts dicts;
     struct certificate_watch certificates;
     struct staples staples;
-    struct evaluation_job first; /* evaluates what it starts with */
+    struct control_link *control; /* or NULL */
+    struct evaluation_job first;  /* evaluates what it starts with */
     struct reload reload;
     struct log_target log; /* for workers still to be started */
     struct slot *slots;
@@ -82,13 +84,8 @@ kill_all(struct supervisor *s)
 {
     for (size_t i = 0; s->slots != NULL && i < slot_count(s); i++)
         slot_kill(&s->slots[i], SIGKILL);
-}
-
-static void
-stop_if_empty(struct supervisor *s)
-{
     if (all_are(s, SLOT_DOWN))
-        ev_break(s->host.loop, EVBREAK_ALL);
+        control_link_kill(s->control);
 }
 
 static void
@@ -105,6 +102,18 @@ set_deadline(struct supervisor *s, double seconds)
     ev_timer_stop(s->host.loop, &s->deadline);
     ev_timer_set(&s->deadline, seconds, 0.);
     ev_timer_start(s->host.loop, &s->deadline);
+}
+
+/* Control is the last to go: it tells of the others. */
+static void
+stop_if_empty(struct supervisor *s)
+{
+    if (!all_are(s, SLOT_DOWN))
+        return;
+    if (control_link_stop(s->control))
+        ev_break(s->host.loop, EVBREAK_ALL);
+    else
+        set_deadline(s, END_GRACE);
 }
 
 /* Workers that are not ready have no sessions to lose. */
@@ -208,6 +217,7 @@ use_log(struct supervisor *s)
     message_put_u64(&m, plan->log_format);
     m.fds[0] = s->log.fd;
     tell_all(s, &m);
+    control_link_tell(s->control, &m);
     log_set_level(plan->log_level);
     log_set_format(plan->log_format);
     if (duplicate_log(s, &copy, &err))
@@ -309,11 +319,53 @@ on_started(struct slot_host *host, struct slot *slot)
     staples_tell(&of(host)->staples, tell_one, slot);
 }
 
+/* --- control --- */
+
+static const char *
+state_name(void *arg)
+{
+    static const char *const states[] = {
+        [STARTING] = "starting",
+        [RUNNING] = "running",
+        [DRAINING] = "draining",
+        [ENDING] = "ending",
+    };
+    const struct supervisor *s = arg;
+
+    return states[s->state];
+}
+
+static void
+on_control_down(void *arg)
+{
+    stop_if_empty(arg);
+}
+
+static void
+start_control(struct supervisor *s)
+{
+    const struct control_link_host host = {
+        .loop = s->host.loop,
+        .evaluation = &s->evaluation,
+        .log = &s->log,
+        .sockets = &s->sockets,
+        .reload = &s->reload,
+        .slots = s->slots,
+        .slot_count = slot_count(s),
+        .state = state_name,
+        .down = on_control_down,
+        .arg = s,
+    };
+
+    control_link_start(s->control, &host);
+}
+
 static void
 on_ready(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
 
+    control_link_connect(s->control, slot);
     if (s->state == RUNNING) {
         log_info("worker %u is back", slot->number);
         cover_slots(s->slots, slot_count(s));
@@ -327,6 +379,7 @@ on_ready(struct slot_host *host, struct slot *slot)
         staples_start(&s->staples, s->host.loop, &s->evaluation, tell_workers,
                       s);
         reload_start(&s->reload, s->slots);
+        start_control(s);
         print_ready(s);
         log_info("serving with %zu workers", slot_count(s));
     }
@@ -382,7 +435,7 @@ tell_reaped(struct supervisor *s, const struct slot *slot)
         return;
     message_init(&m, MESSAGE_REAPED);
     message_put_u64(&m, slot->number);
-    message_put_u64(&m, slot->process + 1);
+    message_put_u64(&m, slot->starts + 1);
     tell_all(s, &m);
 }
 
@@ -425,6 +478,15 @@ open_sockets(struct supervisor *s)
         print_errors(buf_bytes(&errors));
     buf_deinit(&errors);
     return opened;
+}
+
+static bool
+open_control(struct supervisor *s)
+{
+    struct error err;
+
+    s->control = control_link_open(&s->evaluation.plan, &err);
+    return err.text[0] == '\0' || print_errors(slice_of(err.text));
 }
 
 static bool
@@ -507,8 +569,8 @@ on_evaluated(void *arg, struct evaluation *result, const char *errors)
     if (fine) {
         s->evaluation = *result;
         evaluation_init(result);
-        fine = open_sockets(s) && open_log(s) && share_tls(s) &&
-               share_dicts(s) && start_workers(s);
+        fine = open_sockets(s) && open_control(s) && open_log(s) &&
+               share_tls(s) && share_dicts(s) && start_workers(s);
     }
     if (fine)
         return;
@@ -550,6 +612,7 @@ deinit(struct supervisor *s)
     certificate_watch_stop(&s->certificates);
     staples_stop(&s->staples);
     sockets_close(&s->sockets);
+    control_link_free(s->control);
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);
     evaluation_deinit(&s->evaluation);

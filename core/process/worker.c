@@ -14,6 +14,7 @@
 #include "process/generations.h"
 #include "process/log_writer.h"
 #include "process/spawn.h"
+#include "process/worker_link.h"
 #include "process/worker_setup.h"
 #include "session/probe.h"
 #include "session/sessions.h"
@@ -52,6 +53,7 @@ struct worker {
     struct host host;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct worker_link *link; /* NULL until it is ready */
     struct lasting *lasting;
     struct handed_dict *dicts;
     struct generations generations;
@@ -231,6 +233,15 @@ take_staple(struct worker *w, struct message *m)
     return true;
 }
 
+static bool
+take_control(struct worker *w, struct message *m)
+{
+    if (w->link == NULL || !message_is_whole(m))
+        return false;
+    worker_link_attach(w->link, message_take_fd(m, 0));
+    return true;
+}
+
 static void
 leave(void *arg)
 {
@@ -312,6 +323,8 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_CONTROL)
+        return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
         return drain(w, m);
     if (m->type == MESSAGE_RELEASE)
@@ -487,6 +500,28 @@ serves(void *arg, unsigned socket)
     return generations_listener(&w->generations, socket) != NULL;
 }
 
+static unsigned
+number_of_generation(void *arg)
+{
+    const struct worker *w = arg;
+
+    return generations_number(&w->generations);
+}
+
+static void
+make_link(struct worker *w)
+{
+    const struct worker_link_host host = {
+        .loop = w->loop,
+        .sessions = w->generations.sessions,
+        .generation = number_of_generation,
+        .counters = w->lasting->counters,
+        .arg = w,
+    };
+
+    w->link = worker_link_new(&host);
+}
+
 static void
 on_connection(void *arg, unsigned socket, int fd, const struct addr *client)
 {
@@ -519,6 +554,7 @@ on_prepared(void *arg, unsigned generation, const char *why)
     if (!w->ready) {
         require(generations_commit(&w->generations, generation));
         w->ready = true;
+        make_link(w);
         ev_timer_start(w->loop, &w->expiry);
         tell(MESSAGE_READY);
         return;
@@ -600,6 +636,7 @@ static void
 deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
+    worker_link_free(w->link);
     generations_deinit(&w->generations);
     deployment_deinit(&w->setup.deployment);
     while (w->dicts != NULL)

@@ -15,7 +15,7 @@ struct shared_tls {
 
 struct worker_setup {
     unsigned number;  /* slot: 1, 2, ... */
-    unsigned process; /* greater than those of all that were before */
+    unsigned process; /* the how manieth there: 1, 2, ... */
     struct identity identity;
     enum log_level log_level;
     enum log_format log_format;

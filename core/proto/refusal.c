@@ -43,6 +43,8 @@ static const struct words table[REASON_COUNT] = {
     [REASON_SHUTDOWN] = {"Server is shutting down, try again later",
                          "[UNAVAILABLE]", "[SYS/TEMP]", "421 4.3.2",
                          "421 4.3.2", "421 4.3.2", "421 4.3.2"},
+    [REASON_KICKED] = {"Disconnected by the administrator", "", "[SYS/TEMP]",
+                       "421 4.3.2", "421 4.3.2", "421 4.3.2", "421 4.3.2"},
     [REASON_CERTIFICATE] = {"SSL certificate error", "", "", "421 4.7.1",
                             "421 4.7.1", "421 4.7.1", "421 4.7.1"},
 };

@@ -21,6 +21,7 @@ enum reason {
     REASON_TOO_MANY,    /* attempts or errors used up: last words */
     REASON_TIMEOUT,     /* the login budget is over: last words */
     REASON_SHUTDOWN,    /* the gateway stops: last words */
+    REASON_KICKED,      /* an operator ended the session: last words */
     REASON_CERTIFICATE, /* the client's is missing or bad: last words, those
                            of nginx */
     REASON_COUNT,

@@ -91,6 +91,8 @@ put_session(struct line *l, const struct session *s)
         put_text(l, "user", slice_of(r->user));
     if (r->policy[0] != '\0')
         put_text(l, "policy", slice_of(r->policy));
+    if (r->pool[0] != '\0')
+        put_text(l, "pool", slice_of(r->pool));
     if (r->upstream[0] != '\0')
         put_text(l, "upstream", slice_of(r->upstream));
     if (r->tls[0] != '\0')

@@ -90,6 +90,14 @@ answer_command(struct session *s)
     return PHASE_COMMAND;
 }
 
+/* The upstream that is tried from now on. */
+static void
+aim(struct session *s, const struct target *given, const struct target *like)
+{
+    session_aim(s, &s->login->target, given, like);
+    s->login->tries = (struct pool_tries){0};
+}
+
 /* Takes over what an accept says about the user and the upstream. */
 static bool
 take_accept(struct session *s)
@@ -105,10 +113,9 @@ take_accept(struct session *s)
         record_set(&s->record.user, v->user);
     }
     record_set(&s->record.policy, v->policy);
-    if (v->target.host.len > 0)
-        session_aim(&login->target, &v->target, &s->listener->upstream);
-    else
-        login->target = s->listener->upstream;
+    aim(s, target_is_set(&v->target) ? &v->target : &s->listener->upstream,
+        &s->listener->upstream);
+    login->attempts_end = s->listener->limits.upstream_attempts;
     login->fallback = (struct target){0};
     d->login = (struct login){
         .user = d->credentials.user,
@@ -151,42 +158,77 @@ answer_route(struct session *s)
     if (is_refusal(v))
         return session_refuse(s, attempt_stage(s));
     if (v->kind == VERDICT_TO) {
-        login->target = v->target;
-        session_aim(&login->fallback, &v->fallback, &v->target);
+        aim(s, &v->target, &v->target);
+        session_aim(s, &login->fallback, &v->fallback, &login->target);
     }
     if (session_client_left(s))
         return session_end(s, END_CLIENT_CLOSED);
-    if (login->target.host.len == 0)
+    if (!target_is_set(&login->target))
         return fail(s, attempt_stage(s), S("no policy named an upstream"));
     if (identity_is_looping(s))
         return session_end_loop(s, S("it came through too many gateways"));
     return session_connect(s);
 }
 
-/* The next upstream after a failed one: what the hook said, or the fallback.
- * Without any the client hears of it, and the session ends. */
+/* A policy wants another try: at the upstream that it names, or at the pool's
+ * next member, or at the same. */
+static enum phase
+retry(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    if (target_is_set(&login->verdict.target))
+        aim(s, &login->verdict.target, &login->target);
+    else if (!session_has_other_member(s))
+        login->tries = (struct pool_tries){0};
+    return session_connect(s);
+}
+
+/* What can't prove who it is won't do so the next time.  Another member of its
+ * pool may. */
+static bool
+may_retry(const struct session *s)
+{
+    const struct login_state *login = s->login;
+
+    if (login->upstream_attempt >= login->attempts_end)
+        return false;
+    return login->failed != END_UPSTREAM_UNTRUSTED ||
+           (session_has_other_member(s) &&
+            !target_is_set(&login->verdict.target));
+}
+
+/* The last upstream, which has as many attempts as the first. */
+static enum phase
+fall_back(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    aim(s, &login->fallback, &login->fallback);
+    login->fallback = (struct target){0};
+    login->attempts_end =
+        login->upstream_attempt + s->listener->limits.upstream_attempts;
+    return session_connect(s);
+}
+
+/* The next upstream after a failed one: what the hook said, the pool's next
+ * member, or the fallback.  Without any the client hears of it, and the session
+ * ends. */
 static enum phase
 answer_connect_failed(struct session *s)
 {
     struct login_state *login = s->login;
     struct verdict *v = &login->verdict;
-    /* What can't prove who it is won't do so the next time. */
-    bool may_retry =
-        login->failed != END_UPSTREAM_UNTRUSTED &&
-        login->upstream_attempt < s->listener->limits.upstream_attempts;
 
     if (session_client_left(s))
         return session_end(s, END_CLIENT_CLOSED);
-    if (v->kind == VERDICT_RETRY && may_retry) {
-        if (v->target.host.len > 0)
-            session_aim(&login->target, &v->target, &login->target);
+    if (v->kind == VERDICT_RETRY && may_retry(s))
+        return retry(s);
+    if (v->kind == VERDICT_NONE && may_retry(s) && session_has_other_member(s))
         return session_connect(s);
-    }
-    if (v->kind == VERDICT_NONE && may_retry && login->fallback.host.len > 0) {
-        login->target = login->fallback;
-        login->fallback = (struct target){0};
-        return session_connect(s);
-    }
+    if (v->kind == VERDICT_NONE && target_is_set(&login->fallback) &&
+        login->failed != END_UPSTREAM_UNTRUSTED)
+        return fall_back(s);
     if (!is_refusal(v))
         *v = (struct verdict){.kind = VERDICT_TEMPFAIL,
                               .refusal.reason = REASON_UNAVAILABLE,
@@ -240,11 +282,8 @@ answer_upstream_refused(struct session *s)
     const struct reply *reply = &login->dialog.reply;
 
     if (v->kind == VERDICT_RETRY &&
-        login->upstream_attempt < s->listener->limits.upstream_attempts) {
-        if (v->target.host.len > 0)
-            session_aim(&login->target, &v->target, &login->target);
-        return session_connect(s);
-    }
+        login->upstream_attempt < login->attempts_end)
+        return retry(s);
     if (!is_refusal(v)) {
         bool verbatim = s->listener->settings.pass_error_message ||
                         login->dialog.login.pass_error_message;

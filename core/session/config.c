@@ -43,6 +43,32 @@ config_dict(const struct config *c, struct slice name)
     return NULL;
 }
 
+bool
+target_is_set(const struct target *t)
+{
+    return t->host.len > 0 || t->pool.len > 0;
+}
+
+const struct upstream_pool *
+config_pool(const struct config *c, struct slice name)
+{
+    for (size_t i = 0; i < c->pool_count; i++) {
+        if (slice_equal(c->pools[i].pool.name, name))
+            return &c->pools[i];
+    }
+    return NULL;
+}
+
+void
+config_list_members(const struct config *c, struct pools *pools)
+{
+    pools_forget_listed(pools);
+    for (size_t i = 0; i < c->pool_count; i++) {
+        for (size_t j = 0; j < c->pools[i].pool.count; j++)
+            member_list(c->pools[i].pool.members[j].member);
+    }
+}
+
 const struct listener_config *
 config_listener(const struct config *c, const struct listener_config *l)
 {

@@ -13,6 +13,7 @@
 #include "net/tls_server_context.h"
 #include "proto/dialog.h"
 #include "proto/username.h"
+#include "session/pool.h"
 
 enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_IMPLICIT };
 
@@ -20,7 +21,8 @@ enum tls_mode { TLS_OFF, TLS_STARTTLS, TLS_IMPLICIT };
 
 /* Where a user goes: a decision's `to{}` or the default of a listener. */
 struct target {
-    struct slice host; /* name, IP literal or "unix:/path"; empty: none */
+    struct slice host; /* name, IP literal or "unix:/path"; empty: none, or
+                          what the pool's next member will be */
     uint16_t port;     /* 0: the protocol's own */
     enum tls_mode tls;
     struct slice source;      /* local address to bind, or empty */
@@ -34,7 +36,13 @@ struct target {
     bool distrusted; /* it is not told who the client is */
     bool bare;       /* a mere address: it is spoken to in the way of the target
                         that it stands in for, see session_aim */
+    struct slice pool;     /* it is a member of this one; empty: of none */
+    struct slice pool_key; /* ... chosen by hash of this; empty: as the pool's
+                              `balance` says */
 };
+
+/* Whether it says where. */
+bool target_is_set(const struct target *t);
 
 /* PROXY headers from in front of this listener. */
 struct proxy_settings {
@@ -92,6 +100,12 @@ struct dict_config {
     size_t size;       /* bytes */
 };
 
+/* One of `pools`, and how its members are spoken to. */
+struct upstream_pool {
+    struct pool pool;
+    struct target like; /* without a host */
+};
+
 struct config {
     unsigned references;
     unsigned generation; /* 1, 2, ... */
@@ -99,6 +113,8 @@ struct config {
     size_t listener_count;
     struct tls_profile *tls_profiles;
     size_t tls_profile_count;
+    struct upstream_pool *pools;
+    size_t pool_count;
     struct tls_name *certificates; /* that the `certificate` hook may show */
     size_t certificate_count;
     struct certificates *own;  /* of lua/certificates.h: all of ours */
@@ -117,6 +133,14 @@ const struct tls_profile *config_find_profile(const struct config *c,
 /* Its context, or NULL. */
 struct tls_client_context *config_tls_profile(const struct config *c,
                                               struct slice name);
+
+/* The pool called `name`, or NULL. */
+const struct upstream_pool *config_pool(const struct config *c,
+                                        struct slice name);
+
+/* This is the configuration that new sessions get: what other ones listed of
+ * pools' members is not listed any more. */
+void config_list_members(const struct config *c, struct pools *pools);
 
 /* The entry of `certificates` called `name`, or NULL.  Borrowed. */
 struct tls_identity *config_certificate(const struct config *c,

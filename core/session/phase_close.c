@@ -22,6 +22,7 @@ phase_close_begin(struct session *s)
     }
     if (stream_is_open(&s->upstream.stream))
         side_close(&s->upstream, s->home->loop);
+    visit_end(&s->visit);
     access_log_write(s);
     if (policy->ops->has(policy, s->listener, HOOK_CLOSED))
         policy->ops->ask(policy, s, HOOK_CLOSED);

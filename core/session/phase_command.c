@@ -24,9 +24,8 @@ user_is_fit(struct session *s)
     return true;
 }
 
-/* Credentials are complete: who decides about them? */
-static enum phase
-try_login(struct session *s)
+enum phase
+session_try_login(struct session *s)
 {
     struct login_state *login = s->login;
     struct dialog *d = &login->dialog;
@@ -93,7 +92,7 @@ act(struct session *s, enum ask ask)
     case ASK_INPUT:
         return PHASE_COMMAND;
     case ASK_AUTH:
-        return try_login(s);
+        return session_try_login(s);
     case ASK_RCPT:
         return try_rcpt(s);
     case ASK_HELO:

@@ -30,8 +30,8 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
     session_run(s);
 }
 
-void
-session_close_upstream(struct session *s)
+static void
+close_stream(struct session *s)
 {
     struct login_state *login = s->login;
 
@@ -45,12 +45,25 @@ session_close_upstream(struct session *s)
 }
 
 void
-session_aim(struct target *to, const struct target *given,
-            const struct target *like)
+session_close_upstream(struct session *s)
+{
+    close_stream(s);
+    visit_end(&s->visit);
+}
+
+void
+session_aim(const struct session *s, struct target *to,
+            const struct target *given, const struct target *like)
 {
     struct target aimed = *given;
+    const struct upstream_pool *pool =
+        given->pool.len > 0 ? config_pool(s->config, given->pool) : NULL;
 
-    if (given->bare) {
+    if (pool != NULL) {
+        aimed = pool->like;
+        aimed.pool = given->pool;
+        aimed.pool_key = given->pool_key;
+    } else if (given->bare) {
         aimed.bare = false;
         aimed.tls = like->tls;
         aimed.tls_profile = like->tls_profile;
@@ -77,29 +90,113 @@ record_target(struct session *s, const char *host)
     else
         (void)snprintf(name, sizeof name, "%s:%u", host, port);
     record_set(&s->record.upstream, slice_of(name));
+    record_set(&s->record.pool, s->login->target.pool);
+}
+
+static void
+set_port(struct session *s)
+{
+    struct target *target = &s->login->target;
+
+    if (target->port == 0)
+        target->port = target->tls == TLS_IMPLICIT
+                           ? s->listener->proto->port_tls
+                           : s->listener->proto->port;
+}
+
+/* The key that BALANCE_HASH goes by. */
+static struct slice
+pool_key(const struct session *s)
+{
+    const struct login_state *login = s->login;
+    const struct dialog *d = &login->dialog;
+
+    if (login->target.pool_key.len > 0)
+        return login->target.pool_key;
+    return d->credentials.user.len > 0 ? d->credentials.user : d->envelope.rcpt;
+}
+
+/* Makes the pool's next member the target; false when none is left. */
+static bool
+choose_member(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct target *target = &login->target;
+    const struct upstream_pool *pool = config_pool(s->config, target->pool);
+    const struct pool_member *m;
+
+    if (pool == NULL)
+        return false;
+    enum balance balance =
+        target->pool_key.len > 0 ? BALANCE_HASH : pool->pool.balance;
+    m = pool_choose(&pool->pool, pool_key(s), balance, ev_now(s->home->loop),
+                    &login->tries);
+    if (m == NULL)
+        return false;
+    target->host = m->host;
+    target->port = m->port;
+    visit_begin(&s->visit, m->member, ev_now(s->home->loop));
+    return true;
+}
+
+/* Those that are in no pool are known too, by their address. */
+static void
+visit_address(struct session *s)
+{
+    const struct target *target = &s->login->target;
+    struct place place = {S(""), target->host, target->port};
+    struct member *m = pools_take(s->home->pools, &place);
+
+    visit_begin(&s->visit, m, ev_now(s->home->loop));
+    member_unref(m);
+}
+
+bool
+session_has_other_member(const struct session *s)
+{
+    const struct upstream_pool *pool =
+        config_pool(s->config, s->login->target.pool);
+
+    return pool != NULL && pool_has_more(&pool->pool, &s->login->tries);
 }
 
 enum phase
 session_connect(struct session *s)
 {
     struct login_state *login = s->login;
+
+    session_close_upstream(s);
+    if (login->target.pool.len == 0) {
+        set_port(s);
+        visit_address(s);
+    } else if (!choose_member(s)) {
+        return session_upstream_failed(s, END_UPSTREAM_UNREACHABLE,
+                                       S("the configuration has no such pool"));
+    }
+    return session_dial(s);
+}
+
+enum phase
+session_dial(struct session *s)
+{
+    struct login_state *login = s->login;
     struct target *target = &login->target;
     struct addr source;
     char host[256];
 
-    session_close_upstream(s);
+    close_stream(s);
     login->dial_done = login->prepared = login->upstream_shaking = false;
+    login->upstream_greeted = false;
     login->upstream_attempt++;
-    if (target->port == 0)
-        target->port = target->tls == TLS_IMPLICIT
-                           ? s->listener->proto->port_tls
-                           : s->listener->proto->port;
+    set_port(s);
     if (target->connect_timeout <= 0)
         target->connect_timeout = s->listener->limits.connect_timeout;
     require(target->host.len < sizeof host);
     (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
                    target->host.ptr);
     record_target(s, host);
+    if (s->home->rehearsing)
+        return PHASE_CONNECT;
     bool bound =
         target->source.len > 0 && addr_parse_ip(target->source, 0, &source);
 
@@ -114,6 +211,57 @@ session_connect(struct session *s)
     return PHASE_CONNECT;
 }
 
+/* Whether it tells that the upstream is not well.  What goes wrong behind a
+ * good greeting may be due to this one user; what can't prove who it is was not
+ * reached. */
+static bool
+is_failure(const struct session *s, enum end why)
+{
+    if (why == END_UPSTREAM_UNREACHABLE || why == END_UPSTREAM_TIMEOUT)
+        return true;
+    return !s->login->upstream_greeted &&
+           (why == END_UPSTREAM_GREETING || why == END_UPSTREAM_GARBAGE ||
+            why == END_UPSTREAM_LOST || why == END_UPSTREAM_TLS);
+}
+
+static void
+note_failure(struct session *s, enum end why)
+{
+    static const struct member_limits addresses = {2, 10};
+    const struct upstream_pool *pool =
+        config_pool(s->config, s->login->target.pool);
+    const struct member *m = s->visit.member;
+    double now = ev_now(s->home->loop);
+    struct member_facts facts;
+    char text[512];
+
+    if (m == NULL || !is_failure(s, why))
+        return;
+    bool is_down = visit_failed(
+        &s->visit, pool != NULL ? &pool->pool.limits : &addresses, now);
+    member_facts(m, now, &facts);
+    if (is_down && facts.pool.len > 0)
+        log_warn("pool %.*s: %s is down for %.1f seconds (failures in a row: "
+                 "%u): %s: %s",
+                 (int)facts.pool.len, facts.pool.ptr, facts.address,
+                 facts.seconds, facts.failures, end_name(why),
+                 log_escape(s->login->failure, text, sizeof text));
+}
+
+void
+session_upstream_answered(struct session *s)
+{
+    struct member_facts facts;
+    double now = ev_now(s->home->loop);
+
+    if (!visit_succeeded(&s->visit, now))
+        return;
+    member_facts(s->visit.member, now, &facts);
+    if (facts.pool.len > 0)
+        log_info("pool %.*s: %s is back: it answered a login",
+                 (int)facts.pool.len, facts.pool.ptr, facts.address);
+}
+
 enum phase
 session_upstream_failed(struct session *s, enum end why, struct slice text)
 {
@@ -122,6 +270,7 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
 
     if (text.len > 0) /* it may be the stream's own */
         login->failure = dialog_keep(&login->dialog, text);
+    note_failure(s, why);
     session_close_upstream(s);
     login->failed = why;
     log_warn("session %s: upstream %.*s: %s: %s", s->id,

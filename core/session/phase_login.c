@@ -90,14 +90,17 @@ one_reply(struct session *s, bool *waiting)
     size_t len = reply.len;
     enum ask ask = d->proto->on_reply(d, reply);
     buf_consume(in, len);
+    s->login->upstream_greeted |= ask != ASK_CLOSE;
     if (d->fault == FAULT_RESOURCES)
         return session_end(s, END_RESOURCES);
     switch (ask) {
     case ASK_INPUT:
         return PHASE_LOGIN;
     case ASK_SPLICE:
+        session_upstream_answered(s);
         return PHASE_SPLICE;
     case ASK_REFUSE:
+        session_upstream_answered(s);
         return session_ask(s, HOOK_UPSTREAM_REFUSED);
     case ASK_CLOSE:
         return upstream_fault(s, d->fault);

@@ -15,7 +15,9 @@
 
 struct probe {
     struct sessions *home;
+    const struct config *config;
     const struct listener_config *listener;
+    struct target upstream; /* that is asked, or was asked last */
     ev_timer timer; /* the next probe, or the deadline of the running one */
     struct dial *dial;
     struct stream stream;
@@ -126,7 +128,7 @@ static bool
 put_proxy_header(struct probe *p)
 {
     static const struct proxy_header header = {.local = true};
-    unsigned version = p->listener->upstream.proxy_protocol;
+    unsigned version = p->upstream.proxy_protocol;
 
     return version == 0 || proxy_header_write(&header, version, &p->out);
 }
@@ -152,11 +154,33 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
     flush(p);
 }
 
+/* The listener's upstream; of a pool, a member that is up.  No session goes
+ * there, so nothing is learnt about its health. */
+static struct target
+upstream_of(const struct probe *p)
+{
+    const struct target *to = &p->listener->upstream;
+    const struct upstream_pool *u = config_pool(p->config, to->pool);
+    struct pool_tries tries = {0};
+
+    if (u == NULL)
+        return *to;
+    const struct pool_member *m = pool_choose(&u->pool, S(""), BALANCE_LEAST,
+                                              ev_now(p->home->loop), &tries);
+    require(m != NULL);
+    struct target member = u->like;
+    member.host = m->host;
+    member.port = m->port;
+    return member;
+}
+
 static void
 start(struct probe *p)
 {
     const struct listener_config *l = p->listener;
     char host[256];
+
+    p->upstream = upstream_of(p);
 
     buf_init(&p->in, l->settings.reply_max);
     buf_init(&p->out, OUTPUT_MAX);
@@ -170,14 +194,14 @@ start(struct probe *p)
         .probing = true,
     };
     dialog_init(&p->dialog);
-    (void)snprintf(host, sizeof host, "%.*s", (int)l->upstream.host.len,
-                   l->upstream.host.ptr);
+    (void)snprintf(host, sizeof host, "%.*s", (int)p->upstream.host.len,
+                   p->upstream.host.ptr);
     struct dial_request request = {
         .host = host,
-        .port = l->upstream.port > 0 ? l->upstream.port : l->proto->port,
+        .port = p->upstream.port > 0 ? p->upstream.port : l->proto->port,
         .timeout = TIMEOUT,
     };
-    if (slice_has_prefix(l->upstream.host, S("unix:")))
+    if (slice_has_prefix(p->upstream.host, S("unix:")))
         request.port = 0;
     p->dial = dial_start(p->home->loop, p->home->dns, &request, on_dialled, p);
     p->timer.repeat = TIMEOUT;
@@ -205,10 +229,11 @@ probes_new(struct sessions *home, struct config *config)
     probes->all = xcalloc(config->listener_count, sizeof *probes->all);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct listener_config *l = &config->listeners[i];
-        if (l->probe_interval <= 0 || l->upstream.host.len == 0)
+        if (l->probe_interval <= 0 || !target_is_set(&l->upstream))
             continue;
         struct probe *p = &probes->all[probes->count++];
         p->home = home;
+        p->config = config;
         p->listener = l;
         p->stream.fd = -1;
         arena_init(&p->arena, ARENA_MAX);

@@ -11,8 +11,8 @@ static char nothing[] = "";
 void
 record_init(struct record *r)
 {
-    *r = (struct record){nothing, nothing, nothing, "",  nothing,
-                         nothing, nothing, nothing, NULL};
+    *r = (struct record){nothing, nothing, nothing, nothing, "",
+                         nothing, nothing, nothing, nothing, NULL};
 }
 
 void
@@ -32,6 +32,7 @@ record_deinit(struct record *r)
     record_set(&r->user, S(""));
     record_set(&r->policy, S(""));
     record_set(&r->upstream, S(""));
+    record_set(&r->pool, S(""));
     record_set(&r->tls, S(""));
     record_set(&r->log, S(""));
     record_set(&r->via, S(""));

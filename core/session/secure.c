@@ -158,7 +158,7 @@ session_shake_upstream(struct session *s)
     }
     if (stream_tls_has_stumbled(stream)) {
         s->login->upstream_attempt--; /* another one of the same */
-        return session_connect(s);
+        return session_dial(s);
     }
     return session_upstream_failed(s,
                                    stream_tls_is_untrusted(stream)

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "session/record.h"
 #include "session/sessions.h"
 #include "session/side.h"
 
@@ -147,13 +148,22 @@ is_pausing(const struct session *s)
            (s->phase == PHASE_GREET && !s->login->greeted);
 }
 
+/* Once logged in, what the client is being told is the upstream's: a word of
+ * ours could end up inside of a mail. */
+static enum phase
+leave(struct session *s, enum reason reason, enum end why)
+{
+    return s->login == NULL ? session_end(s, why)
+                            : session_say_bye(s, reason, why);
+}
+
 static enum phase
 step(struct session *s)
 {
     if (s->stopped && s->phase != PHASE_CLOSE)
-        return s->login == NULL
-                   ? session_end(s, END_SHUTDOWN)
-                   : session_say_bye(s, REASON_SHUTDOWN, END_SHUTDOWN);
+        return leave(s, REASON_SHUTDOWN, END_SHUTDOWN);
+    if (s->kicked && s->phase != PHASE_CLOSE)
+        return leave(s, REASON_KICKED, END_KICKED);
     if (s->phase == PHASE_CLOSE || s->phase == PHASE_SPLICE)
         return phases[s->phase].step(s);
     if (s->client.broken)
@@ -200,6 +210,15 @@ session_end(struct session *s, enum end why)
     if (s->end == END_NONE)
         s->end = why;
     return PHASE_CLOSE;
+}
+
+void
+session_kick(struct session *s, struct slice reason)
+{
+    if (reason.len > 0)
+        record_set(&s->record.log, reason);
+    s->kicked = true;
+    session_run(s);
 }
 
 bool

@@ -16,6 +16,7 @@
 #include "proto/dialog.h"
 #include "session/config.h"
 #include "session/policy.h"
+#include "session/pools.h"
 
 #include <ev.h>
 
@@ -48,6 +49,7 @@ struct record {
     char *user;            /* who logged in or last tried; "" */
     char *policy;          /* who decided; "" */
     char *upstream;        /* "10.0.0.5:143"; "" */
+    char *pool;            /* of which that is a member; "" */
     const char *mechanism; /* constant text */
     char *tls;             /* "TLSv1.3 TLS_AES_128_GCM_SHA256 sni"; "" */
     char *log;             /* the policy's word for the log; "" */
@@ -66,20 +68,24 @@ struct login_state {
     struct dialog dialog;
     struct capabilities *learnt;
     struct verdict verdict;
-    enum hook hook;         /* what POLICY waits for */
-    struct target target;   /* the upstream being tried */
-    struct target fallback; /* tried after it */
+    enum hook hook;          /* what POLICY waits for */
+    struct target target;    /* the upstream being tried */
+    struct target fallback;  /* tried after it */
+    struct pool_tries tries; /* of `target.pool` */
     struct dial *dial;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
-    bool prepared;        /* the PROXY header for the upstream is written */
-    enum end failed;      /* why the last upstream failed */
-    struct slice failure; /* connect_failed: what happened, in words */
+    bool prepared;         /* the PROXY header for the upstream is written */
+    bool upstream_greeted; /* the upstream's greeting was good */
+    enum end failed;       /* why the last upstream failed */
+    struct slice failure;  /* connect_failed: what happened, in words */
     struct dns_query *reverse;
     struct addr server_addr;   /* see session_server_addr */
     struct slice client_host;  /* verified reverse name, or nginx's
                                  "[UNAVAILABLE]", "[TEMPUNAVAIL]" */
     unsigned upstream_attempt; /* 1, 2, ... of this login */
+    unsigned attempts_end;     /* the last that it may have; those of the
+                                  fallback are counted anew */
     unsigned waits;            /* WAIT rounds of this login */
     bool delaying;             /* the deadline is the verdict's delay ... */
     bool delay_over;           /* ... and that has passed */
@@ -114,6 +120,7 @@ struct session {
     struct record record;
     struct side client, upstream;
     struct channel up, down; /* client to upstream, and back */
+    struct visit visit;      /* at the upstream, from its dial on */
     ev_timer deadline;
     ev_tstamp began;          /* accept, loop time */
     ev_tstamp login_by;       /* end of the whole budget before login */
@@ -131,6 +138,7 @@ struct session {
     void *leases;         /* the policy layer's; policy_ops.forget ends them */
     bool deadline_passed; /* fact recorded by the timer */
     bool stopped;         /* the worker ends now: close without waiting */
+    bool kicked;          /* an operator wants it ended */
     bool dead;            /* freed when the loop has finished this round */
 };
 
@@ -140,6 +148,10 @@ void session_run(struct session *s);
 
 /* Starts closing for the first reason given.  Use as `return session_end()`. */
 enum phase session_end(struct session *s, enum end why);
+
+/* Ends it because an operator said so; `reason` is for the log.  Clients that
+ * have not logged in are told. */
+void session_kick(struct session *s, struct slice reason);
 
 const char *phase_name(enum phase p);
 const char *end_name(enum end e);
@@ -172,6 +184,9 @@ enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
  * it with nothing left to ask. */
 bool session_client_left(const struct session *s);
 
+/* Credentials are complete: who decides about them? */
+enum phase session_try_login(struct session *s);
+
 /* What the verdict of each hook leads to (answers.c). */
 enum phase session_answer(struct session *s);
 
@@ -182,20 +197,30 @@ enum phase session_refuse(struct session *s, enum stage stage);
 enum phase session_upstream_failed(struct session *s, enum end why,
                                    struct slice text);
 
+/* The upstream has answered the login, whatever it said. */
+void session_upstream_answered(struct session *s);
+
 /* The login would come back to where it has been: it is refused. */
 enum phase session_end_loop(struct session *s, struct slice why);
 
 /* Makes `given` the target `*to`.  One that is a mere address gets its TLS from
  * `like`: a password that was to go over TLS never goes in clear because an
- * upstream failed.  All three may be the same. */
-void session_aim(struct target *to, const struct target *given,
-                 const struct target *like);
+ * upstream failed.  A pool has settings of its own.  All three may be the
+ * same. */
+void session_aim(const struct session *s, struct target *to,
+                 const struct target *given, const struct target *like);
 
 /* Closes the connection to the upstream being tried, if there is one. */
 void session_close_upstream(struct session *s);
 
-/* Dials login->target; the CONNECT phase. */
+/* Tries login->target, of a pool its next member; the CONNECT phase. */
 enum phase session_connect(struct session *s);
+
+/* Whether its pool has a member that this login has not tried. */
+bool session_has_other_member(const struct session *s);
+
+/* Dials login->target, which may be the upstream that was being tried. */
+enum phase session_dial(struct session *s);
 
 /* Goes on with the client's TLS (secure.c).  HANDSHAKE to wait, COMMAND when
  * it is up; or where a failure or the `certificate` hook leads. */

@@ -42,6 +42,19 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
         all->emptied(all->emptied_arg);
 }
 
+/* Walks that would come to `s` next go on behind it. */
+static void
+step_over(const struct session *s)
+{
+    struct list *walks = &s->home->walks;
+
+    for (struct list *l = walks->next; l != walks; l = l->next) {
+        struct sessions_walk *w = container_of(l, struct sessions_walk, link);
+        if (w->next == &s->link)
+            w->next = s->link.next;
+    }
+}
+
 void
 sessions_bury(struct session *s)
 {
@@ -50,6 +63,7 @@ sessions_bury(struct session *s)
     ev_timer_stop(all->loop, &s->deadline);
     list_remove(&s->turn);
     all->policy->ops->forget(all->policy, s);
+    step_over(s);
     list_remove(&s->link);
     list_append(&all->graveyard, &s->link);
     ev_prepare_start(all->loop, &all->bury);
@@ -129,18 +143,21 @@ sessions_sweep(struct sessions *all)
 }
 
 struct sessions *
-sessions_new(struct ev_loop *loop, struct dns *dns, struct policy *policy,
-             struct config *config)
+sessions_new(struct ev_loop *loop, struct dns *dns, struct pools *pools,
+             struct policy *policy, struct config *config)
 {
     struct sessions *all = xcalloc(1, sizeof *all);
 
     *all = (struct sessions){.loop = loop,
                              .dns = dns,
+                             .pools = pools,
                              .policy = policy,
                              .config = config_ref(config)};
+    config_list_members(config, pools);
     all->pool = splice_pool_new(PIPES_MAX);
     list_init(&all->live);
     list_init(&all->graveyard);
+    list_init(&all->walks);
     list_init(&all->runnable);
     ev_prepare_init(&all->bury, on_prepare);
     ev_idle_init(&all->turns, on_idle);
@@ -189,6 +206,7 @@ sessions_renew(struct sessions *all, struct policy *policy,
     all->policy = policy;
     all->config = config_ref(config);
     config_unref(old);
+    config_list_members(config, all->pools);
     for (struct list *l = all->live.next; l != &all->live; l = l->next) {
         struct session *s = container_of(l, struct session, link);
         if (s->login == NULL)
@@ -267,4 +285,28 @@ sessions_end_all(struct sessions *all)
         s->stopped = true;
         session_run(s);
     }
+}
+
+void
+sessions_walk_begin(struct sessions *all, struct sessions_walk *w)
+{
+    *w = (struct sessions_walk){.all = all, .next = all->live.next};
+    list_append(&all->walks, &w->link);
+}
+
+struct session *
+sessions_walk_next(struct sessions_walk *w)
+{
+    struct list *at = w->next;
+
+    if (at == &w->all->live)
+        return NULL;
+    w->next = at->next;
+    return container_of(at, struct session, link);
+}
+
+void
+sessions_walk_end(struct sessions_walk *w)
+{
+    list_remove(&w->link);
 }

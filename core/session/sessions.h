@@ -15,7 +15,9 @@ struct sessions {
     struct policy *policy; /* of the newest generation */
     struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
+    struct pools *pools; /* what is known of upstreams */
     struct list live, graveyard;
+    struct list walks;      /* struct sessions_walk */
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
     struct ev_prepare bury; /* empties the graveyard */
     struct ev_idle turns;   /* serves `runnable` */
@@ -24,13 +26,16 @@ struct sessions {
     size_t count_max;
     struct learnt *learnt;      /* one a listener */
     bool draining;              /* no new logins; goodbye at a boundary */
+    bool rehearsing;            /* logins end where an upstream is dialled */
     void (*emptied)(void *arg); /* draining, and the last one is buried */
     void *emptied_arg;
 };
 
-/* `policy` outlives the result, or until the next of sessions_renew. */
+/* `policy` outlives the result, or until the next of sessions_renew; the others
+ * outlive it anyway. */
 struct sessions *sessions_new(struct ev_loop *loop, struct dns *dns,
-                              struct policy *policy, struct config *config);
+                              struct pools *pools, struct policy *policy,
+                              struct config *config);
 
 /* From now on `policy` decides and new sessions have `config`.  Relayed ones
  * get it too; clients before their login when that begins. */
@@ -56,6 +61,18 @@ void sessions_end_all(struct sessions *all);
 /* What the upstreams of the listener called `name` were last seen to offer;
  * kept by name, so that it outlives a configuration. */
 struct capabilities *sessions_learnt(struct sessions *all, struct slice name);
+
+/* A walk over all sessions that may pause while they come and go: it leaves out
+ * those that end before it reaches them and takes those that come meanwhile. */
+struct sessions_walk {
+    struct list link; /* in sessions->walks */
+    struct sessions *all;
+    struct list *next;
+};
+
+void sessions_walk_begin(struct sessions *all, struct sessions_walk *w);
+struct session *sessions_walk_next(struct sessions_walk *w); /* or NULL */
+void sessions_walk_end(struct sessions_walk *w);
 
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);

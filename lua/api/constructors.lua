@@ -23,6 +23,11 @@ return {
       returns = { { "Secret" } },
     },
     {
+      "with_policies", doc = "For specs: the same gateway, whose listeners ask other policies.",
+      arguments = { { "gateway", "table" }, { "names", "string[]" } },
+      returns = { { "table" } },
+    },
+    {
       "secret.env", doc = "The first line of an environment variable, as such a secret.",
       arguments = { { "name", "string" } },
       returns = { { "Secret" } },

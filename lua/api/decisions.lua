@@ -11,8 +11,12 @@ local close = { "close", "boolean", default = false, doc = "the session ends wit
 local log = { "log", "string|Failure", optional = true, doc = "for the log only; cut at 400 bytes" }
 
 local function upstream(name, doc)
-  return { name, "string|Decision", optional = true, doc = "\"host:port\" or a `to`: " .. doc }
+  return { name, "string|Decision", optional = true,
+    doc = "\"host:port\", \"pool:NAME\" or a `to`: " .. doc }
 end
+
+local pool = { "pool", "string", optional = true, max_length = 400,
+  doc = "one of the configuration's `pools`, in place of an address" }
 
 return {
   {
@@ -22,6 +26,7 @@ return {
         doc = "the name upstream, instead of the client's own" },
       upstream("upstream", "where the session goes, if `route` does not say otherwise; else the "
         .. "listener's `upstream`"),
+      pool,
       { "upstream_auth", "Decision", optional = true, doc = "a `login`: how to log in there" },
       { "vars", "table", optional = true, doc = "is put into `session.vars`" },
       log,
@@ -52,9 +57,13 @@ return {
     },
   },
   {
-    "to", doc = "Where the session goes. `address` or `host` is needed.",
+    "to", doc = "Where the session goes. `address`, `host` or `pool` is needed. A pool has its own "
+      .. "settings: only `key` and `fallback` go with it.",
     fields = {
       upstream("address", "of a `to` all options are taken, and the others here change them"),
+      pool,
+      { "key", "string", optional = true, max_length = 1024,
+        doc = "with a pool: the same key goes to the same member, while that is up" },
       { "host", "string", optional = true, max_length = 253,
         doc = "a name, an address or \"unix:/path\"" },
       { "port", "integer", optional = true, min = 1, max = 65535,
@@ -71,14 +80,15 @@ return {
         doc = "a PROXY header is sent first" },
       { "trusted", "boolean", default = true, doc = "false: it is not told who the client is" },
       { "source", "string", optional = true, doc = "our own IP address in the connection" },
-      upstream("fallback", "tried when this one can't be reached"),
+      upstream("fallback", "tried when this one, or every member, can't be reached"),
       { "connect_timeout", "number", optional = true, unit = "seconds", min = 0.001, max = 3600,
         doc = "by default the listener's" },
     },
   },
   {
     "retry", doc = "Tries again, up to the listener's `limits.upstream_attempts`.",
-    fields = { upstream("upstream", "another one; by default the same") },
+    fields = { upstream("upstream", "another one; by default another member of the pool, or the "
+      .. "same") },
   },
   {
     "login", doc = "How the upstream is logged in at. What is left out is as the client did.",

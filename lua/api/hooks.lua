@@ -233,7 +233,7 @@ return {
     },
     decides = { "retry", "reject", "tempfail" }, awaits = true,
     asked = "when an upstream can't be reached or fails",
-    otherwise = "the `fallback`, or temporary failure",
+    otherwise = "another member of the pool, the `fallback`, or temporary failure",
     stages = { "login", "rcpt" }, reason = "not-allowed",
     answers = {
       retry = "The upstream is connected to, unless `limits.upstream_attempts` are used up.",

@@ -13,6 +13,8 @@ local function request(name, doc)
     { "verify", "boolean", default = true, doc = "the server's certificate and name" },
     { "ca", "string", optional = true,
       doc = "PEM to trust instead of what the machine does; see `file.read`" },
+    { "unix_socket", "string", optional = true, max_length = 107,
+      doc = "absolute path of a socket to connect to, whatever host the URL names" },
     { "max_body", "integer", default = 1048576, unit = "bytes", min = 1, max = 67108864,
       doc = "of the answer" },
   }

@@ -46,6 +46,45 @@ return {
       returns = { { "boolean" } },
       errors = "raises for a Secret",
     },
+    {
+      "upstream", doc = "What this worker knows of an upstream, in whatever pools it is.",
+      arguments = {
+        { "address", "string", doc = "as upstreams are written; without a port, at any port" },
+      },
+      returns = { { "UpstreamHealth", doc = "it may be kept: its methods tell of the moment" } },
+      errors = "raises when `address` is none",
+    },
+    {
+      "pool", doc = "One of the configuration's `pools`.",
+      arguments = { { "name", "string" } },
+      returns = { { "Pool" } },
+      errors = "raises when there is no such pool",
+    },
+  },
+  classes = {
+    {
+      "UpstreamHealth", variable = "health",
+      doc = "How an upstream is. Its text is its address.",
+      methods = {
+        {
+          "healthy", doc = "Whether a login may go there: not while it is out of service, nor "
+            .. "while one login tries it.",
+          returns = { { "boolean", doc = "true also for what nobody has tried" } },
+        },
+        { "sessions", doc = "How many sessions of this worker are there.",
+          returns = { { "integer" } } },
+        { "failures", doc = "How often it failed in a row.", returns = { { "integer" } } },
+        { "address", doc = "As it was written.", returns = { { "string" } } },
+      },
+    },
+    {
+      "Pool", variable = "pool", doc = "Upstreams that stand in for each other. Its text is "
+        .. "\"pool:NAME\".",
+      methods = {
+        { "members", doc = "As the pool knows them, in the order of the configuration.",
+          returns = { { "UpstreamHealth[]" } } },
+      },
+    },
   },
   values = {
     { "secret", "moongate.secret", link = "moongate.secret",

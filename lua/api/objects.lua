@@ -43,6 +43,7 @@ return {
         { "upstream_timeout", doc = "the upstream took too long" },
         { "resources", doc = "a memory limit of the session was reached" },
         { "overload", doc = "the worker holds as many sessions as it may" },
+        { "kicked", doc = "an operator ended it" },
         { "shutdown", doc = "the gateway is stopping" },
       },
     },
@@ -134,6 +135,7 @@ return {
         { "attempt", "integer", doc = "logins so far: 1, 2, ..." },
         { "user", "string?", doc = "who logs in, as far as that is known" },
         { "upstream", "string?", doc = "where the session goes: \"host:port\"" },
+        { "pool", "string?", doc = "the pool that `upstream` is a member of" },
         { "upstream_attempt", "integer", doc = "upstreams tried for this login: 1, 2, ..." },
         { "mail_from", "string?", doc = "SMTP without AUTH: the sender's address" },
         { "generation", "integer", doc = "of the policies that decided last" },
@@ -196,6 +198,12 @@ return {
           returns = { { "boolean" } },
           errors = "raises with another mechanism",
         },
+        {
+          "retain", doc = "Keeps the password or token for a while after the decision, for work "
+            .. "that goes on behind it: to hash a password anew, say.",
+          arguments = { { "seconds", "number", unit = "seconds", doc = "60 at most" } },
+          returns = { { "Secret?", doc = "which is wiped then; nil: there is neither" } },
+        },
       },
     },
     {
@@ -234,6 +242,7 @@ return {
         { "host", "string" },
         { "port", "integer" },
         { "tls", "string", values = { "off", "starttls", "implicit" } },
+        { "pool", "string?", doc = "of which it is a member" },
       },
     },
     {
@@ -251,6 +260,7 @@ return {
         { "user", "string" },
         { "policy", "string", doc = "which decided last" },
         { "upstream", "string" },
+        { "pool", "string" },
         { "mechanism", "string" },
         { "log", "string", doc = "the `log` of the last refusal" },
         { "attempts", "integer" },

@@ -79,6 +79,14 @@ local function secret_source(name, read, expected)
   end
 end
 
+--- For specs: the same gateway, whose listeners ask other policies.
+function config.with_policies(gateway, names)
+  for _, made in ipairs((blocks[gateway] or { options = {} }).options) do
+    if blocks[made] then blocks[made].options.policy = names end
+  end
+  return gateway
+end
+
 --- The first line of a file, as a Secret.
 config.secret.file = secret_source("file", core.secret_file, "string")
 
@@ -144,9 +152,6 @@ local function check_listener(listener, report)
   if listener.probe > 0 and not listener.upstream then
     report:add({ "probe" }, "there is no \"upstream\" to look at")
   end
-  if not listener.socket.mode:match "^0?[0-7][0-7][0-7]$" then
-    report:add({ "socket", "mode" }, "three octal digits expected")
-  end
 end
 
 local function read_listener(made, names)
@@ -183,6 +188,36 @@ local function split(from, report)
   end
   if #listeners == 0 and #errors == 0 then report:add({}, "there is no listener") end
   return listeners, named
+end
+
+--- The names of the pools, as a list and as keys: upstreams are checked against them.
+local function pool_names(pools)
+  local names = {}
+  for name in pairs(type(pools) == "table" and pools or {}) do
+    if type(name) == "string" then
+      names[#names + 1] = name
+      names[name] = true
+    end
+  end
+  return names
+end
+
+--- What depends on more than one key of a pool.
+local function check_pool(name, pool, profiles, report)
+  local seen, names = {}, {}
+  for i, member in ipairs(pool.members) do
+    local address = member.address or i
+    if seen[address] then
+      report:add({ "pools", name }, ("%s is a member twice"):format(address))
+    end
+    seen[address] = true
+  end
+  for profile in pairs(profiles) do names[#names + 1] = profile end
+  if pool.tls and pool.tls ~= "off" and pool.profile and not profiles[pool.profile] then
+    local near = core.nearest(pool.profile, names)
+    report:add({ "pools", name, "profile" }, ("`tls_profiles` has no \"%s\"%s"):format(pool.profile,
+      near and (" (did you mean \"%s\"?)"):format(near) or ""))
+  end
 end
 
 --- The line on which `gateway` is called.
@@ -258,14 +293,12 @@ end
 
 local DICTS_MAX = 32
 
---- Names of tables that workers share.
+--- Tables that workers share.
 local function check_shared(shared, report)
   local count = 0
   for name in pairs(shared) do
     count = count + 1
-    if not name:match "^[%w_][%w_-]*$" or #name > 63 then
-      report:add({ "shared", name }, "a name of letters, digits, _ and - expected")
-    end
+    if #name > 63 then report:add({ "shared", name }, "the name is longer than 63 bytes") end
   end
   if count > DICTS_MAX then report:add({ "shared" }, ("at most %d tables"):format(DICTS_MAX)) end
 end
@@ -282,8 +315,12 @@ function core.finish_config(made, path, over)
   local report = schema.report({ path = from.path, line = from.line, name = "gateway", title = "",
     options = from.options }, errors)
   core.gateway_report, core.listener_reports, core.settings_read = report, {}, {}
+  core.pools = pool_names(from.options.pools)
   local listeners, named = split(from, report)
   local gateway = schema.check(named, sections.gateway, report, sections)
+  for name, pool in pairs(gateway.pools or {}) do
+    check_pool(name, pool, gateway.tls_profiles or {}, report)
+  end
   for _, listener in ipairs(listeners) do
     if listener.upstream_tls ~= "off" and not (gateway.tls_profiles or {}).default then
       report:add({ "tls_profiles" }, ("\"default\" is missing: listen \"%s\" has upstream_tls")

@@ -219,11 +219,22 @@ local function basics()
   return globals
 end
 
+-- The hour of a policy is that of its host: in a spec it is the spec's.
+local function time(at)
+  return at and os.time(at) or math.floor(core.time())
+end
+
+local function date(format, at)
+  return os.date(format, at or time())
+end
+
 local function policy_globals()
   local globals = basics()
   globals.require = core.require
   globals.math = library(math)
-  globals.os = library(pick(os, "time date clock difftime getenv"))
+  local clock = pick(os, "clock difftime getenv")
+  clock.time, clock.date = time, date
+  globals.os = library(clock)
   globals.debug = library { traceback = debug.traceback }
   globals.coroutine = library {
     create = coroutine.create, status = coroutine.status, running = coroutine.running,

@@ -142,13 +142,48 @@ local function checked(value, expected, error_of)
   return value
 end
 
+--- Or "pool:NAME", of the configuration's pools.
 function types.target(value)
-  return checked(value, "an upstream such as \"10.0.0.5:143\"", core.target_error)
+  local target, expected = checked(value, "an upstream such as \"10.0.0.5:143\"",
+    core.target_error)
+  local pool = target and target:match "^pool:([%a_].*)$"
+  if not pool or core.pools[pool] then return target, expected end
+  local near = core.nearest(pool, core.pools)
+  return nil, "one of the `pools`" .. (near and (" (did you mean \"pool:%s\"?)"):format(near) or "")
 end
 types.address = types.target
 
+--- A member of a pool.
+function types.place(value)
+  if type(value) == "string" and value:find "^pool:[%a_]" then
+    return nil, "an upstream that is no pool"
+  end
+  return types.target(value)
+end
+
+function types.source(value)
+  return checked(value, "an IP address", core.ip_error)
+end
+
+function types.pin(value)
+  return checked(value, "\"sha256/\" and 44 digits of base64", core.pin_error)
+end
+
 function types.listen_address(value)
   return checked(value, "an address such as \"[::]:143\"", core.address_error)
+end
+
+function types.path(value)
+  if type(value) ~= "string" or not value:match "^/" or value:find "%c" or #value > 100 then
+    return nil, "an absolute path of at most 100 bytes"
+  end
+  return value
+end
+
+function types.mode(value)
+  local digits = type(value) == "string" and value:match "^0?([0-7][0-7][0-7])$"
+  if not digits or digits == "000" then return nil, "three octal digits" end
+  return value
 end
 
 function types.network(value)
@@ -213,6 +248,9 @@ function Check:list(keys, value, field)
     list[#list + 1] = self:value(with(keys, i), item, field_of(field.of))
   end
   if field.required and next(value) == nil then self.report:add(keys, "at least one is needed") end
+  if field.max and #list > field.max then
+    self.report:add(keys, ("at most %d are allowed"):format(field.max))
+  end
   return list
 end
 
@@ -225,6 +263,9 @@ function Check:map(keys, value, field)
   for k, v in pairs(value) do
     if type(k) ~= "string" then
       self.report:add(keys, "names expected as keys, not " .. describe(k))
+    elseif field.names and not k:match(field.names) then
+      self.report:add(with(keys, k), "a name of letters, digits, _ and - expected, "
+        .. "not beginning with a digit")
     else
       map[k] = self:value(with(keys, k), v, field_of(field.of))
     end
@@ -239,12 +280,14 @@ function Check:value(keys, value, field)
   if kind == "list" then return self:list(keys, value, field) end
   if kind == "map" then return self:map(keys, value, field) end
   if kind == "section" then
+    if field.short and type(value) ~= "table" then value = { [field.short] = value } end
     return self:fields(keys, value, field.fields or self.sections[field.section])
   end
   local read = types[kind] or error("schema: unknown type \"" .. tostring(kind) .. "\"", 0)
   local result, expected = read(value, field)
   if result == nil then
-    self.report:add(keys, ("%s expected, not %s"):format(expected, describe(value)))
+    local what = kind == "secret" and "a " .. type(value) or describe(value)
+    self.report:add(keys, ("%s expected, not %s"):format(expected, what))
   elseif types[kind] == types.target and self.report.targets then
     table.insert(self.report.targets, { text = result, keys = keys })
   end
@@ -279,21 +322,44 @@ function Check:unknown(keys, value, names)
   return meant
 end
 
+--- The field that the members without a name belong to, or nil.
+local function unnamed_of(fields)
+  for _, field in ipairs(fields) do
+    if field.unnamed then return field end
+  end
+end
+
+--- The members with a name and those without.
+local function split(value)
+  local named, list = {}, {}
+  for k, v in pairs(value) do
+    if whole(k) then list[k] = v else named[k] = v end
+  end
+  return named, list
+end
+
 --- A table with the named `fields`; unknown keys are errors.
 function Check:fields(keys, value, fields)
+  local unnamed, list = unnamed_of(fields), nil
+  if unnamed and type(value) ~= "table" then value = { value } end
   if type(value) ~= "table" then
     self.report:add(keys, "a table expected, not " .. describe(value))
     return {}
   end
+  if unnamed then value, list = split(value) end
   local names, result = {}, {}
-  for i, field in ipairs(fields) do
-    names[i] = field[1]
-    names[field[1]] = true
+  for _, field in ipairs(fields) do
+    if field ~= unnamed then
+      names[#names + 1] = field[1]
+      names[field[1]] = true
+    end
   end
   local meant = self:unknown(keys, value, names)
   for _, field in ipairs(fields) do
     local name = field[1]
-    if value[name] ~= nil then
+    if field == unnamed then
+      result[name] = self:value(keys, list, field)
+    elseif value[name] ~= nil then
       result[name] = self:value(with(keys, name), value[name], field)
     elseif meant[name] then
       result[name] = nil -- one error is enough

@@ -1,14 +1,19 @@
 --- Tests policies without sockets: real hooks, decisions and sessions, in this process.
 --
---     local spec = require "moongate.spec"        -- run by `moongate lua /usr/bin/busted ...`
---     local gateway = spec.policy { "by_domain",
+--     local spec = require "moongate.spec"        -- run by `moongate test`
+--     local gw = spec.policy { "by_domain",
 --       settings = { by_domain = { ["example.org"] = "10.0.0.5:143" } } }
---     local d = gateway:session { user = "erin@example.org" }:route()
+--     local d = gw:session { user = "erin@example.org" }:route()
 --     assert.decision(d).is_to { address = "10.0.0.5:143" }
 --
 -- The configuration is written to a temporary folder and goes the whole way of
--- production: evaluated, bundled, built. Policies run in a Lua state of their own.
+-- production: evaluated, bundled, built. Policies run in a Lua state of their own, on a
+-- loop whose time takes none, and whose network is what the spec says it is.
+local configuration = require "moongate.spec.configuration"
+local coverage = require "moongate.spec.coverage"
+local folder = require "moongate.spec.folder"
 local host = require "moongate.spec.host"
+local network = require "moongate.spec.network"
 
 local spec = {}
 
@@ -18,62 +23,44 @@ function spec.run(fn, seconds) return host.run(seconds or 10, fn) end
 --- What the host has logged since the last call.
 function spec.logged() return host.logged() end
 
-local function literal(value)
-  if type(value) == "string" then return ("%q"):format(value) end
-  if type(value) ~= "table" then return tostring(value) end
-  local words = {}
-  for k, v in pairs(value) do
-    words[#words + 1] = ("[%s] = %s"):format(literal(k), literal(v))
+-- Decisions -------------------------------------------------------------------
+
+local Decision = {}
+Decision.__index = Decision
+
+--- What a client is told of a refusal, without its tag: in `protocol`, or in the session's own.
+function Decision:wire(protocol)
+  protocol = protocol or self.protocol
+  if not self.wires then
+    error(("only a refusal is told by the gateway, and this is: %s"):format(self.kind), 2)
   end
-  return "{ " .. table.concat(words, ", ") .. " }"
+  return self.wires[protocol] or error(("no such protocol: %s"):format(tostring(protocol)), 2)
 end
 
-local function run(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read "*l"
-  pipe:close()
-  return output
+local function decision(session, verdict)
+  verdict.protocol = session.protocol
+  return setmetatable(verdict, Decision)
 end
 
-local function write(folder, name, text)
-  local parent = name:match "^(.*)/"
-  if parent then run(("mkdir -p '%s/%s'"):format(folder, parent)) end
-  local file = assert(io.open(folder .. "/" .. name, "w"))
-  file:write(text)
-  file:close()
-end
-
-local function configuration(options)
-  local names = {}
-  for i, name in ipairs(options) do names[i] = ("%q"):format(name) end
-  local listen = options.listen or {}
-  local protocol = listen.protocol or "imap"
-  return ([[
-local c = require "moongate.config"
-return c.gateway {
-  settings = %s,
-  c.listen "spec" {
-    protocol = %q, policy = { %s }, address = "127.0.0.1:0",
-    %s
-  },
-}
-]]):format(literal(options.settings or {}), protocol, table.concat(names, ", "),
-    options.listener or "")
-end
+-- Sessions --------------------------------------------------------------------
 
 local Session = {}
 Session.__index = Session
 
 --- Runs one hook; `options` change what the session knows.
-function Session:ask(hook, options) return self.real:ask(hook, options or {}) end
+function Session:ask(hook, options) return decision(self, self.real:ask(hook, options or {})) end
 
---- The verdict of `auth` on a PLAIN login.
-function Session:login(user, password)
-  return self:ask("auth", { user = user, password = password, mechanism = "PLAIN" })
+--- A whole login, as the session takes it: `connect` and `secured` first, if it is the session's
+-- first; then `auth` as often as it says wait, and `route`. The decision of an accept tells where
+-- the login goes. `options`: mechanism, authzid, response, challenge.
+function Session:login(user, password, options)
+  local given = { user = user, password = password, mechanism = "PLAIN" }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return decision(self, self.real:login(given))
 end
 
-for _, hook in ipairs { "connect", "helo", "auth", "route", "mail", "rcpt", "connect_failed",
-  "upstream_auth", "upstream_refused", "spliced", "closed" } do
+for _, hook in ipairs { "certificate", "connect", "secured", "helo", "auth", "route", "mail",
+  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "spliced", "closed" } do
   Session[hook] = function(self, options) return self:ask(hook, options) end
 end
 
@@ -86,30 +73,102 @@ function Session:mechanisms() return self.real:mechanisms() end
 --- The user as the policies have left it.
 function Session:user() return self.real:user() end
 
+--- Why the session is over ("refused", "too_many_attempts"), or nil.
+function Session:ended() return self.real:ended() end
+
+-- Gateways --------------------------------------------------------------------
+
 local Gateway = {}
 Gateway.__index = Gateway
 
---- A session that has no sockets: user, password, mechanism, client, helo, mail, rcpt ...
+--- A session that has no sockets: protocol, user, password, mechanism, client, tls, helo, mail ...
+-- `tls = { sni =, version =, cipher =, client_cert = {}, starttls = true }`.
 function Gateway:session(options)
-  return setmetatable({ real = self.real:session(options or {}) }, Session)
+  options = options or {}
+  return setmetatable({ real = self.real:session(options), protocol = options.protocol
+    or self.protocol }, Session)
 end
 
 function Gateway:init() return self.real:init() end
 
+--- How often something was counted, `name` with its labels.
 function Gateway:counter(name) return self.real:counter(name) end
+
+--- How many hooks have run, and how many of them failed by a policy's mistake.
+function Gateway:totals() return self.real:totals() end
+
+--- Whether the memory of its Lua state was full twice within a minute.
+function Gateway:exhausted() return self.real:exhausted() end
+
+--- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http",
+-- name =, decision = }, as texts "0.000 hook auth -> accept".
+function Gateway:calls() return self.network.calls end
+
+--- Lays the options out on the disk while `fn(path of moongate.lua, options)` reads them.
+local function laid_out(options, fn)
+  local plan = configuration.plan(options)
+  local top = folder.make(plan.project, plan.scripts, plan.files)
+  local ok, result, errors = pcall(fn, top .. "/moongate.lua", {
+    environment = options.environment, live = options.live,
+  })
+  folder.remove(top)
+  if not ok then error(result, 0) end
+  return result, errors and (errors:gsub(top:gsub("%p", "%%%0") .. "/", ""))
+end
+
+--- The next generation, from the files that have changed: true; or nil and the errors, and the
+-- old one goes on. Timers of the old one end, and its upvalues; `vars` of sessions stay.
+function Gateway:reload(files)
+  local options = {}
+  for k, v in pairs(self.options) do options[k] = v end
+  options.files = {}
+  for _, from in ipairs { self.options.files or {}, files or {} } do
+    for name, text in pairs(from) do options.files[name] = text end
+  end
+  local ok, errors = laid_out(options, function(path, more)
+    local ok, errors = self.real:reload(path, more)
+    if ok then coverage.note(self.real:files()) end
+    return ok, errors
+  end)
+  if ok then self.options = options end
+  return ok, errors
+end
+
+local function noted(real, errors)
+  if real then coverage.note(real:files()) end
+  return real, errors
+end
+
+local Clock = { methods = {} }
+
+function Clock.__index(clock, name)
+  if name == "now" then return clock.real:now() end
+  return Clock.methods[name]
+end
+
+--- Lets time pass: timers run, and what they wait for.
+function Clock.methods:advance(seconds) self.real:advance(seconds) end
 
 --- Builds a gateway from the named policies, or returns nil and all errors.
 --
--- `files` are written beside moongate.lua (["scripts/x.lua"] = text); `listener` is text of
--- further keys of the listener; `config` is the text of a whole moongate.lua instead.
+-- Each is a name, or the path of a file. `settings` are theirs; `listener` is text of further
+-- keys of the listener; `files` are written beside moongate.lua (["scripts/x.lua"] = text).
+-- `config` is a whole moongate.lua instead, by its path or its text; policies that are named
+-- beside it stand in for those of its listeners. `environment` is laid over it. With `live` the
+-- time and the network are the machine's.
 function spec.open(options)
-  local folder = run "mktemp -d /tmp/moongate-spec.XXXXXX"
-  for name, text in pairs(options.files or {}) do write(folder, name, text) end
-  write(folder, "moongate.lua", options.config or configuration(options))
-  local real, errors = host.open(folder .. "/moongate.lua")
-  run(("rm -rf '%s'"):format(folder))
-  if not real then return nil, (errors:gsub(folder:gsub("%p", "%%%0") .. "/", "")) end
-  return setmetatable({ real = real, folder = folder }, Gateway)
+  local world = network.new()
+  local real, errors = laid_out(options, function(path, more)
+    return noted(host.open(path, more, function(...) return world:answer(...) end))
+  end)
+  if not real then return nil, errors end
+  world.now = function() return real:now() end
+  return setmetatable({
+    real = real, options = options, network = world,
+    protocol = (options.listen or {}).protocol or "imap",
+    clock = setmetatable({ real = real }, Clock),
+    http = world.http, dns = world.dns, socket = world.socket, auth_http = world.auth_http,
+  }, Gateway)
 end
 
 --- As `open`, but raises the errors.
@@ -118,44 +177,9 @@ function spec.policy(options)
   return gateway or error(errors, 2)
 end
 
--- Assertions ------------------------------------------------------------------
+--- The real program with the same options: see lua/moongate/spec/running.lua.
+function spec.gateway(options) return require("moongate.spec.running").start(options) end
 
-local function describe(decision)
-  local words = {}
-  for name, value in pairs(decision) do
-    if value ~= false and value ~= 0 and name ~= "tls" then
-      words[#words + 1] = name .. "=" .. (type(value) == "table" and "{...}" or tostring(value))
-    end
-  end
-  table.sort(words)
-  return "{ " .. table.concat(words, ", ") .. " }"
-end
-
-local function expect(decision, kind, fields)
-  if decision.kind ~= kind then
-    error(("a decision `%s` expected, but it is %s"):format(kind, describe(decision)), 3)
-  end
-  for name, value in pairs(fields or {}) do
-    if decision[name] ~= value then
-      error(("%s = %s expected, but the decision is %s"):format(name, tostring(value),
-        describe(decision)), 3)
-    end
-  end
-end
-
---- assert.decision(d).is_accept { user = "..." }, is_reject, is_tempfail, is_wait, is_to,
--- is_retry, is_login, is_none.
-local function decision_assertions(decision)
-  local checks = {}
-  for _, kind in ipairs { "accept", "reject", "tempfail", "wait", "to", "retry", "login" } do
-    checks["is_" .. kind] = function(fields) expect(decision, kind, fields) end
-  end
-  function checks.is_none() expect(decision, "nil") end
-  return checks
-end
-
-local found, luassert = pcall(require, "luassert")
-if found then rawset(luassert, "decision", decision_assertions) end
-spec.decision = decision_assertions
+if pcall(require, "luassert") then require "moongate.spec.assertions" end
 
 return spec

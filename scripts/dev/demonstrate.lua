@@ -7,9 +7,11 @@ local gateway = require "spec.support.gateway"
 local servers = require "spec.support.servers"
 local signal = require "posix.signal"
 local socket = require "socket"
+local unistd = require "posix.unistd"
 
 local USERS = { ["erin@example.org"] = "moonlight", ["frank@example.org"] = "starlight" }
 local PREFERRED = { imap = 1143, pop3 = 1110, submission = 1587 }
+local CONTROL = ("/run/moongate/start-%d.sock"):format(unistd.getpid())
 local SUBJECT = "A mail through the gateway"
 
 local interrupted = false
@@ -39,12 +41,13 @@ local function addresses(private)
   return ([[
 return {
   listen = { imap = %q, pop3 = %q, submission = %q },
+  control = { socket = %q },
   imap = "127.0.0.1:%d",
   pop3 = "127.0.0.1:%d",
   submission = "127.0.0.1:%d",
 }
-]]):format(address_for "imap", address_for "pop3", address_for "submission", private.imap,
-    private.pop3, private.submission)
+]]):format(address_for "imap", address_for "pop3", address_for "submission", CONTROL,
+    private.imap, private.pop3, private.submission)
 end
 
 local function start_gateway(private)
@@ -97,11 +100,13 @@ Try, in another terminal:
   swaks --server 127.0.0.1:$submission --auth --auth-user erin@example.org \
     --auth-password moonlight --from erin@example.org --to frank@example.org
   printf 'a LOGIN erin@example.org moonlight\r\nb LOGOUT\r\n' | nc -N 127.0.0.1 $imap
+  export MOONGATE_SOCKET=$control
+  build/release/moongate status     (also: who, kick, reload, rollback, diff)
 ]]
 
 local function guide(private, ports)
-  local values = { imap = ports.imap, pop3 = ports.pop3, submission = ports.submission,
-    dimap = private.imap, dpop3 = private.pop3, dsmtp = private.smtp,
+  local values = { control = CONTROL, imap = ports.imap, pop3 = ports.pop3,
+    submission = ports.submission, dimap = private.imap, dpop3 = private.pop3, dsmtp = private.smtp,
     dsubmission = private.submission }
   say("%s", (GUIDE:gsub("%$(%l[%l%d]*)", values)))
 end

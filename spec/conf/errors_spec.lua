@@ -47,6 +47,55 @@ return c.gateway {
 }]])
   end)
 
+  it("are told for pools, and for what names one", function()
+    assert.equal(table.concat({
+      "moongate.lua:4: pools.imap.prfile: unknown key (did you mean \"profile\"?)",
+      "moongate.lua:4: pools.imap[2].weigth: unknown key (did you mean \"weight\"?)",
+      "moongate.lua:5: pools.imap.balance: one of least, round_robin, hash "
+        .. "(did you mean \"least\"?) expected, not \"lest\"",
+      "moongate.lua:7: pools.good.profile: `tls_profiles` has no \"interal\" "
+        .. "(did you mean \"internal\"?)",
+      "moongate.lua:8: pools.empty: at least one is needed",
+      "moongate.lua:9: pools.1x: a name of letters, digits, _ and - expected, "
+        .. "not beginning with a digit",
+      "moongate.lua:10: pools.nested: a is a member twice",
+      "moongate.lua:10: pools.nested[1].address: an upstream that is no pool expected, "
+        .. "not \"pool:imap\"",
+      "moongate.lua:10: pools.nested[2].address: an upstream such as \"10.0.0.5:143\" "
+        .. "(\"b:99999\" has no port from 1 to 65535) expected, not \"b:99999\"",
+      "moongate.lua:11: pools.more.pin[1]: \"sha256/\" and 44 digits of base64 "
+        .. "(not such a digest) expected, not \"x\"",
+      "moongate.lua:11: pools.more.source: an IP address (not an address) expected, not \"eth0\"",
+      "moongate.lua:11: pools.more[1].weight: at least 1 expected, not 0",
+      "moongate.lua:16: listen \"imap\": upstream: one of the `pools` "
+        .. "(did you mean \"pool:good\"?) expected, not \"pool:god\"",
+      "moongate.lua:14: settings.static.upstream: one of the `pools` "
+        .. "(did you mean \"pool:imap\"?) expected, not \"pool:impa\"",
+    }, "\n"), errors [[
+local c = require "moongate.config"
+return c.gateway {
+  pools = {
+    imap = { "10.0.0.11:143", { address = "10.0.0.12", weigth = 2 }, prfile = "internal",
+      balance = "lest" },
+    good = { "10.0.0.11", { address = "10.0.0.12", weight = 2, backup = true },
+      tls = "starttls", profile = "interal" },
+    empty = {},
+    ["1x"] = { "a" },
+    nested = { "pool:imap", "b:99999", "a", "a" },
+    more = { { address = "a", weight = 0 }, pin = "x", source = "eth0" },
+  },
+  tls_profiles = { internal = {} },
+  settings = { static = { upstream = "pool:impa" } },
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "static" },
+    upstream = "pool:god" },
+}]])
+    local members = {}
+    for i = 1, 257 do members[i] = ("\"h%d\""):format(i) end
+    assert.matches("pools.big: at most 256 are allowed",
+      errors(gateway("pools = { big = { " .. table.concat(members, ", ") .. " } },\n" .. LISTEN)),
+      1, true)
+  end)
+
   it("are told for every kind of value", function()
     for _, case in ipairs {
       { "workers = 0", "workers: at least 1 expected, not 0" },

@@ -58,6 +58,8 @@ local function sets(path)
   for _, block in ipairs(blocks(path)) do
     if block.name == "moongate.lua" then
       found[#found + 1] = { line = block.line, ["moongate.lua"] = block.text }
+    elseif block.name:match "^env/" then -- is laid over the configuration in front of it
+      found[#found][block.name] = block.text
     else
       policies[block.name] = block
     end

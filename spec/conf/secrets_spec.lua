@@ -78,6 +78,14 @@ describe("a secret", function()
     assert.matches("timeout: seconds expected", text, 1, true)
   end)
 
+  it("is not told where it is of the wrong kind", function()
+    local code, text = run "8712345"
+    assert.equal(1, code)
+    assert.matches("moongate.lua:6:3: error: settings.p.key: a text or a c.secret expected, not a "
+      .. "number", text, 1, true)
+    assert.not_matches("8712345", text)
+  end)
+
   it("opens an encrypted key", function()
     local ca = require "spec.support.ca"
     local authority = ca.new()
@@ -92,6 +100,20 @@ describe("a secret", function()
     assert.matches("listen.one.tls.passphrases = { secret(redacted) } -- moongate.lua:", text, 1,
       true)
     assert.not_matches("sesame", text)
+  end)
+
+  it("is not shown either where it only sounds like one", function()
+    local code, text = check.run { "--print", files = {
+      ["moongate.lua"] = check.configuration [[
+        settings = { passwd_file = { file = "shown" },
+          q = { headers = { ["X-Auth-Key"] = "open", X = "shown" }, api_key = "open",
+          pairs = { { "Authorization", "open" }, { "X", "shown" } }, secrets = { a = "open" },
+          list = { password = { "open" } }, more = { { token = "open" } } } },]],
+      ["scripts/policy.lua"] = "require \"moongate\".settings \"q\"\nreturn {}\n" } }
+    assert.equal(0, code)
+    assert.not_matches("open", text)
+    assert.equal(3, select(2, text:gsub("\"shown\"", "")))
+    assert.equal(6, select(2, text:gsub("secret%(redacted%)", "")))
   end)
 
   it("is not shown either where a policy alone takes it for one", function()

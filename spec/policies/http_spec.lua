@@ -7,7 +7,7 @@ local modules = require "spec.support.modules"
 local upstream = require "spec.support.upstream"
 
 describe("http", function()
-  local run, server, garbage, dns, answer
+  local run, server, folder, near, garbage, dns, answer
 
   local BODIES = {
     get = [[
@@ -47,6 +47,11 @@ describe("http", function()
     injected = [[ return http.get(BASE .. "/ HTTP/1.1\r\nX: y") ]],
     header = [[ return http.get(BASE, { headers = { ["X"] = "a\r\nb" } }) ]],
     option = [[ return http.get(BASE, { timeot = 1 }) ]],
+    unix = [[ return assert(http.get("http://any.test/u", { unix_socket = SOCKET })).body ]],
+    ["unix-none"] = [[ return http.get("http://any.test/", { unix_socket = "/nonexistent" }) ]],
+    ["unix-path"] = [[ return http.get("http://any.test/", { unix_socket = "relative" }) ]],
+    ["unix-long"] = [[
+      return http.get("http://any.test/", { unix_socket = "/" .. ("x"):rep(107) }) ]],
     escape = [[ return http.escape "a b/c\195\169~" ]],
     twice = [[
       local a = assert(http.get(BASE .. "/1")).status
@@ -55,13 +60,17 @@ describe("http", function()
 
   setup(function()
     server = http_server.start { answer = function(...) return answer(...) end }
+    folder = assert(require "posix.stdlib".mkdtemp "/tmp/moongate-http-XXXXXX")
+    require("posix.sys.stat").chmod(folder, 493)
+    near = http_server.start { path = folder .. "/socket",
+      answer = function() return { body = "near" } end }
     dns = dns_server.start {
       ["auth.test"] = { A = { "127.0.0.1" } },
       ["silent.test"] = { A = false, AAAA = false },
     }
     garbage = upstream.start { script = function(peer) peer:send_line "220 no TLS here" end }
-    local top = ("local BASE, PORT, TLS_PORT = %q, %d, %d")
-      :format(server.url:match "^(http://[^/]+)", server.port, garbage.port)
+    local top = ("local BASE, PORT, TLS_PORT, SOCKET = %q, %d, %d, %q")
+      :format(server.url:match "^(http://[^/]+)", server.port, garbage.port, folder .. "/socket")
     run = modules.start { bodies = BODIES, top = top,
       configuration = ("resolver = { %q },"):format(dns.address) }
   end)
@@ -73,6 +82,8 @@ describe("http", function()
   end)
   teardown(function()
     server:stop()
+    near:stop()
+    os.execute("rm -rf " .. folder)
     garbage:stop()
     dns:stop()
     run.stop()
@@ -162,6 +173,15 @@ describe("http", function()
     loop.wait("the request", function() return server.requests[1] end)
     c:reset()
     loop.wait("the end of it", function() return server.peers[1].ended end, 2)
+  end)
+
+  it("asks at a unix socket, whatever host the URL names", function()
+    assert.equal("near", run "unix")
+    assert.equal("any.test", near.requests[1].headers.host)
+    assert.equal("/u", near.requests[1].target)
+    assert.equal("nil | http: /nonexistent: No such file or directory", run "unix-none")
+    assert.truthy(run "unix-path":find "^ERROR: .*unix_socket: an absolute path")
+    assert.truthy(run "unix-long":find "^ERROR: .*unix_socket: an absolute path")
   end)
 
   it("escapes", function() assert.equal("a%20b%2Fc%C3%A9~", run "escape") end)

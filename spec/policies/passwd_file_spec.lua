@@ -22,9 +22,12 @@ describe("passwd_file", function()
       "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:" .. other.address,
       "cid:{PLAIN}secret:" .. pop3.address,
       "dan:{NEW}whatever",
+      "gil:{PLAIN}secret:pool:others",
+      "hal:{PLAIN}secret:pool:nobodys",
     }
     gw = shipped.start {
       policy = { "passwd_file" },
+      more = ("pools = { others = { %q } },"):format(other.address),
       settings = ('passwd_file = { path = "users", upstream = %q }'):format(imap.address),
       listen = {
         imap = 'mechanisms = { "PLAIN", "CRAM-MD5" }, limits = { attempts = 100 },',
@@ -56,6 +59,13 @@ describe("passwd_file", function()
   it("sends a user to the upstream in the file", function()
     login("bob", "secret"):expect "^a OK"
     assert.equal("bob", other:peer(1).user)
+  end)
+
+  it("sends a user to a pool, if there is such a pool", function()
+    login("gil", "secret"):expect "^a OK"
+    assert.equal("gil", other:peer(1).user)
+    login("hal", "secret"):expect "^a NO %[UNAVAILABLE%]"
+    gw:expect_log('passwd_file%.lua:%d+: .*accept: upstream: unknown pool "nobodys"')
   end)
 
   for title, pair in pairs {

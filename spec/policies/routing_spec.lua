@@ -16,7 +16,8 @@ describe("static", function()
     pop3 = upstream.start { script = upstream.pop3() }
     gw = shipped.start {
       policy = { "static" },
-      settings = ("static = { upstream = %q, pop3 = %q }"):format(imap.address, pop3.address),
+      more = ("pools = { imap = { %q } },"):format(imap.address),
+      settings = ("static = { upstream = 'pool:imap', pop3 = %q }"):format(pop3.address),
       listen = { imap = "", pop3 = "" },
     }
   end)

@@ -190,7 +190,7 @@ describe("the configuration of shared tables", function()
     ['limits = "8k"'] = "shared.limits: at least 1048576 expected",
     ['limits = "1000g"'] = "shared.limits: at most",
     ['["a b"] = "1m"'] = "a name of letters, digits, _ and %- expected",
-    ['[("n"):rep(64)] = "1m"'] = "a name of letters",
+    ['[("n"):rep(64)] = "1m"'] = "the name is longer than 63 bytes",
     ['"1m"'] = "names expected as keys",
   } do
     it("refuses { " .. tables:sub(1, 30) .. " }", function()

@@ -1,7 +1,9 @@
 --- The relay after the login: every byte, both ways, whoever is slow, until both have ended.
+local child = require "spec.support.child"
 local client = require "spec.support.client"
 local ffi = require "ffi"
 local loop = require "spec.support.loop"
+local processes = require "spec.support.processes"
 local site = require "spec.support.site"
 local upstream = require "spec.support.upstream"
 
@@ -177,6 +179,22 @@ describe("a spliced connection", function()
     loop.wait("the end", function() return c.ended and peer.ended end, 3)
     assert.is_true(loop.now() - began > 1.6)
     assert.equal("idle", gw:session_of(c)["end"])
+  end)
+
+  it("has its bytes moved by the kernel", function()
+    local trace = child.start { "strace", "-f", "-e", "trace=splice", "-p",
+      tostring(processes.children(gw.process.pid)[1]), log = gw.folder .. "/trace" }
+    trace:expect "attached"
+    local c, peer = pair()
+    local received = collect(c)
+    peer:send(noise(8 * MIB, 3))
+    peer:half_close()
+    loop.wait("all bytes", function() return c.ended end, 60)
+    trace:stop()
+    assert.equal(sha256(noise(8 * MIB, 3)), sha256(received()))
+    local moved = 0
+    for count in trace:output():gmatch "splice%(.- = (%d+)\n" do moved = moved + count end
+    assert.is_true(moved >= 2 * 4 * MIB) -- half of it, into a pipe and out
   end)
 
   it("never gives one session's bytes to another", function()

@@ -19,7 +19,7 @@ return c.gateway {
 ]]
 
 describe("moongate check", function()
-  local authority, one, other, sealed, rsa, expired
+  local authority, one, other, sealed, rsa, expired, ending, stapled
 
   setup(function()
     authority = ca.new()
@@ -27,6 +27,8 @@ describe("moongate check", function()
     rsa = authority:leaf { kind = "rsa" }
     sealed = authority:leaf { passphrase = "open sesame" }
     expired = authority:leaf { expired = true }
+    ending = authority:leaf { days = 13 }
+    stapled = authority:leaf { extensions = "tlsfeature=status_request" }
     stat.mkdir(authority.folder .. "/scripts", 493)
     authority:write("scripts/nobody.lua", "return {}")
     authority:write("garbage", "this is no PEM\n")
@@ -36,7 +38,8 @@ describe("moongate check", function()
 
   --- Exit status and output for a `tls` section; "$one.key" and the like become paths.
   local function check(tls, more)
-    local names = { one = one, other = other, sealed = sealed, rsa = rsa, expired = expired }
+    local names = { one = one, other = other, sealed = sealed, rsa = rsa, expired = expired,
+      ending = ending, stapled = stapled }
     local function fill(text)
       return (text:gsub("%$(%w+)%.(%w+)", function(name, kind)
         return ("%q"):format(kind == "key" and names[name].key or names[name].certificate)
@@ -134,10 +137,31 @@ describe("moongate check", function()
     assert.matches(one.certificate, output, 1, true)
   end)
 
-  it("warns of what has expired", function()
-    local code, output = check "certificate = $expired.pem, key = $expired.key"
-    assert.equal(0, code)
-    assert.matches("expired", output)
-    assert.matches(expired.certificate, output, 1, true)
+  --- It is right, but for a word about this certificate.
+  local function warns(leaf, pattern, ...)
+    local code, output = check(...)
+    assert.equal(0, code, output)
+    assert.matches(leaf.certificate:gsub("%p", "%%%0") .. "[^\n]*" .. pattern, output)
+  end
+
+  it("warns of what has expired, or soon will", function()
+    warns(expired, "expired", "certificate = $expired.pem, key = $expired.key")
+    warns(ending, "expires in 12 days", "certificate = $ending.pem, key = $ending.key")
+    warns(ending, "expires in 12 days", GOOD
+      .. "names = { ['a.test'] = { certificate = $ending.pem, key = $ending.key } }")
+    warns(ending, "expires in 12 days", GOOD,
+      "certificates = { a = { certificate = $ending.pem, key = $ending.key } },")
+    warns(ending, "expires in 12 days", GOOD,
+      "tls_profiles = { default = { certificate = $ending.pem, key = $ending.key } },")
+    local _, output = check(GOOD)
+    assert.is_nil(output:find "expire")
+  end)
+
+  it("warns of what clients will refuse, or nobody can ask about", function()
+    local pair = "certificate = $stapled.pem, key = $stapled.key"
+    warns(stapled, "must be stapled and is not", pair)
+    warns(stapled, "names no OCSP responder", pair .. ", stapling = true")
+    local _, output = check(pair .. ", stapling = true, stapling_responder = 'http://127.0.0.1/'")
+    assert.is_nil(output:find "staple")
   end)
 end)

@@ -12,8 +12,10 @@ describe("a decision", function()
   it("is made of known options only", function()
     assert.matches("reject: unknown field \"reson\" %(did you mean \"reason\"%?%)",
       refused("reject", { reson = "x" }))
-    assert.matches("accept: unknown field \"pool\" (there are user, upstream, upstream_auth, "
-      .. "vars, log)", refused("accept", { pool = "imap" }), 1, true)
+    assert.matches("accept: unknown field \"pol\" %(did you mean \"pool\"%?%)",
+      refused("accept", { pol = "imap" }))
+    assert.matches("accept: unknown field \"tenant\" (there are user, upstream, pool, "
+      .. "upstream_auth, vars, log)", refused("accept", { tenant = "acme" }), 1, true)
     assert.matches("to: options have names", refused("to", { "10.0.0.1:143" }))
     assert.matches("reject: a table of options expected, not a string", refused("reject", "no"))
   end)
@@ -43,7 +45,16 @@ describe("a decision", function()
       { "reject", { code = "200" }, "code: a code such as" },
       { "reject", { code = "535 9.7.8" }, "code: a code such as" },
       { "reject", { enhanced = "5.7" }, "enhanced: a code such as" },
-      { "to", {}, "`address` or `host` is missing" },
+      { "to", {}, "`address`, `host` or `pool` is missing" },
+      { "to", { pool = "imap", tls = "off" }, "tls: it does not go with a pool" },
+      { "to", { pool = "imap", host = "a" }, "host: it does not go with a pool" },
+      { "to", { address = "pool:imap", trusted = false }, "trusted: it does not go with a pool" },
+      { "to", { pool = "imap", address = "10.0.0.1" }, "pool: there is an address already" },
+      { "to", { address = "10.0.0.1", key = "a" }, "key: it goes with `pool` only" },
+      { "to", { pool = 5 }, "pool: text expected, not a number" },
+      { "accept", { pool = "imap", upstream = "a" }, "pool: there is an address already" },
+      { "to", { address = "pool:" }, "no port from 1 to 65535" },
+      { "to", { host = "pool:imap" }, "not a host" },
       { "to", { address = "10.0.0.1:0" }, "no port from 1 to 65535" },
       { "to", { address = "10.0.0.1:143x" }, "no port from 1 to 65535" },
       { "to", { address = "a b:143" }, "not a host" },
@@ -112,15 +123,81 @@ describe("a verdict", function()
       .is_accept { address = "10.0.0.1:143" }
   end)
 
+  it("names a pool of the configuration, in every place of an upstream", function()
+    local pools = [[
+local c = require "moongate.config"
+return c.gateway {
+  pools = { imap = { "10.0.0.1" }, ["imap-b"] = { "10.0.0.2", "10.0.0.3" } },
+  c.listen "spec" { protocol = "imap", policy = { "p" }, address = "127.0.0.1:0" },
+}]]
+    local function with_pools(hook, body)
+      local text = ("local moongate = require 'moongate'\nreturn { %s = function() %s end }")
+        :format(hook, body)
+      return spec.policy { config = pools, files = { ["scripts/p.lua"] = text } }
+        :session({ user = "alice", password = "secret" }):ask(hook)
+    end
+    assert.decision(with_pools("auth", "return moongate.accept { pool = 'imap' }"))
+      .is_accept { pool = "imap" }
+    assert.decision(with_pools("auth", "return moongate.accept { upstream = 'pool:imap' }"))
+      .is_accept { pool = "imap" }
+    assert.decision(with_pools("route",
+      "return moongate.to { pool = 'imap', key = 'acme', fallback = 'pool:imap-b' }"))
+      .is_to { pool = "imap", key = "acme", fallback = "pool:imap-b" }
+    assert.decision(with_pools("route", "return moongate.to { pool = 'imap', "
+      .. "fallback = moongate.to { pool = 'imap-b' } }")).is_to { fallback = "pool:imap-b" }
+    assert.decision(with_pools("connect_failed",
+      "return moongate.retry { upstream = 'pool:imap-b' }")).is_retry { pool = "imap-b" }
+    assert.decision(with_pools("route", "return moongate.to { address = 'pool:143' }"))
+      .is_to { address = "pool:143" } -- digits are a port
+    spec.logged()
+    assert.decision(with_pools("route", "local to = moongate.to { pool = 'imap-c' } return to"))
+      .is_tempfail { bug = true }
+    assert.matches("scripts/p.lua:2: to: pool: unknown pool \"imap-c\" (did you mean \"imap-b\"?)",
+      spec.logged(), 1, true)
+    assert.decision(with_pools("connect_failed", "return moongate.retry { upstream = 'pool:x' }"))
+      .is_tempfail { bug = true }
+    assert.matches("retry: upstream: unknown pool \"x\"", spec.logged(), 1, true)
+  end)
+
+  it("may depend on what is known of upstreams", function()
+    local text = [[
+local moongate = require "moongate"
+local pool = moongate.pool "imap"
+return { auth = function()
+  local words = { tostring(pool) }
+  for _, m in ipairs(pool:members()) do
+    words[#words + 1] = ("%s %s %d %d"):format(tostring(m), tostring(m:healthy()), m:sessions(),
+      m:failures())
+  end
+  assert(moongate.upstream("[2001:db8::1]:143"):address() == "[2001:db8::1]:143")
+  assert(moongate.upstream("nobody.knows"):healthy())
+  assert(not pcall(moongate.upstream, "pool:imap") and not pcall(moongate.upstream, "a b"))
+  return moongate.reject { text = table.concat(words, ", ") }
+end }]]
+    local config = [[
+local c = require "moongate.config"
+return c.gateway {
+  pools = { imap = { "10.0.0.2", "unix:/run/imap", "[2001:db8::1]:143" } },
+  c.listen "spec" { protocol = "imap", policy = { "p" }, address = "127.0.0.1:0" },
+}]]
+    local gateway = spec.policy { config = config, files = { ["scripts/p.lua"] = text } }
+    assert.decision(gateway:session({ user = "a", password = "b" }):ask "auth").is_reject {
+      text = "pool:imap, 10.0.0.2 true 0 0, unix:/run/imap true 0 0, [2001:db8::1]:143 true 0 0" }
+    local _, errors = spec.open { config = config,
+      files = { ["scripts/p.lua"] = text:gsub('pool "imap"', 'pool "imp"') } }
+    assert.matches("scripts/p.lua:2: pool: name: unknown pool \"imp\" (did you mean \"imap\"?)",
+      errors, 1, true)
+  end)
+
   it("logs in upstream as the client did, but for what is given", function()
     local d = decide("auth", "return moongate.accept { user = \"bob\", "
       .. "upstream_auth = moongate.login { password = \"master\" } }")
-    assert.same({ "bob", "master" }, { d.login.user, d.login.password })
+    assert.same({ "bob", "master" }, { d.login.user, d.login.password:reveal() })
     d = decide("auth", "return moongate.accept { upstream_auth = moongate.login { user = 'adm' } }")
-    assert.same({ "adm", "secret" }, { d.login.user, d.login.password })
+    assert.same({ "adm", "secret" }, { d.login.user, d.login.password:reveal() })
     d = decide("auth", "return moongate.accept { upstream_auth = "
       .. "moongate.login { user = \"x\", password = more.password } }")
-    assert.same({ "x", "secret" }, { d.login.user, d.login.password })
+    assert.same({ "x", "secret" }, { d.login.user, d.login.password:reveal() })
   end)
 
   it("of retry may name another upstream", function()

@@ -185,7 +185,7 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "lines", "overlay", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "overlay", "prelude", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
@@ -241,12 +241,23 @@ local MAKE = {
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })
   end,
+  UpstreamHealth = function() return require "moongate".upstream "10.0.0.5:143" end,
+  Pool = function() return require "moongate".pool "imap" end,
   Gateway = function() return policy "return {}" end,
   SpecSession = function() return policy "return {}":session {} end,
+  SpecDecision = function() return policy "return {}":session {}:connect() end,
+  RunningGateway = function() return setmetatable({}, require "moongate.spec.running".class) end,
+  MailClient = function() return setmetatable({}, require "moongate.spec.mail_client".class) end,
+  SpecClock = function() return policy "return {}".clock end,
+  HttpMock = function() return policy "return {}".http end,
+  DnsMock = function() return policy "return {}".dns end,
+  SocketMock = function() return policy "return {}".socket end,
+  AuthHttpMock = function() return policy "return {}".auth_http end,
 }
 
 local function methods_of(object)
-  local index = debug.getmetatable(object).__index
+  local meta = debug.getmetatable(object)
+  local index = meta.methods or meta.__index
   local found = {}
   for name in pairs(index) do
     if name:sub(1, 2) ~= "__" then found[name] = true end
@@ -449,10 +460,12 @@ local function checked_configuration(authority, leaf)
   local identity = { certificate = leaf.certificate, key = leaf.key, stapling = true }
   local gateway, errors = core.finish_config(c.gateway {
     certificates = { x = identity },
+    control = { socket = "/run/moongate/control.sock" },
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,
       key = leaf.key } },
+    pools = { x = { "127.0.0.1:110" } },
     c.listen "a" {
-      address = "127.0.0.1:110", policy = "x", upstream = "127.0.0.1:1",
+      address = "127.0.0.1:110", policy = "x", upstream = "pool:x",
       proxy_protocol = { from = "10.0.0.0/8" },
       tls = { certificate = leaf.certificate, key = leaf.key, names = { y = identity } },
     },

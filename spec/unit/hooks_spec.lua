@@ -4,6 +4,7 @@ local spec = require "moongate.spec"
 local function gateway(policies, more)
   local options = { files = {} }
   for k, v in pairs(more or {}) do options[k] = v end
+  options.listener = "upstream = \"10.0.0.1\", " .. (options.listener or "")
   for i, text in ipairs(policies) do
     options[i] = "p" .. i
     options.files[("scripts/p%d.lua"):format(i)] =
@@ -138,7 +139,7 @@ describe("a hook that fails", function()
         keep[i] = piece:rep(30 + i)
         moongate.sleep(0) -- the CPU budget is not what is tried here
       end
-      keep[1] = piece:rep(50)
+      keep[1] = piece:rep(20)
       return moongate.accept()]]
     for _ = 1, 3 do
       assert_bug(g:session():login("big", "x"), "not enough memory")
@@ -171,6 +172,16 @@ describe("the budgets", function()
       "while true do xpcall(error, function() while true do end end) end",
       "coroutine.wrap(function() while true do end end)()",
       "while true do coroutine.wrap(function() pcall(error) end)() end",
+      "while true do (\"x\"):rep(3e7) end",
+      "for i = 1, 1e9 do pcall(string.find, (\"a\"):rep(1000), (\"a-\"):rep(9) .. \"b\") end",
+      [[ (("a"):rep(150) .. ":^a-a-a-b;"):rep(1000):gsub("(a+):([^;]+);", string.find) ]],
+      [[ local t = {} for i = 1, 9e4 do t[i] = i end
+         while true do table.insert(t, 1, table.remove(t)) end ]],
+      [[ while true do
+           pcall(error, setmetatable({}, { __tostring = function() while true do end end }))
+         end ]],
+      "return setmetatable({}, { __index = function() while true do end end }).x",
+      "while true do load(\"return 1\")() end",
     } do
       local began = os.clock()
       assert_bug(login(body), "CPU budget")

@@ -56,7 +56,7 @@ describe("the session", function()
     session:login("a", "b")
     assert.decision(session:route()).is_reject {
       reason = "the session was used after its hook had ended; the credentials were wiped when the "
-        .. "decision was taken; this secret was wiped when the decision was taken" }
+        .. "decision was taken; this secret was wiped" }
   end)
 end)
 
@@ -81,7 +81,7 @@ describe("session.vars", function()
         end,
       }]] } }
     local session = g:session {}
-    assert.decision(session:login("a", "b")).is_accept()
+    assert.decision(session:auth { user = "a", password = "b" }).is_accept()
     assert.decision(session:route()).is_reject { reason = "right" }
   end)
 
@@ -107,6 +107,17 @@ describe("credentials", function()
         options))
     assert.matches("unknown field", say("auth", "return a.pasword", options))
     assert.matches("read%-only", say("auth", "a.user = 'x'", options))
+  end)
+
+  it("can keep their password for a while, and no other", function()
+    local options = { user = "alice", password = "secret" }
+    assert.equal("secret secret", say("auth",
+      "return a:retain(5):reveal() .. ' ' .. a.password:reveal()", options))
+    for _, seconds in ipairs { "0", "-1", "61", "0/0" } do
+      assert.matches("up to 60 seconds", say("auth", "a:retain(" .. seconds .. ")", options))
+    end
+    assert.equal("nil", say("auth", "return a:retain(1)", { mechanism = "CRAM-MD5", user = "tim",
+      challenge = "<1@a>", response = "b913a602c7eda7a495b4e6e7334d3890" }))
   end)
 
   it("verify CRAM-MD5 and APOP", function()

@@ -19,6 +19,16 @@ local function key_text(key)
   return "[" .. (type(key) == "string" and ("%q"):format(key) or tostring(key)) .. "]"
 end
 
+--- What nobody has declared to be a secret may be one all the same.
+local function sounds_secret(name)
+  if type(name) ~= "string" then return false end
+  name = name:lower()
+  for _, word in ipairs { "key$", "pass", "secret", "token", "authorization", "credential" } do
+    if name:find(word) then return true end
+  end
+  return false
+end
+
 --- As Lua would write it; `hidden` has secrets where `value` has the texts that became them.
 local function literal(value, hidden)
   if core.is_secret(value) or core.is_secret(hidden) then return REDACTED end
@@ -27,6 +37,7 @@ local function literal(value, hidden)
   local words = {}
   for _, key in ipairs(sorted_keys(value)) do
     local text = literal(value[key], type(hidden) == "table" and hidden[key] or nil)
+    if sounds_secret(key) or key == 2 and sounds_secret(value[1]) then text = REDACTED end
     words[#words + 1] = is_list(value) and text or key_text(key) .. " = " .. text
   end
   return #words == 0 and "{}" or "{ " .. table.concat(words, ", ") .. " }"
@@ -59,10 +70,12 @@ end
 
 --- Data of any shape: its maps are walked, the rest is told as it is.
 function Listing:data(keys, value, hidden)
+  local named_by_policy = #keys == 2 -- "passwd_file" is none
+  if not named_by_policy and sounds_secret(keys[#keys]) then hidden = core.secret "" end
   if type(value) ~= "table" or is_list(value) then return self:add(keys, value, hidden) end
   for _, key in ipairs(sorted_keys(value)) do
     self:data(overlay.longer(keys, key), value[key],
-      type(hidden) == "table" and hidden[key] or nil)
+      type(hidden) == "table" and hidden[key] or core.is_secret(hidden) and hidden or nil)
   end
 end
 

@@ -22,8 +22,9 @@ and looks at policies also where no login has led yet.
       --connect         try every upstream and auth server that is named
       --timeout SECONDS for one of them (5)
       --format FORMAT   of what is found: text, gcc or json
-      --print           write the configuration that results, and where each
-                        value comes from; secrets are not shown
+      --print           write the configuration that results, if it is right,
+                        and where each value comes from; secrets, and what by
+                        its name may be one, are not shown
       --help            this text
 
 Findings are "file:line:column: level: message [code]", on standard error; as
@@ -201,5 +202,6 @@ elseif given.print and given.format == "json" then
 end
 
 local result = host.evaluate(given.path, given.env)
-if given.print then print_values(result.listing or {}) end
+-- What is wrong results in nothing; and only a policy that was loaded tells what is secret.
+if given.print and not result.errors then print_values(result.listing) end
 return report(examine(result, given), given)

@@ -1,7 +1,7 @@
 --- The configuration as a JSON schema (2020-12), for the data that `c.gateway` is given.
 --
 -- Listeners, which moongate.lua has as unnamed members, are the objects in "listen", each with its
--- "name".
+-- "name"; the unnamed members of a pool are in its "members".
 local describe = require "moongate.describe"
 
 local ANY_DURATION = "^[0-9]+(\\.[0-9]*)?(ms|s|m|h|d)$"
@@ -38,6 +38,7 @@ local value
 
 local function item(of)
   if type(of) == "string" then return value { "", of } end
+  if of.short then return { anyOf = { value { "", "string" }, section(of.section) } } end
   if of.section then return section(of.section) end
   return value { "", of.type or of[1], values = of.values, of = of.of, min = of.min, max = of.max }
 end

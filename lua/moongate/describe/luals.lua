@@ -208,7 +208,7 @@ local key_type
 
 local function item_type(of)
   if type(of) == "string" then return KEY_TYPES[of] or "string" end
-  if of.section then return section_class(of.section) end
+  if of.section then return (of.short and "string|" or "") .. section_class(of.section) end
   return key_type { "", of.type or of[1], values = of.values, of = of.of }
 end
 
@@ -231,8 +231,12 @@ local function add_configuration(lines)
     lines:add("---@class (exact) ", section_class(section[1]))
     if section[1] == "gateway" then lines:add "---@field [integer] table" end
     for _, field in ipairs(section.fields) do
-      lines:add(("---@field %s%s %s %s"):format(field[1], field.required and "" or "?",
-        key_type(field), text.meaning(field)))
+      if field.unnamed then
+        lines:add("---@field [integer] ", item_type(field.of))
+      else
+        lines:add(("---@field %s%s %s %s"):format(field[1], field.required and "" or "?",
+          key_type(field), text.meaning(field)))
+      end
     end
   end
 end

@@ -72,8 +72,9 @@ function text.meaning(field)
 end
 
 local TYPES = {
-  string = "text", text = "text", boolean = "true or false", number = "number",
+  string = "text", text = "text", mode = "text", boolean = "true or false", number = "number",
   integer = "number", section = "table", map = "table", target = "upstream", data = "table",
+  place = "upstream", source = "address",
 }
 
 --- The type of a configuration key in words; `mark` puts a value into quotes.

@@ -1,0 +1,196 @@
+#include "process/control.h"
+
+#include "process/control_api.h"
+#include "process/log_writer.h"
+#include "process/spawn.h"
+
+#include <execinfo.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define FLUSH_LIMIT 1. /* seconds for the last log lines */
+
+struct control {
+    struct control_setup setup;
+    struct ev_loop *loop;
+    struct control_api *api;
+    struct control_links *links;
+    struct control_http *http;
+};
+
+static struct control_api *
+api_of(void *arg)
+{
+    return ((struct control *)arg)->api;
+}
+
+static void
+on_reported(void *arg, const struct report *report)
+{
+    control_api_reported(api_of(arg), report);
+}
+
+static bool
+on_answered(void *arg, unsigned slot, uint64_t id, struct message *m)
+{
+    return control_api_answered(api_of(arg), slot, id, m);
+}
+
+static void
+on_linked(void *arg, unsigned slot)
+{
+    control_api_linked(api_of(arg), slot);
+}
+
+static void
+on_lost(void *arg, unsigned slot)
+{
+    control_api_lost(api_of(arg), slot);
+}
+
+static bool
+on_told(void *arg, struct message *m)
+{
+    struct log_target target = {.facility = (int)message_get_i64(m)};
+
+    uint64_t level = message_get_u64(m), format = message_get_u64(m);
+
+    (void)arg;
+    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
+        return false;
+    log_set_level((enum log_level)level);
+    log_set_format((enum log_format)format);
+    target.fd = message_take_fd(m, 0);
+    log_writer_retarget(target);
+    return true;
+}
+
+static void
+on_over(void *arg)
+{
+    const struct control *c = arg;
+
+    ev_break(c->loop, EVBREAK_ALL);
+}
+
+/* --- starting --- */
+
+static bool
+take_setup(struct control *c)
+{
+    struct message m;
+
+    if (message_receive(SPAWN_FD, true, &m) != RECEIVE_DONE)
+        return false;
+    bool taken = control_setup_get(&c->setup, &m);
+    message_deinit(&m);
+    return taken;
+}
+
+/* Signals of a terminal or a service manager go to all processes; what they
+ * mean, the supervisor tells. */
+static void
+ignore_signals(void)
+{
+    const int ignored[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        (void)signal(ignored[i], SIG_IGN);
+}
+
+/* What the C library would otherwise open later. */
+static void
+open_early(void)
+{
+    void *frame;
+
+    tzset();
+    (void)backtrace(&frame, 1);
+}
+
+static bool
+give_up_privileges(const struct identity *identity, struct error *err)
+{
+    /* Changing the user clears what was hardened before. */
+    return privileges_harden(err) && privileges_drop(identity, err) &&
+           privileges_harden(err) && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
+}
+
+static bool
+start_log(const struct control *c, struct error *err)
+{
+    struct log_target target = {c->setup.log, c->setup.log_facility};
+
+    log_set_level(c->setup.log_level);
+    log_set_format(c->setup.log_format);
+    return log_writer_start(target, err);
+}
+
+static bool
+serve(struct control *c, struct error *err)
+{
+    const struct control_links_host links = {
+        .loop = c->loop,
+        .slot_count = c->setup.slot_count,
+        .reported = on_reported,
+        .answered = on_answered,
+        .linked = on_linked,
+        .lost = on_lost,
+        .told = on_told,
+        .over = on_over,
+        .arg = c,
+    };
+
+    c->api = control_api_new(c->loop, c->setup.slot_count);
+    c->links = control_links_new(&links);
+    control_api_use(c->api, c->links);
+    const struct control_http_host http = {
+        .loop = c->loop,
+        .socket = c->setup.socket,
+        .begin = control_api_begin,
+        .drained = control_api_drained,
+        .gone = control_api_gone,
+        .arg = c->api,
+    };
+    c->http = control_http_new(&http, err);
+    return c->http != NULL;
+}
+
+static void
+deinit(struct control *c)
+{
+    if (c->http != NULL)
+        control_http_free(c->http);
+    if (c->links != NULL)
+        control_links_free(c->links);
+    if (c->api != NULL)
+        control_api_free(c->api);
+    ev_loop_destroy(c->loop);
+    log_writer_stop(FLUSH_LIMIT);
+}
+
+int
+control_run(void)
+{
+    struct control c = {.setup = {.socket = -1}};
+    struct error err;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ignore_signals();
+    open_early();
+    if (!take_setup(&c))
+        return EXIT_FAILURE;
+    c.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (c.loop == NULL)
+        return EXIT_FAILURE;
+    bool fine = give_up_privileges(&c.setup.identity, &err) &&
+                start_log(&c, &err) && serve(&c, &err);
+    if (fine)
+        ev_run(c.loop, 0);
+    else
+        log_error("the control process: %s", err.text);
+    deinit(&c);
+    return fine ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,221 @@
+--- What stands in for the network of a gateway under a spec.
+--
+--     gw.http:reply("https://idp.example/introspect", { status = 200, body = "{}" })
+--     gw.http:fail("https://idp.example/introspect", "connect")
+--     gw.http:delay(3)
+--     gw.auth_http:reply("http://127.0.0.1:9000/auth", { headers = { ["Auth-Status"] = "OK" } })
+--     gw.dns:reply("example.org MX", { "10 mail.example.org" })
+--     gw.socket:reply("127.0.0.1:4000", function(data) return "reply" end)
+--
+-- An answer may be a function of the request. Whatever has none raises in the spec.
+local network = {}
+
+--- One kind of I/O: answers by name, and how long they take.
+local Stand = {}
+Stand.__index = Stand
+
+--- What is answered to `name`: a table, or a function that returns one.
+function Stand:reply(name, answer)
+  self.answers[name] = answer
+  return self
+end
+
+--- `kind`: "connect", "timeout", "dns", "tls", "closed", "protocol".
+function Stand:fail(name, kind)
+  if not self.failures[kind] then
+    error(("%s can't fail by %q"):format(self.kind, tostring(kind)), 2)
+  end
+  return self:reply(name, { fail = kind })
+end
+
+--- Answers take `seconds` from now on; that of `name`, or all.
+function Stand:delay(seconds, name)
+  self.delays[name or ""] = seconds
+  return self
+end
+
+local function stand(kind, failures)
+  local set = {}
+  for word in failures:gmatch "%S+" do set[word] = true end
+  return setmetatable({ kind = kind, failures = set, answers = {}, delays = {} }, Stand)
+end
+
+--- The answer to the first of the names that has one, and how long it takes.
+local function find(kind, ...)
+  for i = 1, select("#", ...) do
+    local name = select(i, ...)
+    local answer = kind.answers[name]
+    if answer then return answer, kind.delays[name] or kind.delays[""] or 0 end
+  end
+  error(("unmocked I/O: %s %s (gw.%s:reply can answer it)"):format(kind.kind, (...), kind.kind), 0)
+end
+
+local function settle(answer, request)
+  if type(answer) == "function" then answer = answer(request) end
+  return answer or {}
+end
+
+-- HTTP ------------------------------------------------------------------------
+
+local function head_of(answer)
+  local lines = {}
+  for name, value in pairs(answer.headers or {}) do
+    lines[#lines + 1] = ("%s: %s\r\n"):format(name, tostring(value))
+  end
+  table.sort(lines)
+  return table.concat(lines)
+end
+
+local function fields_of(lines)
+  local headers = {}
+  for _, line in ipairs(lines) do
+    local name, value = line:match "^([^:;]+)[:;] ?(.*)$"
+    if name then headers[name:lower()] = value end
+  end
+  return headers
+end
+
+local FAILURES = {
+  connect = "could not connect", dns = "the host has no address", tls = "the handshake failed",
+  closed = "closed before the end of the answer", protocol = "the answer makes no sense",
+}
+
+local function answer_http(self, query)
+  local request = { method = query.method, url = query.url, body = query.body,
+    headers = fields_of(query.lines) }
+  self:note("http", query.method .. " " .. query.url)
+  local name = query.method .. " " .. query.url
+  local answer, delay = find(self.http, name, query.url, (query.url:gsub("%?.*", "")))
+  answer = settle(answer, request)
+  return { fail = answer.fail, text = FAILURES[answer.fail], delay = answer.delay or delay,
+    status = answer.status or 200, head = head_of(answer), body = answer.body or "" }
+end
+
+--- The bytes of an answer that libcurl has no part in.
+local function reply_text(answer)
+  local body = answer.body or ""
+  return ("HTTP/1.1 %d Answer\r\n%sContent-Length: %d\r\n\r\n%s"):format(answer.status or 200,
+    head_of(answer), #body, body)
+end
+
+--- Serves one connection of `moongate.auth_http`: one question after the other.
+local function serve_auth(self, url)
+  local input = ""
+  return function(bytes)
+    input = input .. bytes
+    local head, rest = input:match "^(.-\r\n)\r\n(.*)$"
+    if not head then return nil end
+    input = rest
+    local lines = {}
+    for line in head:gmatch "([^\r\n]+)\r\n" do lines[#lines + 1] = line end
+    self:note("auth_http", url)
+    local answer, delay = find(self.auth_http, url)
+    answer = settle(answer, { method = lines[1]:match "^%S+", url = url,
+      headers = fields_of(lines) })
+    if answer.fail == "closed" then return nil, answer.delay or delay, true end
+    if answer.fail == "protocol" then return "nonsense\r\n\r\n", answer.delay or delay, true end
+    if answer.fail then return nil end
+    return reply_text(answer), answer.delay or delay
+  end
+end
+
+local function dial_auth(self, url)
+  local answer = find(self.auth_http, url)
+  local failure = type(answer) == "table" and answer.fail
+  if failure == "connect" or failure == "dns" then
+    self:note("auth_http", url)
+    return failure
+  end
+  return serve_auth(self, url)
+end
+
+-- Sockets ---------------------------------------------------------------------
+
+--- Serves by a table: `greeting`, and what is said to each line.
+local function by_lines(place, answers)
+  local input = ""
+  return function(bytes)
+    local said = {}
+    if bytes == "" and answers.greeting then said[1] = answers.greeting end
+    input = (input .. bytes):gsub("([^\r\n]*)\r?\n", function(line)
+      if not answers[line] then
+        error(("unmocked I/O: socket %s: nothing is said to %q"):format(place, line), 0)
+      end
+      said[#said + 1] = answers[line]
+      return ""
+    end)
+    return table.concat(said)
+  end
+end
+
+local function dial_socket(self, host, port)
+  local place = port ~= 0 and ("%s:%d"):format(host, port) or host
+  self:note("socket", place)
+  local answer, delay = find(self.socket, place)
+  if type(answer) == "table" and answer.fail then
+    if answer.fail == "closed" then return function() return nil, delay, true end end
+    return answer.fail
+  end
+  local serve = type(answer) == "function" and answer or by_lines(place, answer)
+  return function(bytes)
+    local reply, close = serve(bytes)
+    return reply, delay, close
+  end
+end
+
+-- Names -----------------------------------------------------------------------
+
+local function answer_dns(self, name, kind)
+  self:note("dns", name .. " " .. kind)
+  local answer, delay = find(self.dns, name .. " " .. kind, name)
+  answer = settle(answer, { name = name, type = kind })
+  local found = { fail = answer.fail, delay = answer.delay or delay }
+  for i, record in ipairs(answer) do found[i] = record end
+  return found
+end
+
+-- All of it -------------------------------------------------------------------
+
+local Network = {}
+Network.__index = Network
+
+local Call = {
+  __tostring = function(call)
+    return ("%.3f %s %s%s"):format(call.at, call.kind, call.name,
+      call.decision and " -> " .. call.decision or "")
+  end,
+}
+
+--- Remembers what happens, and when; the calls as `gw:calls()` has them.
+function Network:note(kind, name, decision)
+  table.insert(self.calls, setmetatable({ at = self.now(), kind = kind, name = name,
+    decision = decision }, Call))
+end
+
+--- What the host asks, see core/lua/spec_world.h.
+function Network:answer(kind, ...)
+  if kind == "http" then return answer_http(self, ...) end
+  if kind == "dns" then return answer_dns(self, ...) end
+  if kind == "hook" then
+    local name, decision = ...
+    self:note("hook", name, decision ~= "nil" and decision or nil)
+    return nil
+  end
+  local host, port, what = ...
+  local url = what and what:match "^auth_http (.*)"
+  if url then return dial_auth(self, url) end
+  return dial_socket(self, host, port)
+end
+
+function network.new()
+  return setmetatable({
+    calls = {},
+    now = function() return 0 end,
+    http = stand("http", "connect timeout dns tls closed protocol"),
+    auth_http = stand("auth_http", "connect timeout dns closed protocol"),
+    dns = stand("dns", "timeout dns"),
+    socket = stand("socket", "connect timeout dns closed"),
+  }, Network)
+end
+
+return network
