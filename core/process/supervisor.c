@@ -444,10 +444,10 @@ on_down(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
 
-    tell_reaped(s, slot);
     if (s->state == STARTING)
         fail_to_start(s, slot);
     else if (s->state == RUNNING) {
+        tell_reaped(s, slot);
         cover_slots(s->slots, slot_count(s));
         reload_down(&s->reload, slot);
     } else

@@ -147,6 +147,23 @@ describe("a policy that shares", function()
     assert.equal("1 level", g:session {}:login("bob", "x").text)
   end)
 
+  it("is tested in the time of the spec, and over its reloads", function()
+    local text = [[
+      local moongate = require "moongate"
+      local d = require "moongate.shared".get "seen"
+      return { auth = function(session, credentials)
+        return moongate.reject { text = "%s " .. d:incr(credentials.user, 1, 0, 3600) }
+      end }]]
+    local g = assert(gateway(text:format "old"))
+    assert.equal("old 1", g:session {}:login("ann", "x").text)
+    g.clock:advance(3599)
+    assert.equal("old 2", g:session {}:login("ann", "x").text)
+    assert.is_true(g:reload { ["scripts/shares.lua"] = text:format "new" })
+    assert.equal("new 3", g:session {}:login("ann", "x").text)
+    g.clock:advance(1)
+    assert.equal("new 1", g:session {}:login("ann", "x").text)
+  end)
+
   it("leases a place for a session, once, until it is given back or the session ends", function()
     local g = assert(gateway [[
       local moongate = require "moongate"
