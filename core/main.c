@@ -36,6 +36,8 @@ static const char general_help[] =
     "  check     read a configuration and everything it needs, and say what\n"
     "            is wrong with it\n"
     "  test      run specs of policies\n"
+    "  try       show what the policies make of one login\n"
+    "  replay    show what they make of logins that trace has recorded\n"
     "  console   a Lua prompt in the environment of policies\n"
     "  explain   what a name means that policies or configurations use\n"
     "  lsp       write what an editor needs to help with policies\n"
@@ -48,6 +50,7 @@ static const char general_help[] =
     "  diff      tell what differs between two generations\n"
     "  who       list its sessions (also: sessions)\n"
     "  kick      end sessions\n"
+    "  trace     follow sessions: what is said, asked and decided\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
     "  moongate --version        tells the version\n"
@@ -190,6 +193,8 @@ static const struct command commands[] = {
     {"check", command_in_lua, NULL, NULL},
     {"lua", command_lua, lua_help, NULL},
     {"test", command_in_lua, NULL, NULL},
+    {"try", command_in_lua, NULL, NULL},
+    {"replay", command_in_lua, NULL, NULL},
     {"console", command_in_lua, NULL, NULL},
     {"explain", command_in_lua, NULL, NULL},
     {"lsp", command_in_lua, NULL, NULL},
@@ -200,6 +205,7 @@ static const struct command commands[] = {
     {"who", command_in_lua, NULL, NULL},
     {"sessions", command_who, NULL, NULL},
     {"kick", command_in_lua, NULL, NULL},
+    {"trace", command_in_lua, NULL, NULL},
     {"@helper", command_role, NULL, helper_run},
     {"@ocsp", command_role, NULL, ocsp_helper_run},
     {"@worker", command_role, NULL, worker_run},

@@ -37,6 +37,22 @@ lua_State *await_done(struct ticket *ticket);
  * that; the session may be too. */
 void await_resume(struct ticket *ticket, int results);
 
+/* Begins every operation: names it for who looks on, such as "http GET
+ * https://host/path", with no secret in it.  Under a replay its answer may be
+ * known: it is pushed, and how many values that are is returned; -1: do it. */
+int await_known(lua_State *L, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Whether that name is of use to anybody. */
+bool await_is_followed(lua_State *L);
+
+/* Then, before await_resume, what came of it in a few words: "200". */
+void await_outcome(const struct ticket *ticket, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* For await_known: pushes the answer called `name`; raises if there is none. */
+int await_replayed(lua_State *L, const char *name);
+
 /* Seconds left of the running hook's budget; effective time-outs are
  * min(own, this). */
 double await_time_left(lua_State *L);

@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
+#include "lua/trace.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -320,6 +321,8 @@ await(lua_State *L, void (*cancel)(void *op), void *op, struct ticket *ticket)
     c->cancel = cancel;
     c->op = op;
     *ticket = (struct ticket){c, c->sequence};
+    if (c->trace != NULL)
+        trace_wait_begin(c);
     lua_settop(L, 0);
     lua_pushlightuserdata(L, &await_token);
     return lua_yield(L, 1);
@@ -344,6 +347,8 @@ await_resume(struct ticket *ticket, int results)
     ticket->sequence = 0;
     c->sequence = 0;
     c->cancel = NULL;
+    if (c->trace != NULL)
+        trace_wait_end(c, results);
     enum call_end end = resume(c, results);
     if (end != CALL_WAITS)
         c->finished(c, end);

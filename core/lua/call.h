@@ -11,6 +11,8 @@
 
 #include <ev.h>
 
+struct hook_trace; /* see trace.h */
+
 #define CALLS_MAX 2000 /* of one state; the GC's pauses grow with them */
 
 enum call_end {
@@ -33,9 +35,11 @@ struct call {
     const char *policy; /* whose function runs; "": nobody knows */
     double cpu_left;    /* seconds */
     ev_timer deadline;
-    ev_tstamp ends;         /* loop time */
-    char *error;            /* CALL_FAILED: message and traceback */
-    struct slice redact[2]; /* never in `error`: password, token */
+    ev_tstamp ends;           /* loop time */
+    char *error;              /* CALL_FAILED: message and traceback */
+    struct slice redact[2];   /* never in `error`: password, token */
+    bool is_shadow;           /* what it decides is not acted on */
+    struct hook_trace *trace; /* NULL: nobody looks on */
     /* The function that waited has ended.  May free the call. */
     void (*finished)(struct call *c, enum call_end end);
     void *arg;

@@ -76,6 +76,9 @@ clock_sleep(lua_State *L)
 
     luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAX, 1,
                   "seconds from 0 to 3600");
+    int known = await_known(L, "sleep %.3g", seconds);
+    if (known >= 0)
+        return known;
     struct sleeper *s = xcalloc(1, sizeof *s);
     s->loop = host_of(L)->loop;
     ev_now_update(s->loop);

@@ -6,6 +6,7 @@
 #include "lua/pool_object.h"
 #include "lua/secret.h"
 #include "lua/target.h"
+#include "lua/trace.h"
 #include "session/session.h"
 
 #include <lauxlib.h>
@@ -610,6 +611,17 @@ static const luaL_Reg events[] = {
     {NULL, NULL},
 };
 
+/* 0 where nothing is known of it: behind a tail call. */
+static int
+line_of_caller(lua_State *L)
+{
+    lua_Debug d;
+
+    if (lua_getstack(L, 1, &d) == 0 || lua_getinfo(L, "l", &d) == 0)
+        return 0;
+    return d.currentline > 0 ? d.currentline : 0;
+}
+
 static int
 make(lua_State *L, enum verdict_kind kind)
 {
@@ -628,6 +640,8 @@ make(lua_State *L, enum verdict_kind kind)
     d->kind = kind;
     d->xclient = -1;
     object_set_type(L, OBJECT_DECISION, events, NULL);
+    if (trace_is_on())
+        d->where = line_of_caller(L);
     lua_newtable(L);
     struct reading r = {L, kinds[kind].name, NULL, d};
     read_options(L, kinds[kind].options, &r, 3);

@@ -1,6 +1,7 @@
 #include "lua/envelope_object.h"
 
 #include "base/slice.h"
+#include "lua/target.h"
 #include "session/sessions.h"
 
 #include <string.h>
@@ -97,53 +98,32 @@ envelope_push(lua_State *L, struct slice command)
     lua_setfield(L, -2, "params");
 }
 
-static uint16_t
-port_of(const struct target *t, const struct proto *proto)
-{
-    if (t->port != 0)
-        return t->port;
-    return t->tls == TLS_IMPLICIT ? proto->port_tls : proto->port;
-}
-
 void
 target_push_address(lua_State *L, const struct target *t,
                     const struct proto *proto)
 {
-    bool v6 = slice_find(t->host, ':') < t->host.len;
+    char text[TARGET_TEXT_MAX];
+    struct slice address = target_format(t, proto, text);
 
-    if (t->host.len == 0) {
-        (void)lua_pushfstring(L, "pool:%s", t->pool.ptr);
-        return;
-    }
-    lua_pushlstring(L, t->host.ptr, t->host.len);
-    if (slice_has_prefix(t->host, S("unix:")))
-        return;
-    (void)lua_pushfstring(L, v6 ? "[%s]:%d" : "%s:%d", lua_tostring(L, -1),
-                          (int)port_of(t, proto));
-    lua_remove(L, -2);
+    lua_pushlstring(L, address.ptr, address.len);
 }
 
 void
 upstream_push(lua_State *L, const struct session *s)
 {
-    static const char *const modes[] = {
-        [TLS_OFF] = "off",
-        [TLS_STARTTLS] = "starttls",
-        [TLS_IMPLICIT] = "implicit",
-    };
     const struct target *t = &s->login->target;
 
     lua_newtable(L);
     target_push_address(L, t, s->listener->proto);
     lua_setfield(L, -2, "address");
     set_text(L, "host", t->host);
-    set_number(L, "port", port_of(t, s->listener->proto));
-    set_string(L, "tls", modes[t->tls]);
+    set_number(L, "port", target_port(t, s->listener->proto));
+    set_string(L, "tls", target_tls_name(t->tls));
     if (t->pool.len > 0)
         set_text(L, "pool", t->pool);
 }
 
-static const char *
+const char *
 reason_label(enum reason reason)
 {
     switch (reason) {

@@ -31,6 +31,9 @@ void target_push_address(lua_State *L, const struct target *t,
 /* Pushes { address =, host =, port =, tls = } of the upstream being tried. */
 void upstream_push(lua_State *L, const struct session *s);
 
+/* "bad-credentials", "not-allowed", ... */
+const char *reason_label(enum reason reason);
+
 /* Pushes { text =, reason = } of the upstream's refusal. */
 void reply_push(lua_State *L, const struct session *s);
 

@@ -8,6 +8,7 @@
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
+#include "lua/shadow.h"
 #include "lua/timers.h"
 #include "session/session.h"
 
@@ -138,6 +139,7 @@ generation_load(const struct host *host, struct source *source, unsigned number,
     g->host = *host;
     g->source = source;
     g->number = number;
+    list_init(&g->shadows);
     g->deliver = session_run;
     g->vm = vm_new(&g->host, source, false, &err);
     if (g->vm == NULL) {
@@ -178,6 +180,7 @@ generation_free(struct generation *g)
 {
     if (g == NULL)
         return;
+    shadow_end_all(g);
     vm_free(g->vm);
     policies_free(g);
     if (g->config != NULL)

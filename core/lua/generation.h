@@ -32,6 +32,9 @@ struct generation {
     struct loaded_policy *policies;
     size_t policy_count;
     struct chain *chains;               /* one a listener of `config` */
+    struct chain *shadow_chains;        /* the same, see shadow.h */
+    struct list shadows;                /* that wait to begin */
+    size_t shadow_count;                /* and those that run */
     void (*deliver)(struct session *s); /* session_run, but in a spec */
     struct initialising *initialising;
     struct hook_totals totals;

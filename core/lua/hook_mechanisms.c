@@ -5,6 +5,7 @@
 #include "lua/hook_count.h"
 #include "lua/hook_run.h"
 #include "lua/session_object.h"
+#include "lua/trace.h"
 
 #include <lauxlib.h>
 
@@ -62,6 +63,7 @@ complain(struct offer *o, const struct session *s,
     o->decided = true;
     g->totals.bugs++;
     hook_count_error(g, HOOK_MECHANISMS, p);
+    trace_hook_failed(o->call, s, what);
     log_error("session %s: %s:%d: policy \"%s\", hook \"mechanisms\": %s",
               s->id, p->path, p->lines[HOOK_MECHANISMS], p->name,
               what != NULL ? what : "?");
@@ -74,6 +76,8 @@ ask_one(struct offer *o, struct session *s, const struct loaded_policy *p,
     lua_State *L = o->call->vm->L, *thread = call_thread(o->call);
 
     o->call->policy = p->name;
+    if (trace_is_on())
+        trace_hook_begin(o->call, s, p, HOOK_MECHANISMS);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[HOOK_MECHANISMS]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, object);
     if (call_start(o->call, 1) != CALL_RETURNED) {
@@ -85,6 +89,7 @@ ask_one(struct offer *o, struct session *s, const struct loaded_policy *p,
         lua_pop(L, 1);
     }
     call_release(o->call, true);
+    trace_hook_decided(o->call, s, NULL);
 }
 
 static void

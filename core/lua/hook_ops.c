@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "lua/hook_run.h"
 #include "lua/lease.h"
+#include "lua/shadow.h"
 #include "lua/vars.h"
 
 static struct generation *
@@ -12,18 +13,33 @@ generation_of_policy(struct policy *p)
 }
 
 static bool
-has(struct policy *p, const struct listener_config *l, enum hook hook)
+live_has(const struct generation *g, const struct listener_config *l,
+         enum hook hook)
 {
     size_t next = 0;
 
-    return chain_next(generation_chain(generation_of_policy(p), l), (int)hook,
-                      &next) != NULL;
+    return chain_next(generation_chain(g, l), (int)hook, &next) != NULL;
+}
+
+static bool
+has(struct policy *p, const struct listener_config *l, enum hook hook)
+{
+    struct generation *g = generation_of_policy(p);
+
+    return live_has(g, l, hook) || shadow_has(g, l, hook);
 }
 
 static void
 ask(struct policy *p, struct session *s, enum hook hook)
 {
-    hook_ask(generation_of_policy(p), s, hook);
+    struct generation *g = generation_of_policy(p);
+
+    if (live_has(g, s->listener, hook)) {
+        hook_ask(g, s, hook);
+        return;
+    }
+    s->login->verdict.kind = VERDICT_NONE;
+    shadow_follow(g, s, hook);
 }
 
 static void

@@ -7,6 +7,8 @@
 #include "lua/envelope_object.h"
 #include "lua/hook_count.h"
 #include "lua/session_object.h"
+#include "lua/shadow.h"
+#include "lua/trace.h"
 #include "lua/vars.h"
 
 #include <lauxlib.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 
 #define CLOSED_TIMEOUT 5.
+#define SHADOW_CPU     0.1 /* seconds of a whole call */
 
 #define MAY(kind) (1u << (VERDICT_##kind))
 
@@ -56,6 +59,7 @@ run_free(struct hook_run *run)
         hook_expire_objects(L);
     lua_pop(L, 1);
     luaL_unref(L, LUA_REGISTRYINDEX, run->objects);
+    trace_hook_cancelled(run->call, run->session);
     call_free(run->call);
     if (run->is_notification)
         session_snapshot_free(run->session);
@@ -68,12 +72,15 @@ static void
 deliver(struct hook_run *run)
 {
     struct session *s = run->session;
-    void (*tell)(struct session *) = run->generation->deliver;
+    void (*tell)(struct session *) =
+        run->shadow != NULL ? run->shadow : run->generation->deliver;
     bool later = !run->is_asking && !run->is_notification;
 
-    if (!run->is_notification) {
+    if (!run->is_notification)
         s->generation = run->generation->number;
+    if (!run->is_notification && run->shadow == NULL) {
         hook_count_verdict(run->generation, run->hook, &s->login->verdict);
+        shadow_follow(run->generation, s, run->hook);
     }
     run_free(run);
     if (later)
@@ -97,10 +104,12 @@ fail(struct hook_run *run, const char *what)
 {
     const struct loaded_policy *p = asked(run);
 
-    hook_count_error(run->generation, (int)run->hook, p);
+    if (run->shadow == NULL)
+        hook_count_error(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": %s",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook), what);
+    trace_hook_failed(run->call, run->session, what);
     if (!run->is_notification)
         run->session->login->verdict = bug_verdict();
 }
@@ -110,11 +119,13 @@ time_out(struct hook_run *run)
 {
     const struct loaded_policy *p = asked(run);
 
-    hook_count_timeout(run->generation, (int)run->hook, p);
+    if (run->shadow == NULL)
+        hook_count_timeout(run->generation, (int)run->hook, p);
     log_error("session %s: %s:%d: policy \"%s\", hook \"%s\": no answer in "
               "time, cancelled",
               run->session->id, p->path, p->lines[run->hook], p->name,
               hook_name(run->hook));
+    trace_hook_failed(run->call, run->session, "no answer in time");
     if (run->is_notification)
         return;
     run->session->login->verdict = (struct verdict){
@@ -170,6 +181,7 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     if (lua_istable(L, -1))
         set_vars(L, s);
     s->login->verdict = v;
+    trace_hook_where(run->call, d->where);
     return 0;
 }
 
@@ -209,12 +221,16 @@ settle_returned(struct hook_run *run)
 
     if (run->is_notification) {
         call_release(run->call, true);
+        trace_hook_decided(run->call, run->session, NULL);
         return true;
     }
     int status = lua_cpcall(L, take_results, run);
     call_release(run->call, true);
-    if (status == 0)
-        return run->session->login->verdict.kind == VERDICT_PENDING;
+    if (status == 0) {
+        const struct verdict *v = &run->session->login->verdict;
+        trace_hook_decided(run->call, run->session, v);
+        return v->kind == VERDICT_PENDING;
+    }
     fail(run, lua_tostring(L, -1));
     lua_pop(L, 1);
     return false;
@@ -248,6 +264,8 @@ start(struct hook_run *run, const struct loaded_policy *p)
     int count = run->object_count;
 
     run->call->policy = p->name;
+    if (trace_is_on())
+        trace_hook_begin(run->call, run->session, p, (int)run->hook);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, run->objects);
     int table = lua_gettop(thread);
@@ -341,16 +359,36 @@ begin(struct hook_run *run, const struct session *s)
 }
 
 static void
-refuse_overload(struct generation *g, struct session *s, enum hook hook)
+refuse_overload(struct session *s)
 {
-    hook_count_overload(g, (int)hook, s);
-    if (is_notification(hook))
-        return;
     s->login->verdict = (struct verdict){
         .kind = VERDICT_TEMPFAIL,
         .refusal.reason = REASON_UNAVAILABLE,
         .log = S("too many hooks run already"),
     };
+}
+
+static struct hook_run *
+run_new(struct generation *g, const struct session *s, enum hook hook,
+        struct call *call)
+{
+    struct hook_run *run = xcalloc(1, sizeof *run);
+
+    run->generation = g;
+    run->hook = hook;
+    run->chain = generation_chain(g, s->listener);
+    run->call = call;
+    call->arg = run;
+    return run;
+}
+
+/* The verdict of `run` is waited for. */
+static void
+expect(struct hook_run *run, struct session *s)
+{
+    hide_credentials(run);
+    s->call = run;
+    s->login->verdict = (struct verdict){.kind = VERDICT_PENDING};
 }
 
 void
@@ -361,29 +399,46 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
     struct call *call = call_new(g->vm, budget, finished, NULL);
 
     if (call == NULL) {
-        refuse_overload(g, s, hook);
+        hook_count_overload(g, (int)hook, s);
+        if (!is_notification(hook))
+            refuse_overload(s);
         return;
     }
     hook_count_call(g, (int)hook);
-    struct hook_run *run = xcalloc(1, sizeof *run);
-    run->generation = g;
-    run->hook = hook;
-    run->chain = generation_chain(g, s->listener);
-    run->call = call;
-    call->arg = run;
+    struct hook_run *run = run_new(g, s, hook, call);
     run->is_notification = is_notification(hook);
     if (run->is_notification && s->record.vars == NULL)
         s->record.vars = vars_new();
     run->session = run->is_notification ? session_snapshot(s) : s;
     begin(run, s);
-    if (!run->is_notification) {
-        hide_credentials(run);
-        s->call = run;
-        s->login->verdict.kind = VERDICT_PENDING;
-    }
+    if (!run->is_notification)
+        expect(run, s);
     run->is_asking = true;
     if (advance(run))
         run->is_asking = false;
+}
+
+void
+hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
+                const struct chain *chain, void (*decided)(struct session *s))
+{
+    struct call *call =
+        call_new(g->vm, s->listener->limits.hook_timeout, finished, NULL);
+
+    if (call == NULL) {
+        refuse_overload(s);
+        decided(s);
+        return;
+    }
+    call->cpu_left = SHADOW_CPU;
+    call->is_shadow = true;
+    struct hook_run *run = run_new(g, s, hook, call);
+    run->chain = chain;
+    run->session = s;
+    run->shadow = decided;
+    begin(run, s);
+    expect(run, s);
+    (void)advance(run);
 }
 
 void

@@ -16,10 +16,16 @@ struct hook_run {
     int object_count;
     bool is_notification; /* no verdict; the session may be gone */
     bool is_asking;       /* inside policy_ops.ask: the verdict comes at once */
+    void (*shadow)(struct session *s); /* of a shadow: told instead */
 };
 
 /* See policy_ops.  `ask` answers at once or later. */
 void hook_ask(struct generation *g, struct session *s, enum hook hook);
+/* Asks a shadow chain about a copy of a session; `decided` is told, now or
+ * later, when the verdict stands in it. */
+void hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
+                     const struct chain *chain,
+                     void (*decided)(struct session *s));
 void hook_cancel(struct hook_run *run);
 
 /* Whether the hook may decide so. */

@@ -8,6 +8,7 @@
 #include "lua/share.h"
 #include "lua/source.h"
 #include "lua/spec_host.h"
+#include "lua/trace_host.h"
 #include "lua/vm.h"
 #include "net/dns.h"
 
@@ -21,8 +22,9 @@ static const luaL_Reg preloaded[] = {
 #include "lua/modules.def"
 #undef MODULE
     {"moongate.spec.host", spec_host_open},
-    {"moongate.check.host", check_host_open},
+    {"moongate.trace.host", trace_host_open},
     {"moongate.command.host", command_host_open},
+    {"moongate.check.host", check_host_open},
     {NULL, NULL},
 };
 

@@ -194,8 +194,14 @@ on_outcome(void *arg, const struct auth_outcome *outcome)
     if (L != NULL)
         push_decision(op, outcome, L);
     free(op);
-    if (L != NULL)
-        await_resume(&ticket, 1);
+    if (L == NULL)
+        return;
+    if (outcome->reply != NULL)
+        await_outcome(&ticket, "%s %u", outcome->server,
+                      outcome->reply->status);
+    else
+        await_outcome(&ticket, "%s: %s", outcome->server, outcome->text);
+    await_resume(&ticket, 1);
 }
 
 static void
@@ -245,6 +251,9 @@ group_call(lua_State *L)
         (c == NULL && s->login->dialog.envelope.rcpt.len == 0))
         return luaL_argerror(L, 3, "credentials or a recipient expected");
     (void)host_or_raise(L);
+    int known = await_known(L, "auth_http");
+    if (known >= 0)
+        return known;
 
     buf_init(&fields, AUTH_REQUEST_MAX);
     if (!auth_request_fields(&fields, s, c, g, &problem)) {

@@ -56,9 +56,18 @@ on_done(void *arg, enum crypt_result result, const char *made)
     struct ticket ticket = o->ticket;
     lua_State *L = await_done(&ticket);
 
+    static const char *const words[] = {
+        [CRYPT_MATCH] = "match",
+        [CRYPT_MISMATCH] = "no match",
+        [CRYPT_UNKNOWN] = "no hash",
+        [CRYPT_FAILED] = "no memory",
+    };
+
     free(o);
-    if (L != NULL)
-        await_resume(&ticket, push_result(L, result, made));
+    if (L == NULL)
+        return;
+    await_outcome(&ticket, "%s", made != NULL ? "made" : words[result]);
+    await_resume(&ticket, push_result(L, result, made));
 }
 
 /* Waits for the job just submitted. */
@@ -93,6 +102,9 @@ crypt_verify(lua_State *L)
     if (!secret_or_string(L, 2, &hash))
         return luaL_argerror(L, 2, "a hash is expected");
     struct ev_loop *loop = host_or_raise(L)->loop;
+    int known = await_known(L, "crypt verify");
+    if (known >= 0)
+        return known;
     struct crypt_op *o = calloc(1, sizeof(*o));
     if (o == NULL)
         return luaL_error(L, "out of memory");
@@ -127,8 +139,10 @@ crypt_hash(lua_State *L)
                                           (struct option_range){0, 8, 1 << 20}),
     };
     struct ev_loop *loop = host_or_raise(L)->loop;
+    int known = await_known(L, "crypt hash");
+    if (known >= 0)
+        return known;
     struct crypt_op *op = calloc(1, sizeof(*op));
-
     if (op == NULL)
         return luaL_error(L, "out of memory");
     op->job = crypt_pool_make(loop, password, &cost, on_done, op);

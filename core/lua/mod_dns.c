@@ -54,6 +54,13 @@ push_outcome(lua_State *L, const char *name, enum dns_status status)
     return 0;
 }
 
+static const char *const outcome_words[] = {
+    [DNS_OK] = "found",
+    [DNS_NOT_FOUND] = "none",
+    [DNS_TIMEOUT] = "timed out",
+    [DNS_FAILED] = "failed",
+};
+
 static void
 on_records(void *arg, enum dns_status status, const struct slice *records,
            size_t count)
@@ -68,8 +75,10 @@ on_records(void *arg, enum dns_status status, const struct slice *records,
     else if (L != NULL)
         results = push_outcome(L, o->name, status);
     free(o);
-    if (L != NULL)
-        await_resume(&ticket, results);
+    if (L == NULL)
+        return;
+    await_outcome(&ticket, "%s", outcome_words[status]);
+    await_resume(&ticket, results);
 }
 
 static int
@@ -88,6 +97,9 @@ dns_resolve_name(lua_State *L)
     struct dns *dns = host_or_raise(L)->dns;
     if (len == 0 || len > 253 || memchr(name, '\0', len) != NULL)
         return failure_push(L, FAILURE_DNS, "dns: not a name");
+    int known = await_known(L, "dns %s %s", type, name);
+    if (known >= 0)
+        return known;
     struct dns_op *o = calloc(1, sizeof(*o));
     if (o == NULL)
         return luaL_error(L, "out of memory");

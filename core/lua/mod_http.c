@@ -10,6 +10,7 @@
 #include "lua/secret.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define QUERY    "moongate.http.query"
@@ -111,6 +112,10 @@ on_done(void *arg, const struct http_result *result)
     if (L == NULL)
         return;
     results = push_result(L, result);
+    if (result->ok)
+        await_outcome(&ticket, "%u", result->status);
+    else
+        await_outcome(&ticket, "%s", result->text);
     await_resume(&ticket, results);
 }
 
@@ -132,6 +137,31 @@ query_gc(lua_State *L)
     return 0;
 }
 
+static bool
+get_part(const struct http_query *q, CURLUPart part, char *out, size_t size)
+{
+    char *text = NULL;
+    bool given = curl_url_get(q->url, part, &text, 0) == CURLUE_OK;
+
+    (void)snprintf(out, size, "%s", given ? text : "");
+    curl_free(text);
+    return given;
+}
+
+/* Neither a password in the URL nor its query is told. */
+static int
+look_up(lua_State *L, const struct http_query *q)
+{
+    char scheme[16], host[256], port[8], path[256];
+
+    (void)get_part(q, CURLUPART_SCHEME, scheme, sizeof scheme);
+    (void)get_part(q, CURLUPART_HOST, host, sizeof host);
+    bool has_port = get_part(q, CURLUPART_PORT, port, sizeof port);
+    (void)get_part(q, CURLUPART_PATH, path, sizeof path);
+    return await_known(L, "http %s %s://%s%s%s%s", q->method, scheme, host,
+                       has_port ? ":" : "", port, path);
+}
+
 static int
 http_request(lua_State *L)
 {
@@ -145,6 +175,9 @@ http_request(lua_State *L)
     lua_setmetatable(L, -2);
     http_options_read(L, 1, query);
 
+    int known = await_is_followed(L) ? look_up(L, query) : -1;
+    if (known >= 0)
+        return known;
     struct http_op *op = calloc(1, sizeof(*op));
     if (op == NULL)
         return luaL_error(L, "out of memory");

@@ -97,8 +97,10 @@ on_done(struct tcp *t, enum tcp_state state)
     if (L != NULL)
         results = push_outcome(L, s, t->doing, state);
     let_go(s);
-    if (L != NULL)
-        await_resume(&ticket, results);
+    if (L == NULL)
+        return;
+    await_outcome(&ticket, "%s", state == TCP_FAILED ? t->text : "done");
+    await_resume(&ticket, results);
 }
 
 /* Ends a call: now, or when the operation is over. */
@@ -131,6 +133,13 @@ socket_connect(lua_State *L)
         return luaL_argerror(L, 2, "a host or \"unix:/path\" is expected");
     if (!local && !(port >= 1 && port <= 65535))
         return luaL_argerror(L, 3, "a port is from 1 to 65535");
+    if (vm_of(L)->replays)
+        return failure_push(L, FAILURE_CONNECT,
+                            "socket: a replay connects to nobody");
+    if (local)
+        (void)await_known(L, "socket connect %s", host);
+    else
+        (void)await_known(L, "socket connect %s:%d", host, (int)port);
     return conclude(L, s, TCP_CONNECT,
                     tcp_connect(&s->tcp, host, (uint16_t)port,
                                 time_within(L, s->connect_timeout)));
@@ -177,6 +186,7 @@ socket_send(lua_State *L)
     buf_deinit(&s->tcp.out);
     append(L, &s->tcp.out, 2, SEND_DEPTH_MAX);
     s->sent = buf_len(&s->tcp.out);
+    (void)await_known(L, "socket send");
     return conclude(L, s, TCP_SEND,
                     tcp_send(&s->tcp, time_within(L, s->send_timeout)));
 }
@@ -186,6 +196,7 @@ receive(lua_State *L, struct lua_socket *s)
 {
     if (!stream_is_open(&s->tcp.stream))
         return not_connected(L);
+    (void)await_known(L, "socket receive");
     return conclude(L, s, TCP_RECEIVE,
                     tcp_receive(&s->tcp, time_within(L, s->receive_timeout)));
 }

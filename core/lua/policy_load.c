@@ -147,10 +147,10 @@ find_policy(const struct generation *g, struct slice name)
     return NULL;
 }
 
-/* Calls `each` for every name of every listener: position of the listener in
- * moongate.lua, its name in `policy`. */
+/* Calls `each` for every name of every listener in its list `key`: position of
+ * the listener in moongate.lua, name of the policy. */
 static void
-each_name(struct generation *g,
+each_name(struct generation *g, const char *key,
           void (*each)(struct generation *g, size_t block, struct slice name))
 {
     lua_State *L = g->vm->L;
@@ -160,9 +160,10 @@ each_name(struct generation *g,
     int all = lua_gettop(L);
     for (int i = 1; i <= (int)lua_objlen(L, all); i++) {
         lua_rawgeti(L, all, i);
-        lua_getfield(L, -1, "policy");
+        lua_getfield(L, -1, key);
         int list = lua_gettop(L);
-        for (int j = 1; j <= (int)lua_objlen(L, list); j++) {
+        int count = lua_istable(L, list) ? (int)lua_objlen(L, list) : 0;
+        for (int j = 1; j <= count; j++) {
             lua_rawgeti(L, list, j);
             name.ptr = luaL_checklstring(L, -1, &name.len);
             each(g, (size_t)i - 1, name);
@@ -190,7 +191,8 @@ load_name(struct generation *g, size_t block, struct slice name)
 
 /* A listener with several addresses has several entries of one name. */
 static void
-link_name(struct generation *g, size_t block, struct slice name)
+link_to(struct generation *g, struct chain *chains, size_t block,
+        struct slice name)
 {
     lua_State *L = g->vm->L;
     struct slice listener;
@@ -200,7 +202,7 @@ link_name(struct generation *g, size_t block, struct slice name)
     lua_getfield(L, -1, "name");
     listener.ptr = lua_tolstring(L, -1, &listener.len);
     for (size_t i = 0; i < g->config->listener_count; i++) {
-        struct chain *c = &g->chains[i];
+        struct chain *c = &chains[i];
         if (slice_equal(g->config->listeners[i].name, listener))
             c->policies[c->count++] = find_policy(g, name);
     }
@@ -208,14 +210,43 @@ link_name(struct generation *g, size_t block, struct slice name)
 }
 
 static void
-make_chains(struct generation *g, size_t names)
+link_live(struct generation *g, size_t block, struct slice name)
+{
+    link_to(g, g->chains, block, name);
+}
+
+static void
+link_shadow(struct generation *g, size_t block, struct slice name)
+{
+    link_to(g, g->shadow_chains, block, name);
+}
+
+static struct chain *
+chains_new(const struct generation *g, size_t names)
 {
     size_t count = g->config->listener_count;
+    struct chain *chains = xcalloc(count, sizeof *chains);
 
-    g->chains = xcalloc(count, sizeof *g->chains);
     for (size_t i = 0; i < count; i++)
-        g->chains[i].policies = xcalloc(names + 1, sizeof(void *));
-    each_name(g, link_name);
+        chains[i].policies = xcalloc(names + 1, sizeof(void *));
+    return chains;
+}
+
+static void
+chains_free(const struct generation *g, struct chain *chains)
+{
+    for (size_t i = 0; chains != NULL && i < g->config->listener_count; i++)
+        free(chains[i].policies);
+    free(chains);
+}
+
+static void
+make_chains(struct generation *g, size_t names)
+{
+    g->chains = chains_new(g, names);
+    g->shadow_chains = chains_new(g, names);
+    each_name(g, "policy", link_live);
+    each_name(g, "shadow", link_shadow);
 }
 
 /* HELO and MAIL are asked about only where a policy wants to know. */
@@ -239,11 +270,13 @@ load_all(struct generation *g, char **errors, size_t *names)
 
     lua_settop(L, 1);
     lua_pushstring(L, *errors != NULL ? *errors : ""); /* see add_error */
-    each_name(g, count_name);
+    each_name(g, "policy", count_name);
+    each_name(g, "shadow", count_name);
     *names = g->policy_count;
     g->policies = xcalloc(*names + 1, sizeof *g->policies);
     g->policy_count = 0;
-    each_name(g, load_name);
+    each_name(g, "policy", load_name);
+    each_name(g, "shadow", load_name);
     const char *text = lua_tolstring(L, 2, &len);
     if (len > 0) {
         free(*errors);
@@ -276,11 +309,8 @@ policies_load(struct generation *g, char **errors)
 void
 policies_free(struct generation *g)
 {
-    size_t count = g->chains == NULL ? 0 : g->config->listener_count;
-
-    for (size_t i = 0; i < count; i++)
-        free(g->chains[i].policies);
-    free(g->chains);
+    chains_free(g, g->chains);
+    chains_free(g, g->shadow_chains);
     for (size_t i = 0; i < g->policy_count && g->policies != NULL; i++) {
         free(g->policies[i].name);
         free(g->policies[i].path);

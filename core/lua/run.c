@@ -4,10 +4,12 @@
 
 #include <lauxlib.h>
 
+/* It may end before the loop has begun to wait, which it must not then. */
 static void
 run_finished(struct call *c, enum call_end end)
 {
     *(enum call_end *)c->arg = end;
+    ev_break(c->vm->host->loop, EVBREAK_ONE);
 }
 
 int

@@ -3,8 +3,6 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "lua/await.h"
-#include "lua/call.h"
 #include "lua/run.h"
 #include "lua/spec_coverage.h"
 #include "lua/spec_facts.h"

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "net/addr.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define HOST_MAX      253
@@ -140,20 +141,55 @@ target_parse_pin(struct slice text, unsigned char pin[TLS_PIN_SIZE])
     return true;
 }
 
+static const char *const tls_names[] = {
+    [TLS_OFF] = "off",
+    [TLS_STARTTLS] = "starttls",
+    [TLS_IMPLICIT] = "implicit",
+};
+
+const char *
+target_tls_name(enum tls_mode mode)
+{
+    return tls_names[mode];
+}
+
 bool
 target_tls_mode(struct slice name, enum tls_mode *mode)
 {
-    static const char *const names[] = {
-        [TLS_OFF] = "off",
-        [TLS_STARTTLS] = "starttls",
-        [TLS_IMPLICIT] = "implicit",
-    };
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (slice_equal(name, slice_of(names[i]))) {
+    for (size_t i = 0; i < sizeof tls_names / sizeof *tls_names; i++) {
+        if (slice_equal(name, slice_of(tls_names[i]))) {
             *mode = (enum tls_mode)i;
             return true;
         }
     }
     return false;
+}
+
+uint16_t
+target_port(const struct target *t, const struct proto *proto)
+{
+    if (t->port != 0)
+        return t->port;
+    return t->tls == TLS_IMPLICIT ? proto->port_tls : proto->port;
+}
+
+struct slice
+target_format(const struct target *t, const struct proto *proto,
+              char out[TARGET_TEXT_MAX])
+{
+    int host = (int)t->host.len;
+    unsigned port = target_port(t, proto);
+
+    if (t->host.len == 0)
+        (void)snprintf(out, TARGET_TEXT_MAX, "pool:%.*s", (int)t->pool.len,
+                       t->pool.ptr);
+    else if (slice_has_prefix(t->host, S("unix:")))
+        (void)snprintf(out, TARGET_TEXT_MAX, "%.*s", host, t->host.ptr);
+    else if (slice_find(t->host, ':') < t->host.len)
+        (void)snprintf(out, TARGET_TEXT_MAX, "[%.*s]:%u", host, t->host.ptr,
+                       port);
+    else
+        (void)snprintf(out, TARGET_TEXT_MAX, "%.*s:%u", host, t->host.ptr,
+                       port);
+    return slice_of(out);
 }

@@ -18,4 +18,15 @@ bool target_set_host(struct slice host, struct target *t, struct error *err);
 /* Reads "sha256/<base64>", the digest of a public key. */
 bool target_parse_pin(struct slice text, unsigned char pin[TLS_PIN_SIZE]);
 
+#define TARGET_TEXT_MAX 280
+
+/* "host:port", "[::1]:143" or "unix:/path", in `out`. */
+struct slice target_format(const struct target *t, const struct proto *proto,
+                           char out[TARGET_TEXT_MAX]);
+
+/* The port that is meant. */
+uint16_t target_port(const struct target *t, const struct proto *proto);
+
+/* "off", "starttls", "implicit" */
+const char *target_tls_name(enum tls_mode mode);
 bool target_tls_mode(struct slice name, enum tls_mode *mode);

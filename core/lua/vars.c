@@ -37,6 +37,17 @@ vars_ref(struct vars *v)
     return v;
 }
 
+struct vars *
+vars_copy(const struct vars *v)
+{
+    struct vars *copy = vars_new();
+
+    copy->len = v->len;
+    if (v->len > 0)
+        copy->bytes = xstrndup(v->bytes, v->len);
+    return copy;
+}
+
 void
 vars_unref(struct vars *v)
 {

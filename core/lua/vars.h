@@ -15,6 +15,7 @@ struct vars;
 
 struct vars *vars_new(void);
 struct vars *vars_ref(struct vars *v);
+struct vars *vars_copy(const struct vars *v);
 void vars_unref(struct vars *v); /* NULL is fine */
 
 /* Pushes the value called by the key at `key`, or nil. */

@@ -45,6 +45,7 @@ struct vm {
     bool serving;       /* they run */
     bool looks_at_once; /* at the clock, not after many instructions */
     bool closing;       /* no more calls */
+    bool replays;       /* hooks wait for nothing real, see replay.h */
     bool open;          /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;

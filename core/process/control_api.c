@@ -394,7 +394,7 @@ finish_counters(struct request *r)
     exchange_write(r->exchange, S("}\n"));
 }
 
-/* --- GET /v1/trace --- */
+/* --- GET /v1/trace, /v1/record --- */
 
 static void
 begin_trace(struct request *r)
@@ -403,6 +403,15 @@ begin_trace(struct request *r)
         return;
     exchange_start(r->exchange, 200, EVENTS);
     request_ask(r, QUESTION_EVENTS, 0);
+}
+
+static void
+begin_record(struct request *r)
+{
+    if (!request_read(r))
+        return;
+    exchange_start(r->exchange, 200, EVENTS);
+    request_ask(r, QUESTION_RECORD, 0);
 }
 
 /* Once every worker has said that it listens. */
@@ -477,6 +486,8 @@ static const struct route routes[] = {
     {"GET", "/v1/counters", begin_counters, take_counters, finish_counters,
      false, false},
     {"GET", "/v1/trace", begin_trace, take_event, finish_nothing, true, false},
+    {"GET", "/v1/record", begin_record, take_event, finish_nothing, true,
+     false},
 };
 
 #define ROUTES (sizeof routes / sizeof routes[0])

@@ -8,6 +8,7 @@
  *     POST /v1/kick       JSON: how many sessions it ended; filters, reason
  *     GET  /v1/counters   JSON: what all workers counted
  *     GET  /v1/trace      a line of JSON an event, until the client goes
+ *     GET  /v1/record     the same, and what I/O has answered
  *
  * Filters are user, session, ip (an address or a network), protocol, listener
  * and phase, behind the path or, with POST, in a body of JSON.  An error is

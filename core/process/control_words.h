@@ -66,6 +66,7 @@ enum question_kind {
     QUESTION_KICK,     /* ends those that match; DONE says how many */
     QUESTION_COUNTERS, /* by COUNTERS */
     QUESTION_EVENTS,   /* EVENT from now on, until FORGET; the first is empty */
+    QUESTION_RECORD,   /* the same, and the events have what I/O answered */
     QUESTION_COUNT,
 };
 

@@ -271,6 +271,7 @@ take_over(struct generations *g, struct deployed *d)
                                    g->host->lasting->pools, policy, config);
     else
         sessions_renew(g->sessions, policy, config);
+    g->sessions->counters = g->host->lasting->counters;
     probes_free(g->probes);
     g->probes = probes_new(g->sessions, config);
     generation_serve(d->generation);

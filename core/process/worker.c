@@ -16,6 +16,7 @@
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
+#include "process/worker_trace.h"
 #include "session/probe.h"
 #include "session/sessions.h"
 
@@ -54,6 +55,7 @@ struct worker {
     struct tls_cache *tls_cache;
     struct dns *dns;
     struct worker_link *link; /* NULL until it is ready */
+    struct worker_trace trace;
     struct lasting *lasting;
     struct handed_dict *dicts;
     struct generations generations;
@@ -509,6 +511,14 @@ number_of_generation(void *arg)
 }
 
 static void
+note_followers(void *arg)
+{
+    struct worker *w = arg;
+
+    worker_trace_update(&w->trace);
+}
+
+static void
 make_link(struct worker *w)
 {
     const struct worker_link_host host = {
@@ -516,10 +526,13 @@ make_link(struct worker *w)
         .sessions = w->generations.sessions,
         .generation = number_of_generation,
         .counters = w->lasting->counters,
+        .followed = note_followers,
         .arg = w,
     };
 
     w->link = worker_link_new(&host);
+    worker_trace_init(&w->trace, w->link);
+    trace_set_secret(w->host.ticket_secret.bytes);
 }
 
 static void

@@ -27,7 +27,8 @@ struct worker_link {
     struct worker_link_host host;
     int fd; /* -1: none */
     struct list jobs;
-    size_t job_count, follower_count;
+    size_t job_count;
+    size_t followers[2]; /* who look on; who record */
     ev_io reading, writing;
     ev_idle turns;      /* some job has more to do */
     ev_timer impatient; /* runs while there is no room */
@@ -91,13 +92,29 @@ put_session(const struct worker_link *l, const struct session *s,
 
 /* --- jobs --- */
 
+static bool
+is_follower(const struct job *j, bool records)
+{
+    return j->question.kind == (records ? QUESTION_RECORD : QUESTION_EVENTS);
+}
+
+static void
+count_follower(struct worker_link *l, const struct job *j, int change)
+{
+    for (int records = 0; records < 2; records++) {
+        if (is_follower(j, records != 0)) {
+            l->followers[records] += (size_t)change;
+            l->host.followed(l->host.arg);
+        }
+    }
+}
+
 static void
 job_free(struct worker_link *l, struct job *j)
 {
     list_remove(&j->link);
     l->job_count--;
-    if (j->question.kind == QUESTION_EVENTS)
-        l->follower_count--;
+    count_follower(l, j, -1);
     if (j->question.kind == QUESTION_SESSIONS ||
         j->question.kind == QUESTION_KICK)
         sessions_walk_end(&j->walk);
@@ -272,6 +289,7 @@ take_turn(struct worker_link *l, struct job *j)
     case QUESTION_COUNTERS:
         return tell_counters(l, j);
     case QUESTION_EVENTS:
+    case QUESTION_RECORD:
         return j->lost > 0 || !j->heard ? tell_event(l, j, S("")) : TURN_WAITS;
     case QUESTION_COUNT:
         break;
@@ -391,9 +409,8 @@ begin_job(struct worker_link *l, const struct question *question)
         sessions_walk_begin(l->host.sessions, &j->walk);
     } else if (question->kind == QUESTION_COUNTERS) {
         counters_each(l->host.counters, keep_counter, j);
-    } else if (question->kind == QUESTION_EVENTS) {
-        l->follower_count++;
     }
+    count_follower(l, j, 1);
 }
 
 static struct job *
@@ -481,30 +498,32 @@ on_message(struct ev_loop *loop, ev_io *io, int events)
 
 bool
 worker_link_follows(const struct worker_link *l,
-                    const struct session_facts *facts)
+                    const struct session_facts *facts, bool records)
 {
-    if (l->follower_count == 0)
-        return false;
     for (struct list *i = l->jobs.next; i != &l->jobs; i = i->next) {
         const struct job *j = container_of(i, struct job, link);
-        if (j->question.kind == QUESTION_EVENTS &&
+        if (is_follower(j, records) &&
             session_filter_matches(&j->question.filter, facts))
             return true;
     }
     return false;
 }
 
+bool
+worker_link_has_followers(const struct worker_link *l, bool records)
+{
+    return l->followers[records ? 1 : 0] > 0;
+}
+
 /* Sends nothing itself that could fail the link under the caller's feet: a
  * link that is broken is noticed by on_message. */
 void
 worker_link_publish(struct worker_link *l, const struct session_facts *facts,
-                    struct slice text)
+                    bool records, struct slice text)
 {
-    if (l->follower_count == 0)
-        return;
     for (struct list *i = l->jobs.next; i != &l->jobs; i = i->next) {
         struct job *j = container_of(i, struct job, link);
-        if (j->question.kind != QUESTION_EVENTS ||
+        if (!is_follower(j, records) ||
             !session_filter_matches(&j->question.filter, facts))
             continue;
         if (!ev_is_active(&l->writing) && tell_event(l, j, text) == TURN_WAITS)

@@ -20,6 +20,8 @@ struct worker_link_host {
     struct sessions *sessions;
     unsigned (*generation)(void *arg); /* that serves new sessions */
     const struct counters *counters;
+    /* Somebody has begun to follow sessions, or ended it. */
+    void (*followed)(void *arg);
     void *arg;
 };
 
@@ -32,12 +34,16 @@ void worker_link_attach(struct worker_link *l, int fd);
 /* Borrowed from the session. */
 struct session_facts worker_link_facts(const struct session *s);
 
-/* Whether somebody follows the sessions that `facts` are of.  Cheap when
- * nobody follows any. */
+/* Whether somebody follows the sessions that `facts` are of, to look on or to
+ * record them. */
 bool worker_link_follows(const struct worker_link *l,
-                         const struct session_facts *facts);
+                         const struct session_facts *facts, bool records);
+
+/* Whether there is anybody at all. */
+bool worker_link_has_followers(const struct worker_link *l, bool records);
 
 /* Tells those who do: `text` is one line, a JSON object.  Never waits: those
  * who are slow lose it, and are told how many they lost. */
 void worker_link_publish(struct worker_link *l,
-                         const struct session_facts *facts, struct slice text);
+                         const struct session_facts *facts, bool records,
+                         struct slice text);

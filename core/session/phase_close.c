@@ -24,6 +24,7 @@ phase_close_begin(struct session *s)
         side_close(&s->upstream, s->home->loop);
     visit_end(&s->visit);
     access_log_write(s);
+    sessions_count_end(s);
     if (policy->ops->has(policy, s->listener, HOOK_CLOSED))
         policy->ops->ask(policy, s, HOOK_CLOSED);
 }

@@ -2,6 +2,7 @@
 #include "base/slice.h"
 #include "proto/username.h"
 #include "session/identity.h"
+#include "session/observer.h"
 #include "session/record.h"
 #include "session/sessions.h"
 
@@ -135,6 +136,10 @@ one_command(struct session *s, bool *waiting)
         break;
     }
     size_t len = command.len;
+    if (session_observer != NULL)
+        session_observer->said(
+            s, d->sasl.active ? SPEAKER_CLIENT_RESPONSE : SPEAKER_CLIENT,
+            command);
     enum ask ask = d->proto->on_command(d, command);
     buf_discard(in, len);
     return act(s, ask);

@@ -42,6 +42,7 @@ close_stream(struct session *s)
     s->upstream = (struct side){.stream.fd = -1};
     buf_discard(&login->from_upstream, buf_len(&login->from_upstream));
     buf_discard(&login->to_upstream, buf_len(&login->to_upstream));
+    login->shown_upstream = 0;
 }
 
 void
@@ -310,7 +311,7 @@ prepare(struct session *s)
     }
     if (login->target.tls != TLS_IMPLICIT)
         return session_ask(s, HOOK_UPSTREAM_AUTH);
-    if (!side_flush(&s->upstream, &login->to_upstream))
+    if (!session_flush_upstream(s))
         return PHASE_CONNECT;
     enum phase next = stream_is_plain(&s->upstream.stream)
                           ? session_secure_upstream(s)

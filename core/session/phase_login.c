@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "session/identity.h"
+#include "session/observer.h"
 
 /* What the upstream half needs besides what the policies decided. */
 void
@@ -88,6 +89,8 @@ one_reply(struct session *s, bool *waiting)
         break;
     }
     size_t len = reply.len;
+    if (session_observer != NULL)
+        session_observer->said(s, SPEAKER_UPSTREAM, reply);
     enum ask ask = d->proto->on_reply(d, reply);
     buf_consume(in, len);
     s->login->upstream_greeted |= ask != ASK_CLOSE;

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "session/login_state.h"
+#include "session/observer.h"
 #include "session/session.h"
 #include "session/sessions.h"
 #include "session/side.h"
@@ -16,6 +17,7 @@ phase_splice_begin(struct session *s)
 
     if (policy->ops->has(policy, s->listener, HOOK_SPLICED))
         policy->ops->ask(policy, s, HOOK_SPLICED);
+    session_show_output(s);
     if (buf_is_empty(&login->from_upstream))
         (void)side_flush(&s->client, &login->to_client);
     splice_push(s->home->pool, &s->down, buf_bytes(&login->to_client));

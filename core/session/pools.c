@@ -16,6 +16,7 @@ struct pools {
     struct member *buckets[BUCKETS]; /* by host */
     size_t unused;                   /* members without a reference */
     uint64_t ticks;
+    bool ended; /* freed with the last reference to a member */
 };
 
 struct pools *
@@ -58,12 +59,15 @@ pools_free(struct pools *p)
 {
     if (p == NULL)
         return;
-    while (!list_is_empty(&p->all)) {
-        struct member *m = container_of(p->all.next, struct member, link);
-        require(m->references == 0);
-        forget(m);
+    for (struct list *l = p->all.next, *next; l != &p->all; l = next) {
+        struct member *m = container_of(l, struct member, link);
+        next = l->next;
+        if (m->references == 0)
+            forget(m);
     }
-    free(p);
+    p->ended = true;
+    if (list_is_empty(&p->all))
+        free(p);
 }
 
 static char *
@@ -152,8 +156,10 @@ pools_drop(struct member *m)
 {
     struct pools *p = m->home;
 
-    if (m->pool[0] != '\0' || m->failures == 0) {
+    if (p->ended || m->pool[0] != '\0' || m->failures == 0) {
         forget(m);
+        if (p->ended && list_is_empty(&p->all))
+            free(p);
         return;
     }
     if (++p->unused <= FAILED_MAX)

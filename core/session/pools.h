@@ -54,8 +54,9 @@ struct member_facts {
 };
 
 struct pools *pools_new(void);
-void
-pools_free(struct pools *p); /* after whatever refers to it; NULL is fine */
+/* Members that somebody still refers to live on until that ends.  NULL is
+ * fine. */
+void pools_free(struct pools *p);
 
 /* The member that is at `place`, a new one if need be.  A reference. */
 struct member *pools_take(struct pools *p, const struct place *place);

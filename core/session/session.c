@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "session/observer.h"
 #include "session/record.h"
 #include "session/sessions.h"
 #include "session/side.h"
@@ -113,6 +114,8 @@ enter(struct session *s, enum phase next)
         s->end_phase = s->phase;
     s->phase = next;
     session_arm(s);
+    if (session_observer != NULL)
+        session_observer->entered(s);
     begin(s);
 }
 
@@ -183,9 +186,9 @@ flush(struct session *s)
     if (s->login == NULL)
         return false;
     if (!s->login->shaking)
-        (void)side_flush(&s->client, &s->login->to_client);
+        (void)session_flush_client(s);
     if (stream_is_open(&s->upstream.stream) && !s->login->upstream_shaking)
-        (void)side_flush(&s->upstream, &s->login->to_upstream);
+        (void)session_flush_upstream(s);
     return s->client.broken && !was_broken;
 }
 
@@ -224,7 +227,19 @@ session_kick(struct session *s, struct slice reason)
 bool
 session_flush_client(struct session *s)
 {
-    return side_flush(&s->client, &s->login->to_client);
+    session_show_output(s);
+    bool done = side_flush(&s->client, &s->login->to_client);
+    s->login->shown_client = buf_len(&s->login->to_client);
+    return done;
+}
+
+bool
+session_flush_upstream(struct session *s)
+{
+    session_show_output(s);
+    bool done = side_flush(&s->upstream, &s->login->to_upstream);
+    s->login->shown_upstream = buf_len(&s->login->to_upstream);
+    return done;
 }
 
 enum phase

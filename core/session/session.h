@@ -106,6 +106,7 @@ struct login_state {
     bool resolved;          /* the reverse name is known, or not wanted */
     char salt_text[304];    /* what dialog.salt points to */
     bool lingering;         /* CLOSE: waits for the client to close too */
+    size_t shown_client, shown_upstream; /* of the output, see observer.h */
 };
 
 struct sessions;
@@ -176,6 +177,7 @@ void session_arm(struct session *s);
 
 /* Writes what is pending for the client; true when nothing is left. */
 bool session_flush_client(struct session *s);
+bool session_flush_upstream(struct session *s); /* the same */
 
 /* Tells the client goodbye for `reason` (no more than once) and ends. */
 enum phase session_say_bye(struct session *s, enum reason reason, enum end why);

@@ -1,6 +1,7 @@
 #include "session/sessions.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/slice.h"
 #include "session/access_log.h"
 #include "session/id.h"
@@ -53,6 +54,14 @@ step_over(const struct session *s)
         if (w->next == &s->link)
             w->next = s->link.next;
     }
+}
+
+void
+sessions_count_end(const struct session *s)
+{
+    if (s->home->counters != NULL)
+        counters_count(s->home->counters, "sessions_ended_total{end=\"%s\"}",
+                       end_name(s->end));
 }
 
 void
@@ -257,6 +266,9 @@ sessions_accept(struct sessions *all, const struct listener_config *listener,
     list_init(&s->turn);
     list_append(&all->live, &s->link);
     all->count++;
+    if (all->counters != NULL)
+        counters_count(all->counters, "sessions_total{protocol=\"%s\"}",
+                       listener->proto->name);
     ev_init(&s->deadline, on_deadline);
     session_client_open(s, fd);
     s->login = login_state_new(s, sessions_learnt(all, listener->name));

@@ -15,7 +15,8 @@ struct sessions {
     struct policy *policy; /* of the newest generation */
     struct config *config; /* a reference: the newest */
     struct splice_pool *pool;
-    struct pools *pools; /* what is known of upstreams */
+    struct pools *pools;       /* what is known of upstreams */
+    struct counters *counters; /* may be set; NULL: nothing is counted */
     struct list live, graveyard;
     struct list walks;      /* struct sessions_walk */
     struct list runnable;   /* SPLICE_MORE: another turn when idle */
@@ -74,6 +75,8 @@ void sessions_walk_begin(struct sessions *all, struct sessions_walk *w);
 struct session *sessions_walk_next(struct sessions_walk *w); /* or NULL */
 void sessions_walk_end(struct sessions_walk *w);
 
+/* For phase_close.c: counts how `s` ends. */
+void sessions_count_end(const struct session *s);
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);
 /* For phase_splice.c: another turn once other events were served. */

@@ -94,6 +94,8 @@ return {
       doc = "what is spoken; by default what the port is registered for" },
     { "policy", "list", of = "policy", required = true,
       doc = "the chain of policies; the first decision wins" },
+    { "shadow", "list", of = "policy",
+      doc = "a chain that is asked beside it, without deciding; differences are logged" },
     { "auth", "enum", default = "required", values = { "required", "none" },
       doc = "\"none\": SMTP without a login; the `rcpt` hook decides" },
     { "upstream", "target",

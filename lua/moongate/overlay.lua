@@ -1,7 +1,8 @@
 --- Lays one table over another, and remembers which of its values came from where.
 --
--- Maps merge, key by key; lists and all else replace. A key that the base does not have is a
--- mistake, unless `new` wraps its value; what `new` wraps is taken as it is.
+-- Maps merge, key by key; lists and all else replace. Of a table that is both, as a pool is, the
+-- list replaces the list and the names merge. A key that the base does not have is a mistake,
+-- unless `new` wraps its value; what `new` wraps is taken as it is.
 local core = require "moongate.core"
 local lines = require "moongate.lines"
 
@@ -29,8 +30,25 @@ local function bare(value)
 end
 overlay.bare = bare
 
-local function is_map(value)
-  return type(value) == "table" and value[1] == nil
+local function has_names(value)
+  for key in pairs(value) do
+    if type(key) == "string" then return true end
+  end
+  return next(value) == nil
+end
+
+--- Whether one is laid over the other, and does not just take its place.
+local function merges(base, over)
+  if type(base) ~= "table" or type(over) ~= "table" or wrapped[over] then return false end
+  return has_names(base) and (has_names(over) or base[1] ~= nil)
+end
+
+--- The list in `base`, which has names too, gives way to that of `over`.
+local function replace_list(result, marks, over, layer, keys)
+  for i = #result, 1, -1 do result[i], marks[i] = nil, nil end
+  for i, value in ipairs(over) do
+    result[i], marks[i] = bare(value), { layer = layer, keys = keys }
+  end
 end
 
 local function longer(keys, ...)
@@ -81,13 +99,17 @@ function overlay.merge(base, over, layer, keys)
   local result, marks = {}, {}
   for k, v in pairs(base) do result[k] = v end
   for k, v in pairs(written[base] or {}) do marks[k] = v end
+  local has_list = #keys > 0 and base[1] ~= nil and over[1] ~= nil
+  if has_list then replace_list(result, marks, over, layer, keys) end
   for key, value in pairs(over) do
     local place = longer(keys, key)
     if type(key) ~= "string" then
-      layer:complain(keys, "names expected as keys, not " .. tostring(key))
+      if not has_list then
+        layer:complain(keys, "names expected as keys, not " .. tostring(key))
+      end
     elseif base[key] == nil and not wrapped[value] then
       layer:absent(place, names_of(base))
-    elseif is_map(base[key]) and is_map(value) and not wrapped[value] then
+    elseif merges(base[key], value) then
       result[key] = overlay.merge(base[key], value, layer, place)
     else
       result[key], marks[key] = bare(value), { layer = layer, keys = place }

@@ -1,6 +1,6 @@
 --- Runs the quickstart gateway before a private Dovecot and Postfix and moves a mail through it;
 -- the part of scripts/dev/start that needs the built gateway. Run in the project's folder.
-package.path = "./?.lua;" .. package.path
+package.path = "./lua/?.lua;./?.lua;" .. package.path
 jit.off() -- signal handlers only run between interpreted instructions
 local child = require "spec.support.child"
 local gateway = require "spec.support.gateway"

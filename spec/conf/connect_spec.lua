@@ -109,6 +109,29 @@ describe("moongate check --connect", function()
     assert.matches("moongate.lua:10: error: .*: it closes the connection", text)
   end)
 
+  it("tries the members of pools, in the pool's way, whoever names them", function()
+    local first = start(function(peer)
+      tls.start(peer, tls.server(leaf))
+      if peer:attempt() then upstream.imap()(peer) end
+    end)
+    local second = start(upstream.imap())
+    local third = start(upstream.pop3())
+    local code, text = run({ { "imap", "upstream = \"pool:secure\"," }, { "pop3", "" } }, ([[
+      pools = {
+        secure = { %q,
+          %q,
+          tls = "implicit", server_name = "mx.spec.test" },
+        decided = { %q },
+      },]]):format(first.address, second.address, third.address))
+    assert.equal(1, code)
+    assert.matches(("moongate.lua:%%d: note: pool \"secure\": \"%s\" %%(imap%%): %s answers, "
+      .. "verified, by TLSv1.3"):format(first.address, first.address), text)
+    assert.matches(("moongate.lua:%%d: error: pool \"secure\": \"%s\" %%(imap%%): ")
+      :format(second.address), text)
+    assert.matches(("note: pool \"decided\": \"%s\": %s answers"):format(third.address,
+      third.address), text)
+  end)
+
   it("waits for none longer than --timeout says", function()
     local mute = start(upstream.mute())
     local hole = black_hole.open("127.0.0.2", mute.port)

@@ -64,6 +64,35 @@ describe("an environment", function()
     assert.same({ "\"text\"", "default" }, found["log.format"])
   end)
 
+  it("merges a pool's settings, and replaces its members", function()
+    local base = BASE:gsub("workers = 2,", [[workers = 2,
+  pools = { one = { "10.0.0.1", "10.0.0.2", balance = "hash", retry = 5 } },]])
+    local function print_with(over)
+      local _, text = check.run { files = { ["moongate.lua"] = base,
+        ["scripts/policy.lua"] = READER,
+        ["env/test.lua"] = "return {\n pools = { one = " .. over .. " } }" },
+        "--env", "test", "--print" }
+      local found = {}
+      for key, value, place in text:gmatch "pools.one.(%S+) = ([^\n]*) %-%- (%S+)\n" do
+        found[key] = { value, place }
+      end
+      return found, text
+    end
+    local found = print_with "{ retry = 9 }"
+    assert.same({ "9", "env/test.lua:2" }, found.retry)
+    assert.same({ "\"hash\"", "moongate.lua:4" }, found.balance)
+    assert.matches("10.0.0.1.*10.0.0.2", found.members[1])
+    assert.equal("moongate.lua:4", found.members[2])
+    found = print_with "{ \"10.9.9.9\" }"
+    assert.same({ "\"hash\"", "moongate.lua:4" }, found.balance)
+    assert.not_matches("10.0.0", found.members[1])
+    assert.matches("10.9.9.9", found.members[1])
+    assert.equal("env/test.lua:2", found.members[2])
+    local _, text = print_with "{ { address = \"10.9.9.9\", weigth = 2 }, retri = 5 }"
+    assert.matches("env/test.lua:2:%d+: error: pools.one.retri: not in what it is laid over", text)
+    assert.matches("env/test.lua:2:%d+: error: pools.one%[1%].weigth: unknown key", text)
+  end)
+
   it("finds listeners by their names", function()
     local found = values [[
       listen = {

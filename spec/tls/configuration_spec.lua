@@ -157,10 +157,10 @@ describe("moongate check", function()
     assert.is_nil(output:find "expire")
   end)
 
-  it("warns of what clients will refuse, or nobody can ask about", function()
+  it("says what clients will refuse, and what nobody can ask about", function()
     local pair = "certificate = $stapled.pem, key = $stapled.key"
-    warns(stapled, "must be stapled and is not", pair)
-    warns(stapled, "names no OCSP responder", pair .. ", stapling = true")
+    refuses(pair, stapled, "must be stapled and is not")
+    warns(one, "names no OCSP responder", GOOD .. "stapling = true")
     local _, output = check(pair .. ", stapling = true, stapling_responder = 'http://127.0.0.1/'")
     assert.is_nil(output:find "staple")
   end)

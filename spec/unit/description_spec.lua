@@ -443,7 +443,7 @@ local function watch(value, name, seen)
 end
 
 --- Keys that are read by something else than the C code that reads a configuration.
-local ELSEWHERE = set { "gateway.settings", "listen.policy" }
+local ELSEWHERE = set { "gateway.settings", "listen.policy", "listen.shadow" }
 --- Keys that are looked for and that nobody writes: what the checker adds, and what the functions
 -- that read `tls` look for in a profile too.
 local ADDED = set { "gateway.listen", "listen.name", "tls_profile.trusted_ca",

@@ -414,6 +414,20 @@ describe("the pools of a worker", function()
     assert.is_nil(list(pools)[" bad:143"])
   end)
 
+  it("end after whoever still refers to a member", function()
+    local pools = core.pools_new()
+    local first = core.pools_take(pools, place("imap", "a", 143))
+    local second = core.pools_take(pools, place("imap", "b", 143))
+    local v, facts = ffi.new "struct visit", ffi.new "struct member_facts"
+    core.visit_begin(v, first, 1)
+    core.member_unref(first)
+    core.pools_free(pools)
+    core.member_unref(second)
+    core.member_facts(first, 1, facts)
+    assert.equal("a:143", ffi.string(facts.address))
+    core.visit_end(v) -- and with it all that there was
+  end)
+
   it("tell of an address what all pools know of it", function()
     local pools, held = worker()
     local facts = ffi.new "struct member_facts"

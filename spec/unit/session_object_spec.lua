@@ -163,6 +163,16 @@ describe("a secret", function()
       "moongate.reject { text = a.password }", "session.vars.p = a.password",
       "return require 'moongate.json'.encode { p = a.password }",
       "return ('%s'):rep(1):format(a.password) == 'hunter2' and 'leak' or error 'ok'",
+      "return table.concat { 'x', a.password }", "return ('x'):rep(a.password)",
+      "return ('x'):gsub('x', { x = a.password })", "return ('x'):find(a.password)",
+      "return ('%d'):format(a.password)", "return a.password + 1", "return -a.password",
+      "return a.password()", "return tonumber(a.password) .. ''", "a.password.x = 1",
+      "for k in pairs(a.password) do return k end", "return load(a.password)()",
+      "return a.password <= a.password", "session:set_user(a.password)",
+      "session:log(a.password, 'x')", "session.vars[a.password] = 1", "moongate.count(a.password)",
+      "moongate.log('info', 'x', { [a.password] = 1 })", "moongate.reject { reason = a.password }",
+      "return require 'moongate.json'.encode { [a.password] = 1 }", "print(a.password) error 'ok'",
+      "error(a.password)", "error { a.password }", "return require(a.password)",
     } do
       local answer = say("auth", body, options)
       assert.is_nil(answer:find("hunter2", 1, true))

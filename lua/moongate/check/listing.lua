@@ -56,14 +56,16 @@ local function is_written(options, keys)
   return node ~= nil
 end
 
-function Listing:add(keys, value, hidden)
+--- `place` leads to what is written, where that is not `keys`.
+function Listing:add(keys, value, hidden, place)
+  place = place or keys
   local entry = { key = self.prefix, text = literal(value, hidden) }
   for _, key in ipairs(keys) do
     local text = key_text(key)
     entry.key = entry.key .. (text:sub(1, 1) == "[" and "" or entry.key ~= "" and "." or "") .. text
   end
-  if is_written(self.report.options, keys) then
-    entry.path, entry.line = self.report:place(keys)
+  if is_written(self.report.options, place) then
+    entry.path, entry.line = self.report:place(place)
   end
   self.values[#self.values + 1] = entry
 end
@@ -92,7 +94,12 @@ end
 
 function Listing:section(keys, value, fields)
   for _, field in ipairs(fields) do
-    self:field(overlay.longer(keys, field[1]), value[field[1]], field)
+    local longer = overlay.longer(keys, field[1])
+    if field.unnamed then
+      self:add(longer, value[field[1]], nil, overlay.longer(keys, 1))
+    else
+      self:field(longer, value[field[1]], field)
+    end
   end
 end
 
@@ -161,6 +168,16 @@ local function servers(report, settings)
   return found
 end
 
+--- The pools, with the places of their members.
+local function pools(report, found)
+  for name, pool in pairs(found or {}) do
+    for i, member in ipairs(pool.members) do
+      member.path, member.line = report:place { "pools", name, i }
+    end
+  end
+  return found
+end
+
 return function()
   local gateway = core.thaw(core.config)
   if not gateway then return {} end
@@ -183,6 +200,6 @@ return function()
     facts[i] = listener_facts(listener)
   end
   return { path = report.path, line = report.line, values = values, listeners = facts,
-    unread = unread_settings(report, gateway.settings),
+    unread = unread_settings(report, gateway.settings), pools = pools(report, gateway.pools),
     servers = servers(report, gateway.settings), targets = targets(report) }
 end

@@ -5,6 +5,7 @@
 local host = require "moongate.command.host"
 local http = require "moongate.http"
 local json = require "moongate.json"
+local tcp = require "moongate.socket"
 
 local gateway = {}
 
@@ -54,11 +55,21 @@ local function query(fields)
   return #parts > 0 and "?" .. table.concat(parts, "&") or ""
 end
 
+--- The path of the control socket; or nil and the exit status.
+local function socket_path(given)
+  local path = given.socket or os.getenv "MOONGATE_SOCKET" or DEFAULT
+  if path:match "^/" and #path <= 107 then return path end
+  return say(("%s: the socket's absolute path is needed"):format(path))
+end
+
+local function complain(answer)
+  for line in tostring(answer.error):gmatch "[^\n]+" do say(line) end
+  return nil, 1
+end
+
 local function ask(given, path, options)
-  local socket = given.socket or os.getenv "MOONGATE_SOCKET" or DEFAULT
-  if not socket:match "^/" or #socket > 107 then
-    return say(("%s: the socket's absolute path is needed"):format(socket))
-  end
+  local socket, status = socket_path(given)
+  if not socket then return nil, status end
   options.unix_socket, options.timeout, options.max_body = socket, LONGEST, ANSWER_MAX
   local res, why = host.run(LONGEST, function()
     return http.request("http://localhost" .. path, options)
@@ -68,10 +79,7 @@ local function ask(given, path, options)
   if type(answer) ~= "table" then
     return say(("%s: this is not a gateway's control socket"):format(socket))
   end
-  if res.status ~= 200 then
-    for line in tostring(answer.error):gmatch "[^\n]+" do say(line) end
-    return nil, 1
-  end
+  if res.status ~= 200 then return complain(answer) end
   local missing = answer.missing
   if missing and #missing > 0 then
     io.stderr:write(("moongate: no answer from worker %s\n"):format(table.concat(missing, ", ")))
@@ -88,6 +96,60 @@ end
 function gateway.post(given, path, fields)
   local body = fields and next(fields) and json.encode(fields) or ""
   return ask(given, path, { method = "POST", body = body })
+end
+
+-- An answer without an end ------------------------------------------------------
+
+local SILENCE = 3600 -- seconds between two lines, after which it is listened again
+
+--- The next line; or nil and why there is none.
+local function receive_line(connection)
+  local parts = {}
+  while true do
+    local line, why, part = connection:receive "*l"
+    if line then return table.concat(parts) .. line end
+    table.insert(parts, part or "")
+    if why.kind ~= "timeout" then return nil, why, table.concat(parts) end
+  end
+end
+
+--- Reads the head of the answer: its status, or nil and why not.
+local function receive_head(connection)
+  local first, why = receive_line(connection)
+  if not first then return nil, why end
+  repeat
+    local line
+    line, why = receive_line(connection)
+    if not line then return nil, why end
+  until line == ""
+  return tonumber(first:match "^HTTP/1%.[01] (%d%d%d)")
+end
+
+local function follow(path, target, take)
+  local connection = tcp.tcp()
+  local ok, why = connection:connect("unix:" .. path)
+  if not ok then return unreachable(path, why) end
+  connection:settimeout(SILENCE)
+  local status
+  ok, why = connection:send(("GET %s HTTP/1.0\r\n\r\n"):format(target))
+  if ok then status, why = receive_head(connection) end
+  if not status then return unreachable(path, why) end
+  if status ~= 200 then
+    local text = select(3, receive_line(connection))
+    return complain(json.decode(text or "") or { error = "no answer that makes sense" })
+  end
+  for line in receive_line, connection do
+    if not take(line) then return true end
+  end
+  return say "the gateway has ended it"
+end
+
+--- Calls `take` with every line of an answer that has no end, until that is false; true. Or nil
+-- and the exit status.
+function gateway.follow(given, path, fields, take)
+  local socket, status = socket_path(given)
+  if not socket then return nil, status end
+  return host.run(1e9, function() return follow(socket, path .. query(fields), take) end)
 end
 
 --- Rows of texts below a line of titles, in columns.

@@ -1,0 +1,194 @@
+#include "proto/redact.h"
+
+#include "base/base64.h"
+#include "base/slice.h"
+#include "proto/dialog.h"
+
+#include <stdio.h>
+
+#define HIDDEN S("***")
+
+/* What is shown of a command's arguments. */
+enum shown {
+    SHOWN_ALL,
+    SHOWN_FIRST, /* the mechanism, not what stands behind it */
+    SHOWN_NONE,
+};
+
+struct word {
+    const char *protocol, *name;
+    enum shown arguments;
+};
+
+static const struct word words[] = {
+    {"imap", "AUTHENTICATE", SHOWN_FIRST},
+    {"imap", "CAPABILITY", SHOWN_NONE},
+    {"imap", "ID", SHOWN_ALL},
+    {"imap", "LOGIN", SHOWN_NONE},
+    {"imap", "LOGOUT", SHOWN_NONE},
+    {"imap", "NOOP", SHOWN_NONE},
+    {"imap", "STARTTLS", SHOWN_NONE},
+    {"pop3", "APOP", SHOWN_NONE},
+    {"pop3", "AUTH", SHOWN_FIRST},
+    {"pop3", "CAPA", SHOWN_NONE},
+    {"pop3", "NOOP", SHOWN_NONE},
+    {"pop3", "PASS", SHOWN_NONE},
+    {"pop3", "QUIT", SHOWN_NONE},
+    {"pop3", "STLS", SHOWN_NONE},
+    {"pop3", "USER", SHOWN_ALL},
+    {"pop3", "XCLIENT", SHOWN_ALL},
+    {"pop3", "XOIP", SHOWN_ALL},
+    {"smtp", "AUTH", SHOWN_FIRST},
+    {"smtp", "BDAT", SHOWN_NONE},
+    {"smtp", "EHLO", SHOWN_ALL},
+    {"smtp", "HELO", SHOWN_ALL},
+    {"smtp", "MAIL", SHOWN_ALL},
+    {"smtp", "NOOP", SHOWN_NONE},
+    {"smtp", "QUIT", SHOWN_NONE},
+    {"smtp", "RCPT", SHOWN_ALL},
+    {"smtp", "RSET", SHOWN_NONE},
+    {"smtp", "STARTTLS", SHOWN_NONE},
+    {"smtp", "XCLIENT", SHOWN_ALL},
+};
+
+static const struct word *
+find_word(const char *protocol, struct slice name)
+{
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (slice_equal(slice_of(words[i].protocol), slice_of(protocol)) &&
+            slice_equal_nocase(slice_of(words[i].name), name))
+            return &words[i];
+    }
+    return NULL;
+}
+
+static bool
+holds_plain(struct slice text, struct slice hidden)
+{
+    return text.len >= hidden.len &&
+           memmem(text.ptr, text.len, hidden.ptr, hidden.len) != NULL;
+}
+
+static bool
+is_base64(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+}
+
+/* Whether the word is base64 of something that holds `hidden`. */
+static bool
+holds_encoded(struct slice word, struct slice hidden)
+{
+    char bytes[3 * CREDENTIAL_MAX];
+    size_t len;
+
+    if (word.len < hidden.len || word.len / 4 * 3 > sizeof bytes ||
+        !base64_decode(word, bytes, &len))
+        return false;
+    bool holds = holds_plain((struct slice){bytes, len}, hidden);
+    explicit_bzero(bytes, sizeof bytes);
+    return holds;
+}
+
+bool
+redact_holds(struct slice text, struct slice hidden)
+{
+    if (hidden.len == 0 || text.len == 0)
+        return false;
+    if (holds_plain(text, hidden))
+        return true;
+    for (size_t i = 0; i < text.len;) {
+        size_t end = i;
+        while (end < text.len && is_base64(text.ptr[end]))
+            end++;
+        if (holds_encoded((struct slice){text.ptr + i, end - i}, hidden))
+            return true;
+        i = end + 1;
+    }
+    return false;
+}
+
+static bool
+repeats_password(const struct dialog *d, struct slice line)
+{
+    return redact_holds(line, d->credentials.password.bytes) ||
+           redact_holds(line, d->login.password.bytes);
+}
+
+static struct slice
+write_text(char *out, size_t size, struct slice text)
+{
+    text = slice_take(text, size - 1);
+    if (text.len > 0)
+        memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    return (struct slice){out, text.len};
+}
+
+/* A mechanism of ours; any other word may be anything. */
+static struct slice
+mechanism_of(struct slice arguments)
+{
+    struct slice name = slice_cut(&arguments, ' ');
+    enum mechanism m;
+
+    return mechanism_find(name, &m) ? name : S("");
+}
+
+static struct slice
+show_command(const struct dialog *d, struct slice line, char *out, size_t size)
+{
+    const char *protocol = d->proto->name;
+    struct slice rest = line, tag = {0}, first = {0};
+
+    if (slice_equal(slice_of(protocol), S("imap")))
+        tag = slice_cut(&rest, ' ');
+    struct slice name = slice_cut(&rest, ' ');
+    const struct word *word = find_word(protocol, name);
+    if (word == NULL || tag.len > TAG_MAX)
+        return write_text(out, size, HIDDEN);
+    if (rest.len == 0 || word->arguments == SHOWN_ALL)
+        return write_text(out, size, line);
+    if (word->arguments == SHOWN_FIRST)
+        first = mechanism_of(rest);
+    bool more = rest.len > first.len;
+    int len = snprintf(out, size, "%.*s%s%s%s%.*s%s", (int)tag.len,
+                       tag.len > 0 ? tag.ptr : "", tag.len > 0 ? " " : "",
+                       word->name, first.len > 0 ? " " : "", (int)first.len,
+                       first.len > 0 ? first.ptr : "", more ? " ***" : "");
+    return slice_take((struct slice){out, (size_t)len}, size - 1);
+}
+
+/* The tag of a command that was not understood may have been a response that
+ * came too late. */
+static struct slice
+show_reply(const struct dialog *d, struct slice line, char *out, size_t size)
+{
+    struct slice rest = line, tag = slice_cut(&rest, ' ');
+
+    if (slice_equal(slice_of(d->proto->name), S("imap")) &&
+        !slice_equal(tag, S("*")) && !slice_equal(tag, S("+")) &&
+        slice_has_prefix(rest, S("BAD"))) {
+        int len = snprintf(out, size, "*** %.*s", (int)rest.len, rest.ptr);
+        return slice_take((struct slice){out, (size_t)len}, size - 1);
+    }
+    return write_text(out, size, line);
+}
+
+struct slice
+redact_line(const struct dialog *d, enum speaker who, struct slice line,
+            char *out, size_t size)
+{
+    struct slice rest = line, shown;
+
+    line = slice_cut(&rest, '\n'); /* literals are nobody's business */
+    (void)slice_drop_suffix(&line, S("\r"));
+    if (who == SPEAKER_CLIENT_RESPONSE)
+        return write_text(out, size, HIDDEN);
+    if (who == SPEAKER_CLIENT || who == SPEAKER_GATEWAY_UPSTREAM)
+        shown = show_command(d, line, out, size);
+    else
+        shown = show_reply(d, line, out, size);
+    return repeats_password(d, shown) ? write_text(out, size, HIDDEN) : shown;
+}
