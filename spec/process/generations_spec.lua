@@ -125,6 +125,29 @@ describe("a rollback", function()
   end)
 end)
 
+describe("a diff", function()
+  it("names what holds secrets, and shows sources", function()
+    start()
+    finally(stop)
+    local function write(secret)
+      g:write("key", secret .. "\n")
+      g:write("moongate.lua", site.configuration { listen = how.listen, more = how.more
+        .. 'settings = { p = { key = c.secret.file "key" } }, -- of ' .. #secret })
+    end
+    write "abracadabra"
+    assert.equal(2, g:reload())
+    write "open sesame, please"
+    assert.equal(3, g:reload())
+    local code, text = command("diff", "2", "3")
+    assert.equal(0, code, text)
+    assert.matches("/key has changed\n", text)
+    assert.matches("\n%-[^\n]*of 11\n%+[^\n]*of 19\n", text)
+    assert.not_matches("abracadabra", text)
+    assert.not_matches("sesame", text)
+    assert.equal(0, (command("diff", "1", "3")))
+  end)
+end)
+
 describe("watch", function()
   it("takes what a rollback has left on disk for no change", function()
     start "watch = true,"
