@@ -343,7 +343,7 @@ describe("whoever follows", function()
     is_served(g)
   end)
 
-  it("holds up nobody when the process between is stuck, which is dropped and taken up again", function()
+  it("holds up nobody when control is stuck, which is dropped and taken up again", function()
     local follower = follow()
     local pid = process_of(g)
     signal.kill(pid, signal.SIGSTOP)

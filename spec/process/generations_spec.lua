@@ -80,7 +80,7 @@ describe("a rollback", function()
 
   local function write(word) g:write("scripts/policy.lua", policy(word)) end
 
-  it("to a number is the same when it is ordered again, and knows the number that it had", function()
+  it("to a number is the same when ordered again, and knows the number of before", function()
     write "two"
     assert.equal(2, g:reload())
     for _ = 1, 2 do
