@@ -22,7 +22,7 @@ check_address(struct slice command, const struct envelope_address *a)
     check_within(command, a->params);
     check_within(a->address, a->local_part);
     check_within(a->address, a->domain);
-    require(slice_find(a->domain, '@') == a->domain.len);
+    require(!split || slice_find(a->domain, '@') == a->domain.len);
     require(a->local_part.len + a->domain.len + split == a->address.len);
     require(a->address.len + a->params.len <= command.len);
     require(a->params.len == 0 || a->address.len == 0 ||

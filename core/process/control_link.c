@@ -304,7 +304,7 @@ take_order(struct control_link *l, struct message *m)
         control_link_connect(l, &l->host.slots[order.a - 1]);
         return true;
     }
-    if (l->order_count >= 2 * ORDERS_MAX)
+    if (l->order_count >= (size_t)2 * ORDERS_MAX)
         return false;
     if (l->order_count >= ORDERS_MAX && order.kind != ORDER_STATUS)
         return turn_away(l, order.id);
