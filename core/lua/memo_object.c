@@ -206,7 +206,7 @@ memo_object_new(lua_State *L)
     h->memo = NULL;
     object_set_type(L, METATABLE, events, methods);
     h->memo = memo_open(vm_of(L)->host->lasting, name, capacity,
-                   lua_toboolean(L, 3) != 0);
+                        lua_toboolean(L, 3) != 0);
     if (h->memo == NULL)
         return luaL_error(L, "memoize: there are %d in this worker already",
                           MEMOS_MAX);

@@ -1,7 +1,6 @@
 #include "process/slot.h"
 
 #include "process/control_words.h"
-#include "process/session_asks.h"
 #include "process/worker_setup.h"
 
 #include <errno.h>

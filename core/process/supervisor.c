@@ -5,12 +5,12 @@
 #include "net/tls_cache.h"
 #include "process/certificate_watch.h"
 #include "process/control_link.h"
+#include "process/control_words.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
 #include "process/privileges.h"
 #include "process/reload.h"
-#include "process/session_asks.h"
 #include "process/staples.h"
 
 #include <errno.h>

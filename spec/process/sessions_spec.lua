@@ -49,7 +49,7 @@ describe("a policy", function()
 
   setup(function()
     up = upstream.start { script = upstream.imap() }
-    gw = site.start { listen = { imap = { protocol = "imap", more = 'limits = { attempts = 9 },' } },
+    gw = site.start { listen = { imap = { protocol = "imap" } },
       policy = POLICY:format(up.address), workers = WORKERS }
   end)
   after_each(client.discard_all)
