@@ -72,8 +72,10 @@ on_outcome(void *arg, const struct redis_outcome *o)
     int results = 0;
 
     if (L != NULL)
-        results = redis_push_outcome(L, o, op->wants, op->hides, op->list,
-                                     op->group->pool->server.name);
+        results = redis_push_outcome(
+            L, o,
+            &(struct redis_manner){op->group->pool->server.name, op->wants,
+                                   op->hides, op->list});
     op_free(op);
     if (L == NULL)
         return;

@@ -156,8 +156,8 @@ redis_check_command(lua_State *L, struct redis_writing *w, int first)
 /* --- answers --- */
 
 static void
-push_failure(lua_State *L, const struct redis_reply *r, bool hides,
-             const char *server)
+push_failure(lua_State *L, const struct redis_reply *r,
+             const struct redis_manner *manner)
 {
     char text[512], shown[384];
     struct slice why = r->text;
@@ -165,10 +165,10 @@ push_failure(lua_State *L, const struct redis_reply *r, bool hides,
                    redis_reply_is_error(r, S("ASK ")) ||
                    redis_reply_is_error(r, S("CLUSTERDOWN"));
 
-    if (hides)
+    if (manner->hides)
         why = slice_cut(&why, ' ');
     (void)log_escape(why, shown, sizeof shown);
-    (void)snprintf(text, sizeof text, "redis %s: %s%s%s", server,
+    (void)snprintf(text, sizeof text, "redis %s: %s%s%s", manner->server,
                    cluster ? "it is part of a Redis Cluster, which is not "
                              "supported ("
                            : "",
@@ -191,8 +191,8 @@ push_integer(lua_State *L, long long value)
 
 /* In a list, what is missing is false, so that the list has no hole. */
 static void
-push_element(lua_State *L, const struct redis_reply *r, bool hides,
-             const char *server)
+push_element(lua_State *L, const struct redis_reply *r,
+             const struct redis_manner *manner)
 {
     switch (r->kind) {
     case REDIS_STRING:
@@ -200,7 +200,7 @@ push_element(lua_State *L, const struct redis_reply *r, bool hides,
         lua_pushlstring(L, r->text.ptr, r->text.len);
         return;
     case REDIS_ERROR:
-        push_failure(L, r, hides, server);
+        push_failure(L, r, manner);
         return;
     case REDIS_INTEGER:
         push_integer(L, r->integer);
@@ -211,7 +211,7 @@ push_element(lua_State *L, const struct redis_reply *r, bool hides,
     case REDIS_LIST:
         lua_createtable(L, (int)r->count, 0);
         for (size_t i = 0; i < r->count; i++) {
-            push_element(L, r->elements[i], hides, server);
+            push_element(L, r->elements[i], manner);
             lua_rawseti(L, -2, (int)i + 1);
         }
         return;
@@ -221,7 +221,7 @@ push_element(lua_State *L, const struct redis_reply *r, bool hides,
 /* One value; of an answer that is not what the command gives, as it is. */
 static void
 push_wanted(lua_State *L, const struct redis_reply *r, enum redis_want want,
-            bool hides, const char *server)
+            const struct redis_manner *manner)
 {
     bool number = r->kind == REDIS_INTEGER;
 
@@ -235,23 +235,23 @@ push_wanted(lua_State *L, const struct redis_reply *r, enum redis_want want,
     else if (want == REDIS_WANT_TTL && number && r->integer >= 0)
         lua_pushnumber(L, (lua_Number)r->integer / 1000.);
     else
-        push_element(L, r, hides, server);
+        push_element(L, r, manner);
 }
 
 int
 redis_push_outcome(lua_State *L, const struct redis_outcome *o,
-                   const unsigned char *wants, bool hides, bool list,
-                   const char *server)
+                   const struct redis_manner *manner)
 {
     if (o->replies == NULL)
-        return failure_push(L, o->kind, "redis %s: %s", server, o->text);
+        return failure_push(L, o->kind, "redis %s: %s", manner->server,
+                            o->text);
     if (lua_checkstack(L, 4 * REDIS_DEPTH_MAX + LUA_MINSTACK) == 0)
         return failure_push(L, FAILURE_OVERLOAD, "redis: no stack is left");
-    if (list) {
+    if (manner->list) {
         lua_createtable(L, (int)o->count, 0);
         for (size_t i = 0; i < o->count; i++) {
-            push_wanted(L, o->replies[i], (enum redis_want)wants[i], hides,
-                        server);
+            push_wanted(L, o->replies[i], (enum redis_want)manner->wants[i],
+                        manner);
             lua_rawseti(L, -2, (int)i + 1);
         }
         return 1;
@@ -259,13 +259,14 @@ redis_push_outcome(lua_State *L, const struct redis_outcome *o,
     const struct redis_reply *r = o->replies[0];
     if (r->kind == REDIS_ERROR) {
         lua_pushnil(L);
-        push_failure(L, r, hides, server);
+        push_failure(L, r, manner);
         return 2;
     }
-    push_wanted(L, r, (enum redis_want)wants[0], hides, server);
+    push_wanted(L, r, (enum redis_want)manner->wants[0], manner);
     /* Alone, what is missing is nil; a flag that is false stays one. */
     if (lua_isboolean(L, -1) && lua_toboolean(L, -1) == 0 &&
-        (wants[0] == REDIS_WANT_AS_IS || wants[0] == REDIS_WANT_TTL)) {
+        (manner->wants[0] == REDIS_WANT_AS_IS ||
+         manner->wants[0] == REDIS_WANT_TTL)) {
         lua_pop(L, 1);
         lua_pushnil(L);
     }

@@ -40,8 +40,14 @@ void redis_writing_add(lua_State *L, struct redis_writing *w, int first,
  * raises for those that do. */
 void redis_check_command(lua_State *L, struct redis_writing *w, int first);
 
+/* How answers are told. */
+struct redis_manner {
+    const char *server;
+    const unsigned char *wants; /* one for each answer */
+    bool hides, list;
+};
+
 /* Pushes what the policy gets: for one command one value, or nil and the
  * failure; for a pipeline a list.  Returns how many. */
 int redis_push_outcome(lua_State *L, const struct redis_outcome *o,
-                       const unsigned char *wants, bool hides, bool list,
-                       const char *server);
+                       const struct redis_manner *manner);

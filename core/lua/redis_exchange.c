@@ -224,7 +224,7 @@ redis_exchange_start(struct redis_group *g, struct redis_question *q,
     e->question = *q;
     buf_init(&q->commands, 0);
     buf_init(&q->fallback, 0);
-    e->replies = xcalloc(e->question.count, sizeof *e->replies);
+    e->replies = xcalloc(e->question.count, sizeof(void *));
     e->done = done;
     e->arg = arg;
     e->ends = ev_now(g->pool->loop) + seconds;

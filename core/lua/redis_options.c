@@ -51,14 +51,12 @@ read_credential(const struct options *o, const char *name, struct buf *into)
 static void
 read_text(const struct options *o, const char *name, char *into, size_t size)
 {
-    struct slice text;
+    struct slice text = S("");
 
     if (option_push(o, name)) {
-        text.ptr = lua_type(o->L, -1) == LUA_TSTRING
-                       ? lua_tolstring(o->L, -1, &text.len)
-                       : NULL;
-        if (text.ptr == NULL || text.len == 0 || text.len >= size ||
-            has_control(text))
+        if (lua_type(o->L, -1) == LUA_TSTRING)
+            text.ptr = lua_tolstring(o->L, -1, &text.len);
+        if (text.len == 0 || text.len >= size || has_control(text))
             (void)luaL_error(o->L, "%s: %s: a name is expected", o->what, name);
         memcpy(into, text.ptr, text.len);
         into[text.len] = '\0';

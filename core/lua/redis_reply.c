@@ -78,11 +78,13 @@ make(const redisReadTask *task, enum redis_kind kind, struct slice text)
     return r;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): the type is hiredis's. */
 static void *
 make_string(const redisReadTask *task, char *bytes, size_t len)
 {
     return make(task, kind_of(task->type), (struct slice){bytes, len});
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static void *
 make_list(const redisReadTask *task, int count)

@@ -50,13 +50,15 @@ static void connect_now(struct redis_subscription *s);
 static void
 forget_messages(struct redis_subscription *s)
 {
-    while (!list_is_empty(&s->messages)) {
-        struct message *m =
-            container_of(s->messages.next, struct message, link);
-        list_remove(&m->link);
+    struct list *next;
+
+    for (struct list *l = s->messages.next; l != &s->messages; l = next) {
+        struct message *m = container_of(l, struct message, link);
+        next = l->next;
         redis_reply_free(m->reply);
         free(m);
     }
+    list_init(&s->messages);
     s->count = 0;
 }
 

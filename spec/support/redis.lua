@@ -6,8 +6,8 @@
 --     server:kill()                           -- with SIGKILL; server:run() starts it again
 --     server:stop()
 --
--- Options: `password`, `tls` (a leaf of spec.support.ca: then its port speaks TLS only), `replica_of`
--- (a server), `more` (further lines of its configuration).
+-- Options: `password`, `tls` (a leaf of spec.support.ca: then its port speaks TLS only),
+-- `replica_of` (a server), `more` (further lines of its configuration).
 local child = require "spec.support.child"
 local signal = require "posix.signal"
 local socket = require "socket"

@@ -47,7 +47,7 @@ local function find(kind, ...)
   for i = 1, select("#", ...) do
     local name = select(i, ...)
     local answer = kind.answers[name]
-    if answer then return answer, kind.delays[name] or kind.delays[""] or 0 end
+    if answer ~= nil then return answer, kind.delays[name] or kind.delays[""] or 0 end
   end
   error(("unmocked I/O: %s %s (gw.%s:reply can answer it)"):format(kind.kind, (...), kind.kind), 0)
 end
