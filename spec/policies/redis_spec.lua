@@ -1,6 +1,5 @@
 --- moongate.redis against a real server.
 local client = require "spec.support.client"
-local loop = require "spec.support.loop"
 local modules = require "spec.support.modules"
 local redis = require "spec.support.redis"
 local signal = require "posix.signal"
@@ -153,9 +152,7 @@ local others = { red, quick, one, nobody, local_one, second }
 
   it("lets callers wait for a connection, and no more of them than its queue has room", function()
     local first, second = run.begin "busy", run.begin "busy"
-    loop.wait("both to ask", function()
-      return server:cli("CLIENT", "LIST"):find "db=3[^\n]*cmd=blpop"
-    end, 10)
+    server:wait("the first to ask", { "CLIENT", "LIST" }, "db=3[^\n]*cmd=blpop")
     assert.equal("nil | overload", run "busy")
     server:cli("-n", 3, "RPUSH", "wake", "a", "b")
     assert.equal("a", run.finish(first))
@@ -164,13 +161,11 @@ local others = { red, quick, one, nobody, local_one, second }
 
   it("closes what a hook waits for when its client goes", function()
     local c = run.begin "hangs"
-    loop.wait("it to block", function()
-      return server:cli("CLIENT", "LIST"):find "db=0[^\n]*cmd=blpop"
-    end, 10)
+    server:wait("it to block", { "CLIENT", "LIST" }, "db=0[^\n]*cmd=blpop")
     c:discard()
-    loop.wait("the connection to be closed", function()
-      return not server:cli("CLIENT", "LIST"):find "db=0[^\n]*cmd=blpop"
-    end, 10)
+    server:wait("the connection to be closed", { "CLIENT", "LIST" }, function(list)
+      return not list:find "db=0[^\n]*cmd=blpop"
+    end)
   end)
 
   it("notices that a connection it keeps was closed", function()

@@ -82,9 +82,7 @@ describe("a Redis server", function()
       "wrongpassword"), ""))
     assert.equal(2, gw:reload())
     assert.matches("server redis redis://127.0.0.1:%d+/0: AUTH refused: WRONGPASS$", login())
-    loop.wait("the connections of the first to be closed", function()
-      return one:connections() == 0
-    end, 10)
+    one:wait_connections(0)
     local log = gw:log()
     assert.matches("AUTH refused: WRONGPASS", log)
     assert.is_nil(log:find("wrongpassword", 1, true))
@@ -103,7 +101,7 @@ describe("a Redis server", function()
     start(("url = %q, password = \"pw\""):format(good.url))
     assert.matches("did 1 ", login())
     assert.matches("did 2 ", login())
-    assert.equal(1, good:connections())
+    good:wait_connections(1)
 
     local other = server { tls = authority:leaf { names = { "DNS:elsewhere.test" } },
       password = "pw" }
@@ -128,10 +126,10 @@ describe("a Redis server", function()
     gw:write("scripts/p.lua", POLICY:format(("url = %q"):format(one.url .. "/1"), ""))
     assert.equal(3, gw:reload())
     login()
-    loop.wait("the old connection to be closed", function()
-      return not one:cli("CLIENT", "LIST"):find("id=" .. id .. " ", 1, true)
-    end, 10)
-    assert.equal(1, one:connections())
+    one:wait("the old connection to be closed", { "CLIENT", "LIST" }, function(list)
+      return not list:find("id=" .. id .. " ", 1, true)
+    end)
+    one:wait_connections(1)
   end)
 
   it("tells subscribers what is published, in order, and again after it was away", function()
@@ -147,10 +145,8 @@ pool:subscribe({ "mail.*" }, function(channel, message)
 end, { patterns = true })
 ]])
     local function subscribed()
-      loop.wait("the gateway to subscribe", function()
-        return one:cli("PUBSUB", "NUMSUB", "kick") == "kick\n1"
-          and one:cli("PUBSUB", "NUMPAT") == "1"
-      end, 20)
+      one:wait("the gateway to subscribe", { "PUBSUB", "NUMSUB", "kick" }, "^kick\n1$")
+      one:wait("it to subscribe to patterns", { "PUBSUB", "NUMPAT" }, "^1$")
     end
     subscribed()
     one:cli("PUBLISH", "kick", "slow")
@@ -172,14 +168,11 @@ end, { patterns = true })
   it("is found by Sentinels, and followed to another one", function()
     local first = server { password = "pw" }
     local second = server { password = "pw", replica_of = first }
-    loop.wait("the replica to be in step", function()
-      return first:cli("INFO", "replication"):find "state=online"
-    end, 20)
+    first:wait("the replica to be in step", { "INFO", "replication" }, "state=online")
     local sentinel = redis.sentinel(first)
     open[#open + 1] = sentinel
-    loop.wait("the Sentinel to know the replica", function()
-      return sentinel:cli("SENTINEL", "replicas", "mail"):find("127.0.0.1:" .. second.port, 1, true)
-    end, 30)
+    sentinel:wait("it to know the replica", { "SENTINEL", "replicas", "mail" },
+      "127.0.0.1:" .. second.port)
     start(([[password = "pw", timeout = 3,
       sentinel = { addresses = { "127.0.0.1:1", %q }, name = "mail" } ]]):format(sentinel.address))
     assert.matches("did 1 ", login())
@@ -247,9 +240,9 @@ return c.gateway {
     local i, p, s = begin()
     server:cli("CLIENT", "PAUSE", 100000, "WRITE") -- so that all three wait for it
     log_in(i, p, s)
-    loop.wait("all to ask Redis", function()
-      return select(2, server:cli("CLIENT", "LIST"):gsub("flags=b ", "")) == 3
-    end, 20)
+    server:wait("all to ask Redis", { "CLIENT", "LIST" }, function(list)
+      return select(2, list:gsub("flags=b ", "")) == 3
+    end)
     server:kill()
     expect_tempfail(i, p, s)
 

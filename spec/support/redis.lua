@@ -115,9 +115,23 @@ function redis:cli(...)
   return (output:gsub("\n$", ""))
 end
 
---- Connections that clients have open, without the one that asks.
-function redis:connections()
-  return tonumber(self:cli("INFO", "clients"):match "connected_clients:(%d+)") - 1
+--- Asks redis-cli, until `holds(what it prints)`: a server tells nobody when it is so.
+function redis:wait(what, command, holds)
+  local ends = socket.gettime() + 30
+  local output = self:cli(unpack(command))
+  while not (type(holds) == "string" and output:find(holds)
+    or type(holds) == "function" and holds(output)) do
+    if socket.gettime() > ends then break end
+    output = self:cli(unpack(command))
+  end
+  if socket.gettime() <= ends then return end
+  error(("waited in vain for %s:\n%s"):format(what, output), 2)
+end
+
+--- Waits until clients have so many connections open, without the one that asks.
+function redis:wait_connections(count)
+  self:wait(count .. " connections", { "INFO", "clients" },
+    "connected_clients:" .. count + 1 .. "\r")
 end
 
 function redis:signal(number) signal.kill(self.process.pid, number) end
