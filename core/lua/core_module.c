@@ -7,6 +7,7 @@
 #include "lua/checks.h"
 #include "lua/clock.h"
 #include "lua/decision.h"
+#include "lua/jwt.h"
 #include "lua/log_lua.h"
 #include "lua/module.h"
 #include "lua/objects.h"
@@ -226,6 +227,10 @@ static const luaL_Reg functions[] = {
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},
+    {"jwt_open", jwt_open},
+    {"jwt_key", jwt_key},
+    {"jwt_key_pem", jwt_key_pem},
+    {"jwt_is_signed", jwt_is_signed},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},
