@@ -45,6 +45,6 @@ return {
     },
   },
   classes = {
-    { "JwtKeys", variable = "keys", doc = "Keys for `jwt.verify`.", methods = {} },
+    { "JwtKeys", variable = "keys", doc = "Keys for `jwt.verify`." },
   },
 }

@@ -19,8 +19,22 @@ local KID_MAX = 256
 local function check_names(what, options, known)
   if type(options) ~= "table" then error(what .. ": a table of options expected", 3) end
   for name in pairs(options) do
-    if not known[name] then error(("%s: unknown option %q"):format(what, tostring(name)), 3) end
+    if not known[name] then
+      local names = {}
+      for one in pairs(known) do table.insert(names, one) end
+      table.sort(names)
+      error(("%s: unknown option %q (there are %s)"):format(what, tostring(name),
+        table.concat(names, ", ")), 3)
+    end
   end
+end
+
+local function check_number(what, options, name, default)
+  local value = options[name] or default
+  if type(value) ~= "number" or not (value > 0 and value < 1e9) then
+    error(("%s: %s: a number of seconds expected"):format(what, name), 3)
+  end
+  return value
 end
 
 --- A text, or several, as a set.
@@ -198,9 +212,10 @@ function jwt.keys(options)
   if given ~= 1 then error("jwt.keys: one of jwks, pem, url expected", 2) end
   local keys = setmetatable({}, Keys)
   if options.url then
-    keys.url, keys.interval = options.url, options.interval or 60
-    keys.max_age = options.max_age or 3600
-    keys.http = { timeout = options.timeout or 5, ca = options.ca, verify = options.verify,
+    keys.url = options.url
+    keys.interval = check_number("jwt.keys", options, "interval", 60)
+    keys.max_age = check_number("jwt.keys", options, "max_age", 3600)
+    keys.http = { timeout = check_number("jwt.keys", options, "timeout", 5), ca = options.ca, verify = options.verify,
       max_body = JWKS_MAX }
     return keys
   end

@@ -63,7 +63,7 @@ describe("a decision", function()
       { "to", { host = "x", tls = "yes" }, "\"off\", \"starttls\" or \"implicit\"" },
       { "to", { host = "x", source = "eth0" }, "not an IP address" },
       { "login", { mechanism = "NTLM" }, "unknown mechanism" },
-      { "accept", { upstream_auth = {} }, "moongate.login{} expected" },
+      { "accept", { upstream_auth = {} }, "moongate.login{} or \"passthrough\" expected" },
     } do
       assert.matches(case[3], refused(case[1], case[2]), 1, true)
     end
