@@ -63,10 +63,10 @@ describe("oauth2_jwt", function()
     while line:match "^%* " do line = c:read_line() end
     if line:match "^a OK" then return "yes" end
     if line:match "^a NO %[UNAVAILABLE%]" then return "later" end
-    local said = (mime.unb64(assert(line:match "^%+ (%S+)$", line)))
+    local encoded = assert(line:match "^%+ (%S+)$", line)
     c:send_line "AQ=="
     c:expect "^a NO %[AUTHENTICATIONFAILED%]"
-    return said
+    return (mime.unb64(encoded))
   end
 
   local DENIED = '{"status":"invalid_token"}'
