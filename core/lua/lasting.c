@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
+#include "lua/lease.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->counters = counters_new();
     l->pools = pools_new();
     list_init(&l->auth_pools);
+    l->shared = shared_new();
     return l;
 }
 
@@ -26,6 +28,8 @@ lasting_free(struct lasting *l)
     require(list_is_empty(&l->auth_pools));
     if (l->http != NULL)
         http_client_free(l->http);
+    lease_forget(l->shared);
+    shared_free(l->shared);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

@@ -312,6 +312,19 @@ same_text(const char *a, const char *b)
     return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
+/* The first that is not in `others` as it is. */
+static const struct plan_dict *
+other_dict(const struct plan *plan, const struct plan *others)
+{
+    for (size_t i = 0; i < plan->dict_count; i++) {
+        const struct plan_dict *d = &plan->dicts[i];
+        if (i >= others->dict_count || others->dicts[i].size != d->size ||
+            !same_text(others->dicts[i].name, d->name))
+            return d;
+    }
+    return NULL;
+}
+
 /* Of the control socket. */
 static bool
 same_file(const struct listen_options *a, const struct listen_options *b)
@@ -334,6 +347,12 @@ is_frozen(const struct reload *r, struct buf *errors)
         fits = fits && buf_printf(errors, "user, group: need a restart\n");
     if (!same_text(old->plan.resolver, new->plan.resolver))
         fits = fits && buf_printf(errors, "resolver: needs a restart\n");
+    const struct plan_dict *dict = other_dict(&new->plan, &old->plan);
+    if (dict == NULL)
+        dict = other_dict(&old->plan, &new->plan);
+    if (dict != NULL)
+        fits = fits &&
+               buf_printf(errors, "shared.%s: needs a restart\n", dict->name);
     if (!same_text(old->plan.control, new->plan.control) ||
         !same_file(&old->plan.control_socket, &new->plan.control_socket))
         fits = fits && buf_printf(errors, "control: needs a restart\n");

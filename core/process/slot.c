@@ -26,6 +26,7 @@ send_setup(const struct slot *s, struct error *err)
     const struct evaluation *e = s->host->evaluation;
     struct worker_setup setup = {
         .number = s->number,
+        .process = s->starts,
         .identity = e->identity,
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
@@ -102,6 +103,7 @@ slot_start(struct slot *s, struct error *err)
     /* One that can't be told what to do is reaped like one that died. */
     if (!send_setup(s, &s->failure) ||
         !send_sockets(s, s->host->sockets, NULL, &s->failure) ||
+        !shared_dicts_send(s->host->dicts, s->child.fd, &s->failure) ||
         !send_start(s, &s->failure))
         slot_kill(s, SIGKILL);
     else

@@ -8,6 +8,7 @@
 #include "process/log_target.h"
 #include "process/message.h"
 #include "process/plan_transfer.h"
+#include "process/shared_dicts.h"
 #include "process/sockets.h"
 #include "process/spawn.h"
 #include "process/worker_setup.h"
@@ -30,6 +31,7 @@ struct slot_host {
     unsigned generation; /* that all serve, or are about to */
     const struct log_target *log;
     const struct shared_tls *tls;
+    const struct shared_dicts *dicts;
     bool restarting; /* whether a worker that died is started again */
     /* A process has its sockets; what else it is told first. */
     void (*started)(struct slot_host *host, struct slot *slot);

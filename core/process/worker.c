@@ -5,6 +5,7 @@
 #include "lua/bundle.h"
 #include "lua/certificates.h"
 #include "lua/lasting.h"
+#include "lua/lease.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
@@ -36,6 +37,13 @@
 /* Descriptors that are not of sessions: pipes, auth servers, the log. */
 #define DESCRIPTORS_KEPT 256
 
+/* A dict that was handed over and is not open yet. */
+struct handed_dict {
+    struct handed_dict *next;
+    char *name;
+    int fd;
+};
+
 struct worker {
     struct worker_setup setup;
     struct ev_loop *loop;
@@ -49,6 +57,7 @@ struct worker {
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
+    struct handed_dict *dicts;
     struct generations generations;
     size_t descriptors; /* limit of open ones */
     bool ready;
@@ -93,6 +102,34 @@ take_socket(struct worker *w, struct message *m)
     if (!message_is_whole(m))
         return false;
     acceptors_add(&w->acceptors, socket, slot, message_take_fd(m, 0));
+    return true;
+}
+
+/* Opened when privileges have been given up. */
+static bool
+take_dict(struct worker *w, struct message *m)
+{
+    struct slice name = message_get_text(m);
+    struct handed_dict *d = xcalloc(1, sizeof *d);
+
+    d->name = xstrndup(name.ptr, name.len);
+    d->fd = message_take_fd(m, 0);
+    d->next = w->dicts;
+    w->dicts = d;
+    return message_is_whole(m);
+}
+
+static bool
+take_reaped(const struct worker *w, struct message *m)
+{
+    struct dict_holder next;
+
+    next.worker = (uint32_t)message_get_u64(m);
+    next.process = (uint32_t)message_get_u64(m);
+    if (!message_is_whole(m))
+        return false;
+    shared_reap(w->lasting->shared, next);
+    lease_settle(w->lasting->shared);
     return true;
 }
 
@@ -286,6 +323,8 @@ take(struct worker *w, struct message *m)
         return take_certificates(w, m);
     if (m->type == MESSAGE_STAPLE)
         return take_staple(w, m);
+    if (m->type == MESSAGE_REAPED)
+        return take_reaped(w, m);
     if (m->type == MESSAGE_CONTROL)
         return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
@@ -323,7 +362,7 @@ on_message(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- starting --- */
 
-/* SETUP, then the sockets, then START. */
+/* SETUP, then the sockets and the dicts, then START. */
 static bool
 take_setup(struct worker *w)
 {
@@ -335,12 +374,13 @@ take_setup(struct worker *w)
     while (message_receive(SPAWN_FD, true, &m) == RECEIVE_DONE) {
         if (m.type == MESSAGE_START)
             return true;
-        bool taken = m.type == MESSAGE_SOCKET && take_socket(w, &m);
+        bool taken = (m.type == MESSAGE_SOCKET && take_socket(w, &m)) ||
+                     (m.type == MESSAGE_DICT && take_dict(w, &m));
         message_deinit(&m);
         if (!taken)
             break;
     }
-    return fail("the supervisor sent no sockets");
+    return fail("the supervisor sent no sockets or dicts");
 }
 
 /* Signals of a terminal or a service manager go to all processes; what they
@@ -392,6 +432,32 @@ start_log(const struct worker *w, struct error *err)
     return log_writer_start(target, err);
 }
 
+static void
+drop_first_dict(struct worker *w)
+{
+    struct handed_dict *d = w->dicts;
+
+    w->dicts = d->next;
+    free(d->name);
+    free(d);
+}
+
+/* All of them: none is opened later. */
+static bool
+open_dicts(struct worker *w, struct error *err)
+{
+    struct shared *shared = w->lasting->shared;
+
+    for (; w->dicts != NULL; drop_first_dict(w)) {
+        const struct handed_dict *d = w->dicts;
+        if (!shared_add(shared, slice_of(d->name), d->fd, err))
+            return false;
+    }
+    shared_hold_as(shared,
+                   (struct dict_holder){w->setup.number, w->setup.process});
+    return true;
+}
+
 static bool
 make_host(struct worker *w, struct error *err)
 {
@@ -404,6 +470,8 @@ make_host(struct worker *w, struct error *err)
     if (w->tls_cache == NULL)
         return false;
     w->lasting = lasting_new(w->loop, w->dns);
+    if (!open_dicts(w, err))
+        return false;
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
@@ -584,6 +652,8 @@ deinit(struct worker *w)
     worker_link_free(w->link);
     generations_deinit(&w->generations);
     deployment_deinit(&w->setup.deployment);
+    while (w->dicts != NULL)
+        drop_first_dict(w);
     lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);

@@ -118,7 +118,9 @@ end
 
 function types.size(value, field)
   local bytes = whole(value) and value or scaled(value, BYTES)
-  if not whole(bytes) or bytes < 0 then return nil, "bytes, or a text such as \"8k\"" end
+  if not whole(bytes) or bytes < 0 then
+    return nil, field.expected or "bytes, or a text such as \"8k\""
+  end
   return ranged(bytes, field)
 end
 

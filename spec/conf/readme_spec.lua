@@ -2,8 +2,8 @@
 --
 -- A block that begins with "```lua moongate.lua" is a configuration, one with
 -- "```lua env/NAME.lua" is laid over it, one with "```lua scripts/NAME.lua" is a policy; those of
--- one README lie in one folder. A policy without a configuration gets one that does nothing but
--- name it.
+-- one README lie in one folder. Policies without a configuration get one that does nothing but
+-- name them.
 local child = require "spec.support.child"
 local client = require "spec.support.client"
 local gateway = require "spec.support.gateway"
@@ -14,7 +14,8 @@ local upstream = require "spec.support.upstream"
 local CONFIGURATION = [[
 local c = require "moongate.config"
 return c.gateway {
-  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "%s" },
+  shared = { limits = "1m" },
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { %s },
     upstream = "127.0.0.1:143" },
 }
 ]]
@@ -63,11 +64,13 @@ local function sets(path)
       policies[block.name] = block
     end
   end
-  for name, block in pairs(policies) do
-    if #found == 0 then
-      local policy = name:match "([%w_]+)%.lua$"
-      found[1] = { line = block.line, ["moongate.lua"] = CONFIGURATION:format(policy) }
+  if #found == 0 and next(policies) then
+    local names = {}
+    for name in pairs(policies) do
+      names[#names + 1] = ("%q"):format(name:match "([%w_]+)%.lua$")
     end
+    found[1] = { line = select(2, next(policies)).line,
+      ["moongate.lua"] = CONFIGURATION:format(table.concat(names, ", ")) }
   end
   for _, set in ipairs(found) do
     for name, block in pairs(policies) do set[name] = block.text end
