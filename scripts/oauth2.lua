@@ -12,6 +12,9 @@
 --     url                   the introspection endpoint
 --     client                the gateway's own "id:secret" there
 --     timeout               seconds (3)
+--     cache                 seconds that an answer counts, so long may a revoked token be good (60);
+--                           five at most that a token is not; 0: asks each time. `moongate purge
+--                           oauth2` forgets all
 --     ca                    PEM to trust instead of what the machine does
 --     user_claim            what holds the user's name ("username")
 --     issuer, audience      what `iss` must be, and `aud` must have, when they are set
@@ -29,6 +32,7 @@ local settings = moongate.settings("oauth2", {
   url = { "string", required = true },
   client = { "secret", required = true },
   timeout = { "duration", default = 3, min = 0.05 },
+  cache = { "duration", default = 60, min = 0, max = 3600 },
   ca = "string",
   user_claim = { "string", default = "username" },
   issuer = "string",
@@ -55,7 +59,7 @@ local function refuse(reason, status)
 end
 
 --- What the service says of the token; or nil, why it says nothing.
-local function introspect(token)
+local function ask(token)
   local response, err = http.post(settings.url, {
     basic_auth = settings.client,
     form = { token = token, token_type_hint = "access_token" },
@@ -71,6 +75,12 @@ local function introspect(token)
   end
   return claims
 end
+
+local introspect = settings.cache == 0 and ask or moongate.memoize(function(token)
+  local claims, err = ask(token)
+  if not claims then return nil, err end
+  return claims.active and claims or false
+end, { name = "oauth2", ttl = settings.cache, negative_ttl = math.min(settings.cache, 5) })
 
 local function has(value, wanted)
   for _, one in ipairs(type(value) == "table" and value or { value }) do
@@ -90,7 +100,7 @@ end
 
 --- Why the token is refused, or nil.
 local function problem_of(claims)
-  if not claims.active then return "not active" end
+  if not claims or not claims.active then return "not active" end
   if type(claims.exp) == "number" and claims.exp <= moongate.time() then return "expired" end
   if settings.issuer and claims.iss ~= settings.issuer then return "another issuer" end
   if settings.audience and not has(claims.aud, settings.audience) then return "another audience" end
@@ -105,7 +115,7 @@ function policy.auth(_, credentials)
   if not is_token(credentials.mechanism) then return nil end
   if credentials.token:len() == 0 then return refuse "the client asks for a token" end
   local claims, err = introspect(credentials.token)
-  if not claims then return moongate.tempfail { log = err } end
+  if claims == nil then return moongate.tempfail { log = err } end
   local problem = problem_of(claims)
   if problem then return refuse(problem) end
   if not grants(claims.scope) then return refuse("scope", "insufficient_scope") end

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
+#include "lua/memo.h"
 #include "lua/lease.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->counters = counters_new();
     l->pools = pools_new();
     list_init(&l->auth_pools);
+    list_init(&l->memos);
     l->shared = shared_new();
     return l;
 }
@@ -30,6 +32,7 @@ lasting_free(struct lasting *l)
         http_client_free(l->http);
     lease_forget(l->shared);
     shared_free(l->shared);
+    memos_free(l);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

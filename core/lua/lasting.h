@@ -21,6 +21,8 @@ struct lasting {
     struct list auth_pools;   /* of auth_pool.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;
+    struct list memos; /* of memo.h */
+    unsigned detached; /* functions that run, see detach.h */
 };
 
 struct lasting *lasting_new(struct ev_loop *loop, struct dns *dns);

@@ -31,6 +31,9 @@ struct host {
      * be built anew.  Told once a generation, in the middle of a hook, so this
      * may not free it; NULL: nobody wants to know. */
     void (*exhausted)(void *arg, struct generation *g);
+    /* Has the other workers forget results, see memos_purge; false: they can't
+     * be told now.  NULL: there are none. */
+    bool (*purge)(void *arg, struct slice name, struct slice key);
     void *arg;
     /* Called before each line of Lua, see lua_sethook; NULL, as ever but under
      * `moongate test --coverage`: lines are of no interest. */

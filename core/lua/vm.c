@@ -385,11 +385,15 @@ vm_new(const struct host *host, struct source *source, bool open,
 void
 vm_end_background(struct vm *vm)
 {
-    for (struct list *l = vm->calls.next, *next; l != &vm->calls; l = next) {
+    struct list *l = vm->calls.next;
+
+    while (l != &vm->calls) {
         struct call *c = container_of(l, struct call, link);
-        next = l->next;
-        if (c->background)
-            call_expire(c);
+        l = l->next;
+        if (!c->background)
+            continue;
+        call_expire(c);
+        l = vm->calls.next; /* its children have gone too */
     }
 }
 

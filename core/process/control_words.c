@@ -1,6 +1,7 @@
 #include "process/control_words.h"
 
 #include "base/slice.h"
+#include "lua/memo.h"
 #include "proto/dialog.h"
 
 #define TEXT_MAX  1024 /* of one field of a row */
@@ -89,6 +90,26 @@ order_get(struct order *o, struct message *m)
 }
 
 void
+purge_put(const struct purge *p, struct message *m)
+{
+    message_put_text(m, p->name);
+    message_put_u64(m, p->key.ptr != NULL);
+    message_put_text(m, p->key);
+}
+
+bool
+purge_get(struct purge *p, struct message *m)
+{
+    p->name = message_get_text(m);
+    bool has_key = message_get_u64(m) != 0;
+    p->key = message_get_text(m);
+    if (!has_key)
+        p->key.ptr = NULL;
+    return !m->bad && p->name.len <= MEMO_NAME_MAX &&
+           p->key.len <= MEMO_PURGE_MAX;
+}
+
+void
 question_put(const struct question *a, struct message *m)
 {
     message_init(m, MESSAGE_QUESTION);
@@ -96,6 +117,7 @@ question_put(const struct question *a, struct message *m)
     message_put_u64(m, a->kind);
     message_put_u64(m, a->credit);
     message_put_text(m, a->reason);
+    purge_put(&a->purge, m);
     session_filter_put(&a->filter, m);
 }
 
@@ -106,7 +128,7 @@ question_get(struct question *a, struct message *m)
     uint64_t kind = message_get_u64(m);
     a->credit = message_get_u64(m);
     a->reason = message_get_text(m);
-    if (!session_filter_get(&a->filter, m) || !message_is_whole(m) ||
+    if (!purge_get(&a->purge, m) || !session_filter_get(&a->filter, m) || !message_is_whole(m) ||
         kind >= QUESTION_COUNT || a->credit > CREDIT_MAX ||
         a->reason.len > REASON_MAX || has_control(a->reason))
         return false;

@@ -1,5 +1,6 @@
 #include "process/slot.h"
 
+#include "process/control_words.h"
 #include "process/worker_setup.h"
 
 #include <errno.h>
@@ -186,6 +187,18 @@ take_prepared(struct slot *s, struct message *m)
     s->host->prepared(s->host, s, generation, why);
 }
 
+/* What was received is what is sent on. */
+static bool
+take_purge(struct slot *s, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m) || !message_is_whole(m))
+        return false;
+    s->host->purged(s->host, s, m);
+    return true;
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -200,6 +213,8 @@ take(struct slot *s, struct message *m)
         take_prepared(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
+    } else if (m->type == MESSAGE_PURGE) {
+        return take_purge(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {
         s->state = SLOT_READY;
         ev_timer_stop(s->host->loop, &s->timer);

@@ -39,6 +39,9 @@ struct slot_host {
     /* It can serve that generation, or (`why` is not empty) can't. */
     void (*prepared)(struct slot_host *host, struct slot *slot,
                      unsigned generation, struct slice why);
+    /* The others are to forget what it has forgotten. */
+    void (*purged)(struct slot_host *host, const struct slot *slot,
+                   const struct message *purge);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);
 };

@@ -440,6 +440,18 @@ tell_reaped(struct supervisor *s, const struct slot *slot)
 }
 
 static void
+on_purged(struct slot_host *host, const struct slot *slot,
+          const struct message *purge)
+{
+    struct supervisor *s = of(host);
+
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (&s->slots[i] != slot)
+            slot_tell(&s->slots[i], purge);
+    }
+}
+
+static void
 on_down(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
@@ -638,6 +650,7 @@ supervisor_run(const struct config_order *order)
     s.host.generation = 1;
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
+    s.host.purged = on_purged;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))

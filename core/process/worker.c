@@ -6,11 +6,13 @@
 #include "lua/certificates.h"
 #include "lua/lasting.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
 #include "net/tls_cache.h"
 #include "process/acceptors.h"
+#include "process/control_words.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
 #include "process/spawn.h"
@@ -236,6 +238,17 @@ take_staple(struct worker *w, struct message *m)
 }
 
 static bool
+take_purge(const struct worker *w, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m))
+        return false;
+    memos_purge(w->lasting, purge.name, purge.key);
+    return message_is_whole(m);
+}
+
+static bool
 take_control(struct worker *w, struct message *m)
 {
     if (w->link == NULL || !message_is_whole(m))
@@ -325,6 +338,8 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_PURGE)
+        return take_purge(w, m);
     if (m->type == MESSAGE_CONTROL)
         return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
@@ -525,7 +540,7 @@ make_link(struct worker *w)
         .loop = w->loop,
         .sessions = w->generations.sessions,
         .generation = number_of_generation,
-        .counters = w->lasting->counters,
+        .lasting = w->lasting,
         .followed = note_followers,
         .arg = w,
     };
@@ -597,6 +612,20 @@ on_exhausted(void *arg, struct generation *g)
     generations_rebuild(&w->generations, g);
 }
 
+/* Our own results have been forgotten already. */
+static bool
+tell_purge(void *arg, struct slice name, struct slice key)
+{
+    const struct purge purge = {name, key};
+    struct message m;
+    struct error err;
+
+    (void)arg;
+    message_init(&m, MESSAGE_PURGE);
+    purge_put(&purge, &m);
+    return message_send(SPAWN_FD, &m, &err);
+}
+
 /* What the setup came with becomes the generations'. */
 static void
 prepare_first(struct worker *w)
@@ -633,6 +662,7 @@ start(struct worker *w)
         !make_host(w, &err))
         return fail(err.text);
     w->host.exhausted = on_exhausted;
+    w->host.purge = tell_purge;
     w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;

@@ -144,12 +144,6 @@ local Keys = {}
 Keys.__index = Keys
 Keys.__metatable = false
 
---- Waits while another login asks the service; at the latest until that one's time is over, since
--- it may have been cancelled.
-local function wait_for(flight, keys)
-  while keys.flight == flight and core.now() < flight.ends do core.sleep(0.02) end
-end
-
 local function ask(keys)
   local response, err = http.get(keys.url, keys.http)
   if not response then return nil, tostring(err) end
@@ -157,23 +151,27 @@ local function ask(keys)
   return read_set(response.body)
 end
 
---- Asks the service for its keys, unless it was asked a moment ago. What it said before stays
--- while it says nothing that can be used.
+--- Asks the service for its keys, unless it was asked a moment ago; while one login does, others
+-- wait for what it gets. What was known before stays while the service says nothing of use.
 local function fetch(keys)
-  local flight = keys.flight
-  if flight and core.now() < flight.ends then return wait_for(flight, keys) end
+  if keys.gate and not keys.gate:is_open() then
+    keys.gate:wait()
+    -- One that was cancelled leaves no answer.
+    if keys.answered == keys.gate then return end
+    return fetch(keys)
+  end
   if keys.asked and core.now() - keys.asked < keys.interval then return end
-  flight = { ends = core.now() + keys.http.timeout + 1 }
-  keys.flight, keys.asked = flight, core.now()
+  local gate = core.gate()
+  keys.gate = gate
   local found, problem = ask(keys)
-  if keys.flight ~= flight then return end
-  keys.flight, keys.problem = nil, problem
+  keys.answered, keys.asked, keys.problem = gate, core.now(), problem
   if found then
     keys.list, keys.fresh = found, core.now()
   else
     core.log("warn", "jwt: the keys of a token service can't be had", { url = keys.url,
       problem = problem })
   end
+  gate:open()
 end
 
 --- Those that a token with this header may be signed with.
@@ -194,8 +192,8 @@ function Keys:find(header)
   if #found > 0 or not self.url then return found end
   fetch(self)
   found = candidates(self, header)
-  if #found == 0 and (self.problem or not self.list) then
-    return nil, "jwt: no keys: " .. (self.problem or "the token service is being asked")
+  if #found == 0 and self.problem then
+    return nil, "jwt: no keys: " .. self.problem
   end
   return found
 end
