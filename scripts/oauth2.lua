@@ -12,9 +12,9 @@
 --     url                   the introspection endpoint
 --     client                the gateway's own "id:secret" there
 --     timeout               seconds (3)
---     cache                 seconds that an answer counts, so long may a revoked token be good (60);
---                           five at most that a token is not; 0: asks each time. `moongate purge
---                           oauth2` forgets all
+--     cache                 seconds that an answer counts (60): so long may a revoked token be
+--                           good; of a token that is not, five at most; 0: asks each time.
+--                           `moongate purge oauth2` forgets all
 --     ca                    PEM to trust instead of what the machine does
 --     user_claim            what holds the user's name ("username")
 --     issuer, audience      what `iss` must be, and `aud` must have, when they are set

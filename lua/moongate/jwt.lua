@@ -213,8 +213,8 @@ function jwt.keys(options)
     keys.url = options.url
     keys.interval = check_number("jwt.keys", options, "interval", 60)
     keys.max_age = check_number("jwt.keys", options, "max_age", 3600)
-    keys.http = { timeout = check_number("jwt.keys", options, "timeout", 5), ca = options.ca, verify = options.verify,
-      max_body = JWKS_MAX }
+    keys.http = { timeout = check_number("jwt.keys", options, "timeout", 5), ca = options.ca,
+      verify = options.verify, max_body = JWKS_MAX }
     return keys
   end
   local problem

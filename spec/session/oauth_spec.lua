@@ -122,7 +122,7 @@ describe("a token", function()
   --- A token of ann's about which the service says `said`.
   local function token(said, size)
     count = count + 1
-    local text = ("tok-%d."):format(count) .. ("Az09-._~+/"):rep(math.ceil((size or 30) / 10)) .. "="
+    local text = ("tok-%d.%s="):format(count, ("Az09-._~+/"):rep(math.ceil((size or 30) / 10)))
     tokens[text] = said or '{"active":true,"username":"ann","scope":"mail other",'
       .. '"aud":["imap.test"],"exp":99999999999}'
     return text
@@ -139,7 +139,9 @@ describe("a token", function()
     return c:send_line(WORDS[protocol].auth:format(mechanism) .. " " .. text)
   end
 
-  local function message(mechanism, user, text) return (mime.b64(MESSAGES[mechanism](user, text))) end
+  local function message(mechanism, user, text)
+    return (mime.b64(MESSAGES[mechanism](user, text)))
+  end
 
   for protocol, words in pairs(WORDS) do
     for mechanism, answer in pairs(ANSWERS) do
@@ -254,7 +256,8 @@ describe("a token", function()
             "", "x", good:sub(1, -2), good .. "x", good:gsub("Bearer", "Basic"),
             good:gsub("tok", "to k"), good:gsub("tok", "t\2k"), good:gsub("Bearer tok", "Bearer "),
             good .. "\1", good:gsub("auth=", "auth=Bearer a\1auth="), good:gsub("ann", "a\nn"),
-            good:gsub("a=ann", "a=a=n"):gsub("user", "name"), good:gsub("auth=", "9=x\1auth="), good:gsub("auth=", "\1auth="),
+            good:gsub("a=ann", "a=a=n"):gsub("user", "name"), good:gsub("auth=", "9=x\1auth="),
+            good:gsub("auth=", "\1auth="),
             good:gsub("auth=", ("k=v\1"):rep(17) .. "auth="), good:gsub("auth", "aut"),
             MESSAGES[mechanism]("ann", ("x"):rep(16385)),
           } do
@@ -294,11 +297,14 @@ describe("a token", function()
       local given = token()
       local port = gw.ports["behind_" .. protocol]
       curl_log = curl_log or os.tmpname()
-      local program = child.start { log = curl_log, "curl", "-s", "-v", "--max-time", "10", "--user", "ann",
-        "--oauth2-bearer", given, ("%s://127.0.0.1:%d/"):format(protocol, port),
-        protocol == "smtp" and "--mail-from" or "-X", protocol == "smtp" and "a@c.test" or "NOOP",
-        protocol == "smtp" and "--mail-rcpt" or "-s", protocol == "smtp" and "b@c.test" or "-s",
-        protocol == "smtp" and "--upload-file" or "-s", protocol == "smtp" and "/dev/null" or "-s" }
+      local words_of_curl = { "curl", "-s", "--max-time", "10", "--user", "ann",
+        "--oauth2-bearer", given, ("%s://127.0.0.1:%d/"):format(protocol, port), log = curl_log }
+      if protocol == "smtp" then
+        for word in ("--mail-from a@c.test --mail-rcpt b@c.test -T /dev/null"):gmatch "%S+" do
+          table.insert(words_of_curl, word)
+        end
+      end
+      local program = child.start(words_of_curl)
       local peer = groups.both[protocol]:peer(1)
       loop.wait("the token to reach the upstream", function() return peer.token end)
       program:stop()

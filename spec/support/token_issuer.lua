@@ -6,9 +6,25 @@
 --     issuer:token(key, { iss = "i", aud = "a", exp = 99999999999 }, { kid = "k1" })
 --     issuer:remove()
 local child = require "spec.support.child"
+local ffi = require "ffi"
 local json = require "cjson"
 local mime = require "mime"
 local stdlib = require "posix.stdlib"
+
+ffi.cdef [[
+typedef struct token_issuer_bio TOKEN_BIO;
+TOKEN_BIO *BIO_new_mem_buf(const void *bytes, int size);
+int BIO_free(TOKEN_BIO *bio);
+void *PEM_read_bio_PrivateKey(TOKEN_BIO *bio, void *, void *, void *);
+void EVP_PKEY_free(void *key);
+void *EVP_MD_CTX_new(void);
+void EVP_MD_CTX_free(void *context);
+const void *EVP_sha256(void);
+int EVP_DigestSignInit(void *context, void *, const void *digest, void *engine, void *key);
+int EVP_DigestSign(void *context, unsigned char *out, size_t *size, const char *text, size_t len);
+]]
+
+local crypto = ffi.load "libcrypto.so.3"
 
 local Issuer = {}
 Issuer.__index = Issuer
@@ -36,12 +52,6 @@ local function read(path)
   local text = file:read "*a"
   file:close()
   return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
 end
 
 --- base64url without padding.
@@ -100,16 +110,24 @@ function token_issuer.jwks(keys)
   return json.encode { keys = list }
 end
 
+--- The signature of a text, as OpenSSL has it.
+local function signature_of(key, text)
+  local pem = read(key.private)
+  local bio = crypto.BIO_new_mem_buf(pem, #pem)
+  local private = ffi.gc(crypto.PEM_read_bio_PrivateKey(bio, nil, nil, nil),
+    crypto.EVP_PKEY_free)
+  crypto.BIO_free(bio)
+  local context = ffi.gc(crypto.EVP_MD_CTX_new(), crypto.EVP_MD_CTX_free)
+  local digest = key.kind ~= "EdDSA" and crypto.EVP_sha256() or nil
+  assert(crypto.EVP_DigestSignInit(context, nil, digest, nil, private) == 1)
+  local out, size = ffi.new "unsigned char[1024]", ffi.new("size_t[1]", 1024)
+  assert(crypto.EVP_DigestSign(context, out, size, text, #text) == 1)
+  return ffi.string(out, size[0])
+end
+
 --- The signature of a text, as JOSE has it.
-function Issuer:sign(key, text)
-  local path = self.folder .. "/text"
-  write(path, text)
-  if key.kind == "EdDSA" then
-    openssl("pkeyutl", "-sign", "-rawin", "-inkey", key.private, "-in", path, "-out", path .. ".sig")
-  else
-    openssl("dgst", "-sha256", "-sign", key.private, "-out", path .. ".sig", path)
-  end
-  local signature = read(path .. ".sig")
+function token_issuer.sign(key, text)
+  local signature = signature_of(key, text)
   if key.algorithm ~= "ES256" then return signature end
   local r, rest = der((der(signature)))
   local function fill(n) return ("\0"):rep(32 - #number(n)) .. number(n) end
@@ -117,12 +135,12 @@ function Issuer:sign(key, text)
 end
 
 --- A token. `claims` and `header` are tables or texts of JSON.
-function Issuer:token(key, claims, header)
+function Issuer.token(_, key, claims, header)
   local h = header or {}
   if type(h) == "table" and h.alg == nil then h.alg = key.algorithm end
   local function text(value) return type(value) == "table" and json.encode(value) or value end
   local signed = encode(text(h)) .. "." .. encode(text(claims))
-  return signed .. "." .. encode(self:sign(key, signed))
+  return signed .. "." .. encode(token_issuer.sign(key, signed))
 end
 
 function Issuer:remove() child.run { "rm", "-rf", self.folder } end
