@@ -13,8 +13,8 @@ check_credentials(const struct credentials *c)
 {
     require(credential_is_sane(c->user) && credential_is_sane(c->authzid) &&
             (mechanism_has_token(c->mechanism)
-                ? token_is_sane(c->password.bytes)
-                : credential_is_sane(c->password.bytes)));
+                 ? token_is_sane(c->password.bytes)
+                 : credential_is_sane(c->password.bytes)));
     require(c->user.len > 0 || c->mechanism == MECHANISM_EXTERNAL ||
             c->mechanism == MECHANISM_OAUTHBEARER);
     require(c->mechanism != MECHANISM_CRAM_MD5 || digest_is_hex(c->response));

@@ -154,9 +154,7 @@ choose(const struct dialog *d)
     bool can_plain =
         (d->upstream_offers & OFFERS_KNOWN) == 0 || offers(d, "AUTH=PLAIN");
 
-    /* As a password a token goes only where a policy says so. */
-    if (login->token && (login->mechanism == MECHANISM_NONE ||
-                         mechanism_has_token(login->mechanism)))
+    if (login_tells_token(d))
         return choose_for_token(d);
     if (login->mechanism != MECHANISM_NONE)
         return login->mechanism;

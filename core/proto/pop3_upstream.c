@@ -185,8 +185,7 @@ send_login(struct dialog *d)
     const struct login *login = &d->login;
     const struct capabilities *learnt = d->learnt;
 
-    if (login->token && (login->mechanism == MECHANISM_NONE ||
-                         mechanism_has_token(login->mechanism))) {
+    if (login_tells_token(d)) {
         enum mechanism m = sasl_token_mechanism(
             d, d->upstream_mechanisms, (d->upstream_offers & LIST_KNOWN) != 0);
         return m != MECHANISM_NONE ? send_auth(d, m)

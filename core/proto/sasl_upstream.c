@@ -106,6 +106,14 @@ sasl_encode_cram_md5(struct dialog *d, struct slice challenge)
     return sasl_encode(d, (struct slice){answer, room});
 }
 
+bool
+login_tells_token(const struct dialog *d)
+{
+    enum mechanism m = d->login.mechanism;
+
+    return d->login.token && (m == MECHANISM_NONE || mechanism_has_token(m));
+}
+
 enum mechanism
 sasl_token_mechanism(const struct dialog *d, unsigned offered, bool known)
 {

@@ -28,6 +28,10 @@ struct slice sasl_encode_cram_md5(struct dialog *d, struct slice challenge);
 /* The whole response of PLAIN for dialog->login, in base64, in the arena. */
 struct slice sasl_encode_plain(struct dialog *d);
 
+/* Whether dialog->login is told by OAUTHBEARER or XOAUTH2: it holds a token, and
+ * no policy wants that told as a password. */
+bool login_tells_token(const struct dialog *d);
+
 /* How dialog->login's token is told, or MECHANISM_NONE if the upstream takes
  * none: as the policy wants it, else as the client said it, else as the
  * upstream offers.  `offered` is a set of MECHANISM_BIT; where it is not known,

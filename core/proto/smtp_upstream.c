@@ -160,8 +160,7 @@ send_auth(struct dialog *d)
         return send_auth_external(d);
     if (d->login.user.len == 0)
         return close_for(d, FAULT_NO_LOGIN);
-    if (d->login.token &&
-        (wanted == MECHANISM_NONE || mechanism_has_token(wanted)))
+    if (login_tells_token(d))
         return send_auth_token(d);
     if ((offers & OFFER_PLAIN) != 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_PLAIN))

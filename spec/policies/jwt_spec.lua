@@ -148,7 +148,8 @@ describe("jwt", function()
     for _, wrong in ipairs {
       "", ".", "..", "a.b.c", h, h .. "." .. p, token .. ".", token .. ".x", "." .. p .. "." .. s,
       h .. ".." .. s, h .. "=." .. p .. "." .. s, h .. "." .. p .. "\n." .. s,
-      h:sub(1, -2) .. "." .. p .. "." .. s, " " .. token, token_issuer.encode "[]" .. "." .. p .. "." .. s,
+      h:sub(1, -2) .. "." .. p .. "." .. s, " " .. token,
+      token_issuer.encode "[]" .. "." .. p .. "." .. s,
       token_issuer.encode "null" .. "." .. p .. "." .. s, token_issuer.encode(token) .. "." .. p,
       h .. "." .. p .. "." .. s .. "." .. p .. "." .. s,
     } do

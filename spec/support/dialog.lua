@@ -166,7 +166,8 @@ function Dialog:facts()
     mail = text_of(envelope.mail), rcpt = text_of(envelope.rcpt),
     fault = names.fault[tonumber(d.fault)]:sub(7), errors = tostring(d.errors),
     reason = names.reason[tonumber(d.reply.reason)]:sub(8):lower():gsub("_", "-"),
-    text = text_of(d.reply.text), sasl = text_of(d.reply.sasl), tag = text_of(d.tag), client_id = text_of(d.client_id),
+    text = text_of(d.reply.text), sasl = text_of(d.reply.sasl),
+    tag = text_of(d.tag), client_id = text_of(d.client_id),
     learnt = self.learnt.known and ffi.string(self.learnt.text, self.learnt.len) or "unknown",
   }
 end
