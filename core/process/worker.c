@@ -15,6 +15,7 @@
 #include "process/control_words.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
+#include "process/role.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -22,13 +23,9 @@
 #include "session/probe.h"
 #include "session/sessions.h"
 
-#include <errno.h>
-#include <execinfo.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,21 +129,6 @@ take_reaped(const struct worker *w, struct message *m)
         return false;
     shared_reap(w->lasting->shared, next);
     lease_settle(w->lasting->shared);
-    return true;
-}
-
-static bool
-take_log(struct message *m)
-{
-    struct log_target target = {.facility = (int)message_get_i64(m)};
-    uint64_t level = message_get_u64(m), format = message_get_u64(m);
-
-    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
-        return false;
-    log_set_level((enum log_level)level);
-    log_set_format((enum log_format)format);
-    target.fd = message_take_fd(m, 0);
-    log_writer_retarget(target);
     return true;
 }
 
@@ -325,7 +307,7 @@ take(struct worker *w, struct message *m)
     if (m->type == MESSAGE_SOCKET)
         return take_socket(w, m);
     if (m->type == MESSAGE_LOG)
-        return take_log(m);
+        return role_take_log(m);
     if (m->type == MESSAGE_PREPARE)
         return take_deployment(w, m);
     if (m->type == MESSAGE_COMMIT)
@@ -398,53 +380,12 @@ take_setup(struct worker *w)
     return fail("the supervisor sent no sockets or dicts");
 }
 
-/* Signals of a terminal or a service manager go to all processes; what they
- * mean, the supervisor tells. */
-static void
-ignore_signals(void)
-{
-    const int ignored[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        (void)signal(ignored[i], SIG_IGN);
-}
-
-/* What the C library and OpenSSL would otherwise open at their first use, much
- * later. */
-static void
-open_early(void)
-{
-    void *frame;
-
-    tzset();
-    (void)backtrace(&frame, 1);
-    digest_prepare();
-}
-
 static bool
-give_up_privileges(struct worker *w, struct error *err)
+start_log(const struct worker_setup *setup, struct error *err)
 {
-    if (!privileges_harden(err))
-        return false;
-    w->descriptors = privileges_raise_descriptors();
-    if (!privileges_drop(&w->setup.identity, err))
-        return false;
-    /* Changing the user clears both of these. */
-    if (!privileges_harden(err))
-        return false;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        return error_set(err, "death signal: %s", strerror(errno));
-    return true;
-}
+    struct log_target target = {setup->log, setup->log_facility};
 
-static bool
-start_log(const struct worker *w, struct error *err)
-{
-    struct log_target target = {w->setup.log, w->setup.log_facility};
-
-    log_set_level(w->setup.log_level);
-    log_set_format(w->setup.log_format);
-    return log_writer_start(target, err);
+    return role_start_log(setup->log_level, setup->log_format, target, err);
 }
 
 static void
@@ -643,8 +584,9 @@ start(struct worker *w)
 {
     struct error err;
 
-    ignore_signals();
-    open_early();
+    role_ignore_signals();
+    role_open_early();
+    digest_prepare(); /* as OpenSSL would, later */
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
@@ -658,8 +600,9 @@ start(struct worker *w)
     w->acceptors.arg = w;
     if (!take_setup(w))
         return false;
-    if (!give_up_privileges(w, &err) || !start_log(w, &err) ||
-        !make_host(w, &err))
+    w->descriptors = privileges_raise_descriptors();
+    if (!role_give_up_privileges(&w->setup.identity, &err) ||
+        !start_log(&w->setup, &err) || !make_host(w, &err))
         return fail(err.text);
     w->host.exhausted = on_exhausted;
     w->host.purge = tell_purge;
