@@ -10,6 +10,7 @@
 #include "lua/decision.h"
 #include "lua/detach.h"
 #include "lua/gate.h"
+#include "lua/jwt.h"
 #include "lua/log_lua.h"
 #include "lua/memo_object.h"
 #include "lua/module.h"
@@ -230,6 +231,10 @@ static const luaL_Reg functions[] = {
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},
+    {"jwt_open", jwt_open},
+    {"jwt_key", jwt_key},
+    {"jwt_key_pem", jwt_key_pem},
+    {"jwt_is_signed", jwt_is_signed},
     {"spawn", child_spawn},
     {"child_wait", child_wait},
     {"detach", detach},

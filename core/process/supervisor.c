@@ -393,6 +393,12 @@ on_prepared(struct slot_host *host, struct slot *slot, unsigned generation,
     reload_prepared(&of(host)->reload, slot, generation, why);
 }
 
+static void
+on_serving(struct slot_host *host)
+{
+    reload_serving(&of(host)->reload);
+}
+
 /* Another generation serves, with other files and sockets. */
 static void
 on_reloaded(void *arg, const struct log_target *log)
@@ -679,6 +685,7 @@ supervisor_run(const struct config_order *order)
     s.host.generation = 1;
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
+    s.host.serving = on_serving;
     s.host.purged = on_purged;
     s.host.asked = on_asked;
     s.host.answered = on_answered;

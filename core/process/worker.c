@@ -157,9 +157,17 @@ static bool
 take_commit(struct worker *w, struct message *m)
 {
     unsigned generation = (unsigned)message_get_u64(m);
+    struct message serving;
+    struct error err;
 
-    return message_is_whole(m) &&
-           generations_commit(&w->generations, generation);
+    if (!message_is_whole(m) ||
+        !generations_commit(&w->generations, generation))
+        return false;
+    message_init(&serving, MESSAGE_SERVING);
+    message_put_u64(&serving, generation);
+    if (!message_send(SPAWN_FD, &serving, &err))
+        log_error("%s", err.text);
+    return true;
 }
 
 static bool
