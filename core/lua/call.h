@@ -32,12 +32,12 @@ struct call_watch {
 struct call {
     struct list link; /* in vm->calls, or among the free */
     struct vm *vm;
-    struct call *parent;   /* that it is a part of, see child.h; or NULL */
-    struct list children;  /* of its function, see child.h */
-    size_t child_count;    /* how many were ever spawned */
-    struct list watches;   /* of its function */
-    bool joins;            /* it has returned, and waits for its children */
-    lua_State *thread; /* NULL between two functions */
+    struct call *parent;  /* that it is a part of, see child.h; or NULL */
+    struct list children; /* of its function, see child.h */
+    size_t child_count;   /* how many were ever spawned */
+    struct list watches;  /* of its function */
+    bool joins;           /* it has returned, and waits for its children */
+    lua_State *thread;    /* NULL between two functions */
     int thread_ref;
     unsigned long sequence; /* of the operation it waits for, or 0 */
     void (*cancel)(void *op);

@@ -243,12 +243,13 @@ static struct call *
 check_parent(lua_State *L)
 {
     const struct vm *vm = vm_of(L);
+    struct call *parent = vm->running;
 
-    if (vm->running == NULL || vm->running->synchronous || vm->top_level > 0)
+    if (parent == NULL || parent->synchronous || vm->top_level > 0)
         luaL_error(L, "spawn: nothing can wait here");
-    if (vm->running->child_count >= CHILDREN_MAX)
+    else if (parent->child_count >= CHILDREN_MAX)
         luaL_error(L, "spawn: a hook may have %d children", CHILDREN_MAX);
-    return vm->running;
+    return parent;
 }
 
 /* A call for it; NULL when too many run. */
@@ -256,8 +257,7 @@ static struct call *
 call_of(struct child *o)
 {
     struct call *parent = o->parent;
-    struct call *c =
-        call_new(parent->vm, call_time_left(parent), finished, o);
+    struct call *c = call_new(parent->vm, call_time_left(parent), finished, o);
 
     if (c == NULL)
         return NULL;

@@ -109,8 +109,9 @@ static void
 check_argument(lua_State *L, int index, size_t *sessions)
 {
     if (object_test(L, index, OBJECT_CREDENTIALS) != NULL)
-        luaL_argerror(L, index, "credentials end with the decision: pass "
-                                "credentials:retain(seconds)");
+        luaL_argerror(L, index,
+                      "credentials end with the decision: pass "
+                      "credentials:retain(seconds)");
     if (object_test(L, index, OBJECT_SESSION) == NULL)
         return;
     (void)object_session(L, index);

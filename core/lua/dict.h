@@ -84,8 +84,8 @@ struct dict_bucket {
     double interval, capacity;
     double wait; /* is told */
 };
-enum dict_result dict_take(struct dict *d, struct slice key,
-                           uint64_t now, struct dict_bucket *bucket) MUST_USE;
+enum dict_result dict_take(struct dict *d, struct slice key, uint64_t now,
+                           struct dict_bucket *bucket) MUST_USE;
 enum dict_result dict_delete(struct dict *d, struct slice key,
                              uint64_t now) MUST_USE;
 /* When it will be over; 0: never. */

@@ -11,7 +11,7 @@
 
 struct gate {
     struct call_watch keeper;
-    struct list waiters;
+    struct waiter *waiters;
     struct ev_loop *loop;
     ev_timer opening; /* waiters go on from the loop, not inside the keeper */
     lua_State *L;     /* the main thread */
@@ -20,7 +20,8 @@ struct gate {
 };
 
 struct waiter {
-    struct list link;
+    struct waiter *next;
+    struct gate *gate;
     struct ticket ticket;
 };
 
@@ -37,17 +38,18 @@ let_go(struct gate *g)
     g->self_ref = LUA_NOREF;
 }
 
-/* One at a time: each may end others. */
+/* One at a time: each may end others. Who came last goes first, and has the
+ * most time left if somebody must take the place of the keeper. */
 static void
 on_opening(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct gate *g = container_of(timer, struct gate, opening);
+    struct waiter *w;
 
     (void)loop, (void)events;
-    while (!list_is_empty(&g->waiters)) {
-        struct waiter *w = container_of(g->waiters.next, struct waiter, link);
+    while ((w = g->waiters) != NULL) {
         struct ticket ticket = w->ticket;
-        list_remove(&w->link);
+        g->waiters = w->next;
         free(w);
         if (await_done(&ticket) != NULL)
             await_resume(&ticket, 0);
@@ -62,7 +64,7 @@ gate_open(struct gate *g)
         return;
     g->open = true;
     list_remove(&g->keeper.link);
-    if (list_is_empty(&g->waiters))
+    if (g->waiters == NULL)
         let_go(g);
     else
         ev_timer_start(g->loop, &g->opening);
@@ -77,9 +79,11 @@ on_over(struct call_watch *w)
 static void
 cancel_wait(void *op)
 {
-    struct waiter *w = op;
+    struct waiter *w = op, **at = &w->gate->waiters;
 
-    list_remove(&w->link);
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
     free(w);
 }
 
@@ -91,7 +95,9 @@ method_wait(lua_State *L)
     if (g->open)
         return 0;
     struct waiter *w = xcalloc(1, sizeof *w);
-    list_append(&g->waiters, &w->link);
+    w->gate = g;
+    w->next = g->waiters;
+    g->waiters = w;
     return await(L, cancel_wait, w, &w->ticket);
 }
 
@@ -144,7 +150,6 @@ gate_new(lua_State *L)
         .self_ref = LUA_NOREF,
     };
     list_init(&g->keeper.link);
-    list_init(&g->waiters);
     ev_timer_init(&g->opening, on_opening, 0., 0.);
     object_set_type(L, METATABLE, events, methods);
     lua_pushvalue(L, -1);

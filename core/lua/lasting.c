@@ -2,8 +2,8 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
-#include "lua/memo.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 
 #include <stdlib.h>
 
@@ -18,6 +18,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->pools = pools_new();
     list_init(&l->auth_pools);
     list_init(&l->memos);
+    list_init(&l->redis_pools);
     l->shared = shared_new();
     return l;
 }
@@ -28,6 +29,7 @@ lasting_free(struct lasting *l)
     if (l == NULL)
         return;
     require(list_is_empty(&l->auth_pools));
+    require(list_is_empty(&l->redis_pools));
     if (l->http != NULL)
         http_client_free(l->http);
     lease_forget(l->shared);

@@ -153,9 +153,14 @@ find_lasting(struct lasting *l, struct slice name, size_t *count)
 static void
 make_room(struct memo *m, size_t len)
 {
-    while (!list_is_empty(&m->used) &&
-           (m->count >= m->capacity || m->room + len > MEMO_ROOM))
-        entry_free(m, container_of(m->used.next, struct entry, used));
+    struct list *l = m->used.next, *next;
+
+    for (; l != &m->used; l = next) {
+        next = l->next;
+        if (m->count < m->capacity && m->room + len <= MEMO_ROOM)
+            break;
+        entry_free(m, container_of(l, struct entry, used));
+    }
 }
 
 /* A store that grew between two generations has longer chains, no more. */
@@ -203,8 +208,10 @@ memo_close(struct memo *m)
 void
 memos_free(struct lasting *l)
 {
-    while (!list_is_empty(&l->memos))
-        memo_free(memo_of(l->memos.next));
+    for (struct list *i = l->memos.next, *next; i != &l->memos; i = next) {
+        next = i->next;
+        memo_free(memo_of(i));
+    }
 }
 
 /* --- use --- */
@@ -276,8 +283,10 @@ void
 memo_purge_all(struct memo *m)
 {
     m->purges++;
-    while (!list_is_empty(&m->used))
-        entry_free(m, container_of(m->used.next, struct entry, used));
+    for (struct list *l = m->used.next, *next; l != &m->used; l = next) {
+        next = l->next;
+        entry_free(m, container_of(l, struct entry, used));
+    }
 }
 
 void

@@ -10,11 +10,12 @@
 
 #include <stdint.h>
 
-#define MEMO_NAME_MAX 63                /* bytes */
-#define MEMO_TEXT_MAX ((size_t)64 << 10) /* of a result: longer ones are not kept */
-#define MEMO_ROOM     ((size_t)64 << 20) /* of all results of a store */
-#define MEMOS_MAX     100                /* of a process */
-#define MEMO_PURGE_MAX 1024              /* bytes of a key that is told others */
+#define MEMO_NAME_MAX 63 /* bytes */
+#define MEMO_TEXT_MAX \
+    ((size_t)64 << 10) /* of a result: longer ones are not kept */
+#define MEMO_ROOM      ((size_t)64 << 20) /* of all results of a store */
+#define MEMOS_MAX      100                /* of a process */
+#define MEMO_PURGE_MAX 1024 /* bytes of a key that is told others */
 
 struct lasting;
 struct memo;

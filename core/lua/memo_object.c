@@ -18,10 +18,16 @@
 #define METATABLE     "internal.memo"
 #define ARGUMENTS_MAX ((size_t)128 << 10) /* bytes of one call */
 
+struct holder {
+    struct memo *memo; /* NULL: it is none yet, or no more */
+};
+
 static struct memo *
 check_memo(lua_State *L)
 {
-    return *(struct memo **)luaL_checkudata(L, 1, METATABLE);
+    const struct holder *h = luaL_checkudata(L, 1, METATABLE);
+
+    return h->memo;
 }
 
 /* --- what a function is called with --- */
@@ -35,7 +41,8 @@ add_argument(lua_State *L, int index, struct buf *b)
     char head[64];
     int len;
 
-    if (lua_type(L, index) != LUA_TNUMBER && secret_or_string(L, index, &text)) {
+    if (lua_type(L, index) != LUA_TNUMBER &&
+        secret_or_string(L, index, &text)) {
         char kind = lua_type(L, index) == LUA_TSTRING ? 's' : 'S';
         len = snprintf(head, sizeof head, "%c%zu:", kind, text.len);
         return buf_append(b, (struct slice){head, (size_t)len}) &&
@@ -158,18 +165,21 @@ method_purge_all(lua_State *L)
 static int
 collect(lua_State *L)
 {
-    struct memo **m = luaL_checkudata(L, 1, METATABLE);
+    struct holder *h = luaL_checkudata(L, 1, METATABLE);
 
-    if (*m != NULL)
-        memo_close(*m);
-    *m = NULL;
+    if (h->memo != NULL)
+        memo_close(h->memo);
+    h->memo = NULL;
     return 0;
 }
 
 static const luaL_Reg methods[] = {
-    {"key", method_key},       {"get", method_get},
-    {"put", method_put},       {"purges", method_purges},
-    {"purge", method_purge},   {"purge_all", method_purge_all},
+    {"key", method_key},
+    {"get", method_get},
+    {"put", method_put},
+    {"purges", method_purges},
+    {"purge", method_purge},
+    {"purge_all", method_purge_all},
     {NULL, NULL},
 };
 
@@ -191,13 +201,13 @@ memo_object_new(lua_State *L)
 {
     struct slice name = check_name(L, 1);
     size_t capacity = (size_t)luaL_checknumber(L, 2);
-    struct memo **m = lua_newuserdata(L, sizeof *m);
+    struct holder *h = lua_newuserdata(L, sizeof *h);
 
-    *m = NULL;
+    h->memo = NULL;
     object_set_type(L, METATABLE, events, methods);
-    *m = memo_open(vm_of(L)->host->lasting, name, capacity,
-                   lua_toboolean(L, 3) != 0);
-    if (*m == NULL)
+    h->memo = memo_open(vm_of(L)->host->lasting, name, capacity,
+                        lua_toboolean(L, 3) != 0);
+    if (h->memo == NULL)
         return luaL_error(L, "memoize: there are %d in this worker already",
                           MEMOS_MAX);
     return 1;

@@ -116,8 +116,8 @@ add_points(struct ring *r, struct slice name, size_t replicas)
 
     r->node_count++;
     for (size_t i = 0; i < replicas; i++) {
-        int len = snprintf(text, sizeof text, "%.*s#%zu", (int)name.len,
-                           name.ptr, i);
+        int len =
+            snprintf(text, sizeof text, "%.*s#%zu", (int)name.len, name.ptr, i);
         r->points[r->point_count++] = (struct point){
             hash_of((struct slice){text, (size_t)len}),
             (uint32_t)r->node_count,

@@ -326,11 +326,16 @@ dict_leased_count(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"get", dict_get_value},       {"set", dict_set_value},
-    {"add", dict_add_value},       {"incr", dict_incr},
-    {"delete", dict_delete_value}, {"ttl", dict_ttl},
-    {"lease", dict_lease_key},     {"give_back", dict_give_back_key},
-    {"leased", dict_leased_count}, {"take", dict_take_token},
+    {"get", dict_get_value},
+    {"set", dict_set_value},
+    {"add", dict_add_value},
+    {"incr", dict_incr},
+    {"delete", dict_delete_value},
+    {"ttl", dict_ttl},
+    {"lease", dict_lease_key},
+    {"give_back", dict_give_back_key},
+    {"leased", dict_leased_count},
+    {"take", dict_take_token},
     {NULL, NULL},
 };
 

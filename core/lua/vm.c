@@ -368,6 +368,7 @@ vm_new(const struct host *host, struct source *source, bool open,
     vm->open = open;
     list_init(&vm->calls);
     list_init(&vm->timers);
+    list_init(&vm->subscriptions);
     vm->serving = open;
     vm->L = lua_newstate(memory_allocate, vm);
     require(vm->L != NULL);

@@ -343,8 +343,9 @@ begin_purge(struct request *r)
     if (fine && p->name.len > 0)
         request_ask(r, QUESTION_PURGE, 0);
     else
-        request_fail(r, 400, "name, and if need be key: texts of up to %d and "
-                             "%d bytes expected",
+        request_fail(r, 400,
+                     "name, and if need be key: texts of up to %d and "
+                     "%d bytes expected",
                      MEMO_NAME_MAX, MEMO_PURGE_MAX);
 }
 
@@ -532,8 +533,7 @@ static const struct route routes[] = {
      true},
     {"GET", "/v1/diff", begin_diff, take_nothing, finish_order, false, false},
     {"POST", "/v1/kick", begin_kick, take_nothing, finish_kick, false, true},
-    {"POST", "/v1/purge", begin_purge, take_nothing, finish_purge, false,
-     true},
+    {"POST", "/v1/purge", begin_purge, take_nothing, finish_purge, false, true},
     {"GET", "/v1/counters", begin_counters, take_counters, finish_counters,
      false, false},
     {"GET", "/v1/trace", begin_trace, take_event, finish_nothing, true, false},

@@ -71,6 +71,30 @@ void purge_put(const struct purge *p, struct message *m);
 /* Borrows from the message. */
 bool purge_get(struct purge *p, struct message *m) MUST_USE;
 
+/* --- workers to each other, about sessions: see session_asks.h --- */
+
+struct session_question {
+    unsigned slot; /* who asks */
+    uint64_t id;   /* among its questions */
+    bool kicks;
+    struct slice reason, except; /* borrow from the message */
+    struct session_filter filter;
+};
+
+void session_question_put(const struct session_question *q, struct message *m);
+bool session_question_get(struct session_question *q,
+                          struct message *m) MUST_USE;
+
+struct session_answer {
+    unsigned slot; /* who asked */
+    uint64_t id;
+    uint64_t workers; /* of the supervisor: how many it has asked; else 0 */
+    uint64_t count;   /* of a worker */
+};
+
+void session_answer_put(const struct session_answer *a, struct message *m);
+bool session_answer_get(struct session_answer *a, struct message *m) MUST_USE;
+
 /* --- control to worker --- */
 
 enum question_kind {

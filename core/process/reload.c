@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define PREPARE_LIMIT   30. /* seconds for all workers together */
+#define SETTLE_LIMIT    5.  /* for their word that they serve it */
 #define PROBATION       30. /* seconds */
 #define PROBATION_CALLS 20  /* hooks, before they tell anything */
 #define PROBATION_BUGS  0.2 /* share of them */
@@ -221,6 +222,38 @@ print_served(const struct reload *r, char *text, size_t size)
                    r->served.hash);
 }
 
+/* Whoever ordered it hears of it when no worker serves the old one. */
+static void
+conclude_commit(struct reload *r)
+{
+    char text[128];
+
+    ev_timer_stop(r->host->loop, &r->limit);
+    r->settling = false;
+    print_served(r, text, sizeof text);
+    log_info("%s: %s", r->served.reason, text);
+    conclude(r, true, text);
+}
+
+void
+reload_serving(struct reload *r)
+{
+    for (size_t i = 0; r->settling && i < slot_count(r); i++) {
+        if (r->slots[i].committing == r->served.number)
+            return;
+    }
+    if (r->settling)
+        conclude_commit(r);
+}
+
+static void
+set_limit(struct reload *r, double seconds)
+{
+    ev_timer_stop(r->host->loop, &r->limit);
+    ev_timer_set(&r->limit, seconds, 0.);
+    ev_timer_start(r->host->loop, &r->limit);
+}
+
 static void
 commit(struct reload *r)
 {
@@ -228,9 +261,7 @@ commit(struct reload *r)
     struct sockets old = *r->sockets;
     struct log_target log = r->next_log;
     bool same = is_the_same(r);
-    char text[128];
 
-    ev_timer_stop(r->host->loop, &r->limit);
     r->preparing = false;
     r->host->generation = r->next_served.number;
     for (size_t i = 0; i < slot_count(r); i++) {
@@ -254,9 +285,9 @@ commit(struct reload *r)
     r->probation_ends =
         kind == RELOAD_FILES && !same ? ev_now(r->host->loop) + PROBATION : 0;
     r->renewed(r->arg, log.fd >= 0 ? &log : NULL);
-    print_served(r, text, sizeof text);
-    log_info("%s: %s", r->served.reason, text);
-    conclude(r, true, text);
+    r->settling = true;
+    set_limit(r, SETTLE_LIMIT);
+    reload_serving(r);
 }
 
 /* --- preparing it --- */
@@ -301,7 +332,10 @@ on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    abort_next(r, "the workers were not ready in time");
+    if (r->preparing)
+        abort_next(r, "the workers were not ready in time");
+    else
+        conclude_commit(r);
 }
 
 static bool
@@ -342,6 +376,8 @@ reload_down(struct reload *r, struct slot *slot)
 {
     char why[64];
 
+    slot->committing = 0;
+    reload_serving(r);
     if (!r->preparing || slot->preparing != r->next_served.number)
         return;
     slot->preparing = 0;
@@ -442,8 +478,7 @@ prepare(struct reload *r, struct buf *errors)
         return false;
     r->preparing = true;
     if (prepare_all(r, &err)) {
-        ev_timer_set(&r->limit, PREPARE_LIMIT, 0.);
-        ev_timer_start(r->host->loop, &r->limit);
+        set_limit(r, PREPARE_LIMIT);
         return true;
     }
     return add_error(errors, err.text);
@@ -733,7 +768,7 @@ reload_stop(struct reload *r)
     differ_cancel(&r->differ);
     if (r->preparing)
         drop_next(r);
-    r->preparing = false;
+    r->preparing = r->settling = false;
     if (r->order != NULL)
         answer(r->order, false, "the gateway is stopping");
     r->order = NULL;

@@ -58,7 +58,8 @@ struct reload {
     struct log_target next_log; /* fd -1: it stays */
     struct served next_served;
     bool preparing;
-    ev_timer limit; /* of preparing */
+    bool settling;  /* not all workers have said that they serve it */
+    ev_timer limit; /* of both */
 
     ev_tstamp probation_ends; /* loop time; 0: there is none */
     struct file_watch watch;
@@ -104,6 +105,8 @@ void reload_forget(struct reload *r, const void *arg);
 /* --- what happens to slots --- */
 void reload_prepared(struct reload *r, struct slot *slot, unsigned generation,
                      struct slice why);
+/* A worker serves what it was told to. */
+void reload_serving(struct reload *r);
 /* A worker is ready; it may have started with an older generation. */
 void reload_ready(struct reload *r, struct slot *slot);
 void reload_down(struct reload *r, struct slot *slot);

@@ -16,6 +16,7 @@
 #include "process/generations.h"
 #include "process/log_writer.h"
 #include "process/role.h"
+#include "process/session_asks.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -53,6 +54,7 @@ struct worker {
     struct host host;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct session_asks *asks;
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
@@ -155,9 +157,17 @@ static bool
 take_commit(struct worker *w, struct message *m)
 {
     unsigned generation = (unsigned)message_get_u64(m);
+    struct message serving;
+    struct error err;
 
-    return message_is_whole(m) &&
-           generations_commit(&w->generations, generation);
+    if (!message_is_whole(m) ||
+        !generations_commit(&w->generations, generation))
+        return false;
+    message_init(&serving, MESSAGE_SERVING);
+    message_put_u64(&serving, generation);
+    if (!message_send(SPAWN_FD, &serving, &err))
+        log_error("%s", err.text);
+    return true;
 }
 
 static bool
@@ -320,6 +330,8 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_ASK || m->type == MESSAGE_ANSWER)
+        return session_asks_take(w->asks, m);
     if (m->type == MESSAGE_PURGE)
         return take_purge(w, m);
     if (m->type == MESSAGE_CONTROL)
@@ -524,6 +536,7 @@ on_prepared(void *arg, unsigned generation, const char *why)
         require(generations_commit(&w->generations, generation));
         w->ready = true;
         make_link(w);
+        session_asks_use(w->asks, w->generations.sessions);
         ev_timer_start(w->loop, &w->expiry);
         tell(MESSAGE_READY);
         return;
@@ -606,6 +619,8 @@ start(struct worker *w)
         return fail(err.text);
     w->host.exhausted = on_exhausted;
     w->host.purge = tell_purge;
+    w->asks = session_asks_new(w->loop, w->setup.number);
+    w->host.asker = session_asks_asker(w->asks);
     w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;
@@ -623,7 +638,10 @@ deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
     worker_link_free(w->link);
+    if (w->asks != NULL)
+        session_asks_use(w->asks, NULL);
     generations_deinit(&w->generations);
+    session_asks_free(w->asks);
     deployment_deinit(&w->setup.deployment);
     while (w->dicts != NULL)
         drop_first_dict(w);

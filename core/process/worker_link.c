@@ -415,8 +415,7 @@ begin_job(struct worker_link *l, const struct question *question)
     } else if (question->kind == QUESTION_COUNTERS) {
         counters_each(l->host.lasting->counters, keep_counter, j);
     } else if (question->kind == QUESTION_PURGE) {
-        memos_purge(l->host.lasting, question->purge.name,
-                    question->purge.key);
+        memos_purge(l->host.lasting, question->purge.name, question->purge.key);
     }
     count_follower(l, j, 1);
 }

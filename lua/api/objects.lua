@@ -63,7 +63,7 @@ return {
     {
       "FailureKind", doc = "What went wrong outside of the policy.",
       values = { "timeout", "connect", "tls", "dns", "protocol", "closed", "overload",
-        "cancelled" },
+        "server", "cancelled" },
     },
   },
   classes = {

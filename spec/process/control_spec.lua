@@ -266,6 +266,7 @@ describe("the control socket", function()
   it("is served until the last session has ended", function()
     local g = start(1)
     local c = pop3.connect(g.ports.pop3)
+    control.get(path, "/v1/status") -- it is there
     local pid = process_of(g)
     signal.kill(g.process.pid, signal.SIGSTOP)
     signal.kill(g.process.pid, signal.SIGTERM)
@@ -283,6 +284,7 @@ describe("the control socket", function()
 
   it("is given up with a process that is stuck", function()
     local g = start(1)
+    control.get(path, "/v1/status") -- it is there
     signal.kill(process_of(g), signal.SIGSTOP)
     stop(g)
   end)

@@ -170,7 +170,7 @@ describe("a reload with TLS", function()
       local pid = processes.children(gw.process.pid)[1]
       return tonumber(processes.status(pid).VmRSS:match "%d+")
     end
-    local count, warm = sanitized and 12 or 160, nil
+    local count, warm = sanitized and 12 or 80, nil
     for i = 1, count do
       write(i % 2 == 0 and first or second, "one", ("session_timeout = %d,"):format(i), 1)
       assert.equal(i + 1, gw:reload())

@@ -232,6 +232,10 @@ local function described_members(module)
   return found
 end
 
+local function redis_pool()
+  return require "moongate.redis".pool { url = "redis://127.0.0.1:1" }
+end
+
 --- An object of each class that has methods.
 local MAKE = {
   Secret = function() return require "moongate.secret".of "x" end,
@@ -268,6 +272,14 @@ local MAKE = {
   DnsMock = function() return policy "return {}".dns end,
   SocketMock = function() return policy "return {}".socket end,
   AuthHttpMock = function() return policy "return {}".auth_http end,
+  RedisMock = function() return policy "return {}".redis end,
+  RedisPool = function() return redis_pool() end,
+  RedisPipeline = function()
+    local pipeline
+    redis_pool():pipeline(function(p) pipeline = p end)
+    return pipeline
+  end,
+  RedisSubscription = function() return redis_pool():subscribe("x", function() end) end,
 }
 
 local function methods_of(object)
