@@ -121,7 +121,7 @@ take_dict(struct worker *w, struct message *m)
 }
 
 static bool
-take_reaped(const struct worker *w, struct message *m)
+take_reaped(struct worker *w, struct message *m)
 {
     struct dict_holder next;
 
@@ -230,7 +230,7 @@ take_staple(struct worker *w, struct message *m)
 }
 
 static bool
-take_purge(const struct worker *w, struct message *m)
+take_purge(struct worker *w, struct message *m)
 {
     struct purge purge;
 
@@ -310,44 +310,61 @@ answer_ping(const struct worker *w)
         log_error("%s", err.text);
 }
 
-/* false: not what a supervisor says to a running worker. */
 static bool
-take(struct worker *w, struct message *m)
+take_log(struct worker *w, struct message *m)
 {
-    if (m->type == MESSAGE_SOCKET)
-        return take_socket(w, m);
-    if (m->type == MESSAGE_LOG)
-        return role_take_log(m);
-    if (m->type == MESSAGE_PREPARE)
-        return take_deployment(w, m);
-    if (m->type == MESSAGE_COMMIT)
-        return take_commit(w, m);
-    if (m->type == MESSAGE_ABORT)
-        return take_abort(w, m);
-    if (m->type == MESSAGE_CERTIFICATES)
-        return take_certificates(w, m);
-    if (m->type == MESSAGE_STAPLE)
-        return take_staple(w, m);
-    if (m->type == MESSAGE_REAPED)
-        return take_reaped(w, m);
-    if (m->type == MESSAGE_ASK || m->type == MESSAGE_ANSWER)
-        return session_asks_take(w->asks, m);
-    if (m->type == MESSAGE_PURGE)
-        return take_purge(w, m);
-    if (m->type == MESSAGE_CONTROL)
-        return take_control(w, m);
-    if (m->type == MESSAGE_DRAIN)
-        return drain(w, m);
-    if (m->type == MESSAGE_RELEASE)
-        acceptors_release(&w->acceptors, (unsigned)message_get_u64(m));
-    else if (m->type == MESSAGE_PING)
-        answer_ping(w);
-    else if (m->type == MESSAGE_END)
-        end_sessions(w);
-    else
-        return false;
+    (void)w;
+    return role_take_log(m);
+}
+
+static bool
+take_ask(struct worker *w, struct message *m)
+{
+    return session_asks_take(w->asks, m);
+}
+
+static bool
+take_release(struct worker *w, struct message *m)
+{
+    acceptors_release(&w->acceptors, (unsigned)message_get_u64(m));
     return message_is_whole(m);
 }
+
+static bool
+take_ping(struct worker *w, struct message *m)
+{
+    answer_ping(w);
+    return message_is_whole(m);
+}
+
+static bool
+take_end(struct worker *w, struct message *m)
+{
+    end_sessions(w);
+    return message_is_whole(m);
+}
+
+/* What a supervisor says to a running worker.  Each tells whether the message
+ * makes sense. */
+static bool (*const takers[MESSAGE_COUNT])(struct worker *w,
+                                           struct message *m) = {
+    [MESSAGE_SOCKET] = take_socket,
+    [MESSAGE_LOG] = take_log,
+    [MESSAGE_PREPARE] = take_deployment,
+    [MESSAGE_COMMIT] = take_commit,
+    [MESSAGE_ABORT] = take_abort,
+    [MESSAGE_CERTIFICATES] = take_certificates,
+    [MESSAGE_STAPLE] = take_staple,
+    [MESSAGE_REAPED] = take_reaped,
+    [MESSAGE_ASK] = take_ask,
+    [MESSAGE_ANSWER] = take_ask,
+    [MESSAGE_PURGE] = take_purge,
+    [MESSAGE_CONTROL] = take_control,
+    [MESSAGE_DRAIN] = drain,
+    [MESSAGE_RELEASE] = take_release,
+    [MESSAGE_PING] = take_ping,
+    [MESSAGE_END] = take_end,
+};
 
 static void
 on_message(struct ev_loop *loop, ev_io *io, int events)
@@ -355,7 +372,8 @@ on_message(struct ev_loop *loop, ev_io *io, int events)
     struct worker *w = container_of(io, struct worker, messages);
     struct message m;
     enum receive received = message_receive(SPAWN_FD, false, &m);
-    bool valid = received == RECEIVE_DONE && take(w, &m);
+    bool valid = received == RECEIVE_DONE && takers[m.type] != NULL &&
+                 takers[m.type](w, &m);
 
     (void)events;
     message_deinit(&m);
