@@ -14,6 +14,7 @@ function client.connect(port, options)
   local fd = tcp.connect(options.ip or "127.0.0.1", port, options.receive_buffer)
   local self = connection.new(fd, options.name or ("client %d"):format(count))
   self.port = tcp.port(fd) -- by which the gateway's log knows it
+  self.server_port = port
   table.insert(open, self)
   return self
 end

@@ -138,6 +138,13 @@ function gateway:await_ended(count, seconds)
     function() return self:ended_count() >= count end, seconds)
 end
 
+--- Whether the line is of the listener that `client` connected to: two of them may have met clients
+-- with the same port of their own.
+local function is_there(self, line, client)
+  local port = self.ports[line:match 'listener="([^"]*)"' or ""]
+  return not port or not client.server_port or port == client.server_port
+end
+
 --- Waits until the session of `client` has ended, and returns the fields of its line.
 function gateway:session_of(client, seconds)
   local found
@@ -147,7 +154,7 @@ function gateway:session_of(client, seconds)
   await_log(self, "the session's line of " .. client.name, function()
     for _, line in ipairs(session_lines(self)) do
       local own = line:find(sign, 1, true) and not line:find(" via=", 1, true)
-      if own or line:find(proxied, 1, true) then found = line end
+      if (own or line:find(proxied, 1, true)) and is_there(self, line, client) then found = line end
     end
     return found
   end, seconds)
