@@ -204,7 +204,7 @@ try_address(struct dial *d, const struct addr *address)
     a->home = d;
     a->addr = *address;
     stream_open_plain(&a->stream, fd);
-    ev_io_init(&a->io, on_connected, fd, EV_WRITE);
+    ev_io_init(&a->io, on_connected, fd, EV_READ | EV_WRITE);
     d->running++;
     if (!set_options(fd, address, &d->source) ||
         (connect(fd, &address->any, address->len) != 0 &&
@@ -235,18 +235,29 @@ try_next(struct dial *d)
         finish(d, d->status);
 }
 
+/* What became of a connection.  One that failed is readable too: what is only
+ * writable is up, and the kernel need not be asked. */
+static int
+error_of(int fd, int events)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if ((events & EV_READ) == 0)
+        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return errno;
+    return error;
+}
+
 static void
 on_connected(struct ev_loop *loop, ev_io *io, int events)
 {
     struct attempt *a = container_of(io, struct attempt, io);
     struct dial *d = a->home;
-    int error = 0;
-    socklen_t len = sizeof error;
+    int error = error_of(io->fd, events);
 
     (void)loop;
-    (void)events;
-    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-        error = errno;
     if (error == 0) {
         win(a);
         return;
