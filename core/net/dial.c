@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,6 @@ enum family { FAMILY_V6, FAMILY_V4, FAMILY_COUNT };
 /* What is known of one family's addresses. */
 struct family_state {
     struct dns_query *query; /* NULL: not asked, or answered */
-    struct addr addresses[ADDRESSES_MAX];
     size_t count;
     size_t tried;
 };
@@ -43,14 +43,17 @@ struct dial {
     struct addr source; /* len 0: any */
     struct family_state families[FAMILY_COUNT];
     enum family next; /* whose turn it is */
-    struct attempt attempts[FAMILY_COUNT * ADDRESSES_MAX];
     size_t started;
     size_t running;
     ev_timer deadline; /* then carries the delivery */
     ev_timer stagger;  /* until the next start */
     enum dial_status status;
-    char text[TEXT_MAX];
     struct attempt *winner;
+
+    /* Large, and seldom more than one is used: not zeroed, see dial_new. */
+    char text[TEXT_MAX];
+    struct addr addresses[FAMILY_COUNT][ADDRESSES_MAX];
+    struct attempt attempts[FAMILY_COUNT * ADDRESSES_MAX];
 };
 
 static void
@@ -158,7 +161,7 @@ next_address(struct dial *d)
     if (!has_more(f))
         return NULL;
     d->next = d->next == FAMILY_V6 ? FAMILY_V4 : FAMILY_V6;
-    return &f->addresses[f->tried++];
+    return &d->addresses[f - d->families][f->tried++];
 }
 
 static bool
@@ -187,13 +190,22 @@ set_options(int fd, const struct addr *a, const struct addr *source)
            (source->len == 0 || bind_source(fd, source));
 }
 
+static struct attempt *
+new_attempt(struct dial *d)
+{
+    struct attempt *a = &d->attempts[d->started++];
+
+    *a = (struct attempt){.home = d};
+    return a;
+}
+
 static void on_connected(struct ev_loop *loop, ev_io *io, int events);
 
 /* Starts one attempt; false if it has already failed. */
 static bool
 try_address(struct dial *d, const struct addr *address)
 {
-    struct attempt *a = &d->attempts[d->started++];
+    struct attempt *a = new_attempt(d);
     int fd = socket(address->any.sa_family,
                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -201,10 +213,9 @@ try_address(struct dial *d, const struct addr *address)
         note(d, DIAL_FAILED, address, strerror(errno));
         return false;
     }
-    a->home = d;
     a->addr = *address;
     stream_open_plain(&a->stream, fd);
-    ev_io_init(&a->io, on_connected, fd, EV_WRITE);
+    ev_io_init(&a->io, on_connected, fd, EV_READ | EV_WRITE);
     d->running++;
     if (!set_options(fd, address, &d->source) ||
         (connect(fd, &address->any, address->len) != 0 &&
@@ -235,18 +246,29 @@ try_next(struct dial *d)
         finish(d, d->status);
 }
 
+/* What became of a connection.  One that failed is readable too: what is only
+ * writable is up, and the kernel need not be asked. */
+static int
+error_of(int fd, int events)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if ((events & EV_READ) == 0)
+        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return errno;
+    return error;
+}
+
 static void
 on_connected(struct ev_loop *loop, ev_io *io, int events)
 {
     struct attempt *a = container_of(io, struct attempt, io);
     struct dial *d = a->home;
-    int error = 0;
-    socklen_t len = sizeof error;
+    int error = error_of(io->fd, events);
 
     (void)loop;
-    (void)events;
-    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-        error = errno;
     if (error == 0) {
         win(a);
         return;
@@ -348,7 +370,7 @@ on_answer(struct dial *d, enum family family, enum dns_status status,
     f->query = NULL;
     f->count = count < ADDRESSES_MAX ? count : ADDRESSES_MAX;
     if (f->count > 0) {
-        memcpy(f->addresses, addresses, f->count * sizeof *addresses);
+        memcpy(d->addresses[family], addresses, f->count * sizeof *addresses);
     } else if (d->started == 0) {
         d->status = DIAL_DNS;
         (void)snprintf(d->text, sizeof d->text, "resolve %.200s: %s", d->host,
@@ -405,7 +427,7 @@ rehearse(struct dial *d, struct stand_in *in,
          const struct dial_request *request)
 {
     struct stand_in_dial end = {.status = DIAL_FAILED, .fd = -1};
-    struct attempt *a = &d->attempts[d->started++];
+    struct attempt *a = new_attempt(d);
 
     in->dial(in, request, &end);
     if (end.silent)
@@ -417,7 +439,6 @@ rehearse(struct dial *d, struct stand_in *in,
         finish(d, end.status);
         return;
     }
-    a->home = d;
     if (!is_literal(request, &a->addr))
         (void)addr_parse_ip(S("192.0.2.1"), request->port, &a->addr);
     stream_open_plain(&a->stream, end.fd);
@@ -426,12 +447,22 @@ rehearse(struct dial *d, struct stand_in *in,
     win(a);
 }
 
+static struct dial *
+dial_new(void)
+{
+    struct dial *d = xmalloc(sizeof *d);
+
+    memset(d, 0, offsetof(struct dial, text));
+    d->text[0] = '\0';
+    d->addresses[FAMILY_V6][0] = (struct addr){0};
+    return d;
+}
+
 struct dial *
 dial_start(struct ev_loop *loop, struct dns *dns,
            const struct dial_request *request, dial_fn done, void *arg)
 {
-    struct dial *d = xcalloc(1, sizeof *d);
-    struct family_state *first = &d->families[FAMILY_V6];
+    struct dial *d = dial_new();
 
     d->loop = loop;
     d->done = done;
@@ -445,8 +476,8 @@ dial_start(struct ev_loop *loop, struct dns *dns,
 
     if (stand_in_of(loop) != NULL) {
         rehearse(d, stand_in_of(loop), request);
-    } else if (is_literal(request, &first->addresses[0])) {
-        first->count = 1;
+    } else if (is_literal(request, &d->addresses[FAMILY_V6][0])) {
+        d->families[FAMILY_V6].count = 1;
         try_next(d);
     } else {
         ask(d, dns, request);

@@ -64,9 +64,10 @@ put_times(struct line *l, const struct session *s)
     put_seconds(l, "seconds", now - s->began);
     for (enum phase p = PHASE_HANDSHAKE; p < PHASE_CLOSE; p++) {
         char name[32];
+        if (s->spent[p] < 0.0005F)
+            continue;
         (void)snprintf(name, sizeof name, "%s_seconds", phase_name(p));
-        if (s->spent[p] >= 0.0005F)
-            put_seconds(l, name, (double)s->spent[p]);
+        put_seconds(l, name, (double)s->spent[p]);
     }
 }
 

@@ -9,11 +9,15 @@
 #include "session/record.h"
 #include "session/side.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #define SWEEP_SECONDS 2.0
 #define PIPES_MAX     64
+
+/* All that an idle relayed session keeps. */
+static_assert(sizeof(struct session) <= 1024, "a session is small");
 
 static void
 free_session(struct session *s)
