@@ -210,6 +210,7 @@ read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
         return false;
     l->greeting_delay = value_number(L, t, "greeting_delay");
     l->resolve_client = value_flag(L, t, "resolve_client");
+    l->resolve_timeout = value_number(L, t, "resolve_timeout");
     l->refusal_closes = value_flag(L, t, "refusal_closes");
     l->probe_interval = value_number(L, t, "probe");
     read_settings(L, t, l, a);

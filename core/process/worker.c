@@ -411,7 +411,7 @@ give_up_privileges(struct worker *w, struct error *err)
 {
     if (!privileges_harden(err))
         return false;
-    w->descriptors = privileges_raise_descriptors();
+    w->descriptors = privileges_raise_descriptors(w->setup.descriptors);
     if (!privileges_drop(&w->setup.identity, err))
         return false;
     /* Changing the user clears both of these. */
