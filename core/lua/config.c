@@ -157,6 +157,7 @@ read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
     s->xoip = value_flag(L, t, "xoip");
     s->pass_error_message = value_flag(L, t, "pass_error_message");
     s->pass_capabilities = value_flag(L, t, "pass_capabilities");
+    s->as_nginx = slice_equal(value_text(L, t, "replies"), S("nginx"));
 }
 
 /* The networks that the list `name` of the table has; their number. */

@@ -35,6 +35,7 @@ enum say {
     SAY_PROCEED,   /* yes to the command that ASK_HELO, ASK_MAIL,
                       ASK_IDENTITY stood for */
     SAY_REFUSAL,   /* dialog->refusal: wrong credentials, try later, ... */
+    SAY_FAULT,     /* as nginx tells a temporary failure: the last words */
     SAY_MALFORMED, /* frame_command found PARSE_BAD: the last words */
     SAY_BYE,       /* the gateway closes: dialog->refusal.text says why */
 };

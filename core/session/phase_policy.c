@@ -37,6 +37,29 @@ log_refusal(struct session *s)
               log_escape(v->log, text, sizeof text));
 }
 
+/* What nginx calls an internal server error, and ends the session with. */
+static bool
+is_fault(const struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    const struct refusal *r = &v->refusal;
+
+    return s->listener->settings.as_nginx && r->text.len == 0 &&
+           r->verbatim.len == 0 &&
+           (v->kind == VERDICT_TEMPFAIL ||
+            s->login->hook == HOOK_UPSTREAM_REFUSED);
+}
+
+/* Whether the session ends with this refusal. */
+static bool
+is_final(const struct session *s)
+{
+    bool of_upstream = s->login->hook == HOOK_UPSTREAM_REFUSED;
+
+    return s->login->verdict.close || s->listener->refusal_closes ||
+           is_fault(s) || (of_upstream && s->listener->settings.as_nginx);
+}
+
 enum phase
 session_refuse(struct session *s, enum stage stage)
 {
@@ -48,8 +71,8 @@ session_refuse(struct session *s, enum stage stage)
     record_set(&s->record.policy, v->policy);
     d->refusal = v->refusal;
     d->refusal.stage = stage;
-    d->proto->say(d, SAY_REFUSAL);
-    if (v->close || s->listener->refusal_closes)
+    d->proto->say(d, is_fault(s) ? SAY_FAULT : SAY_REFUSAL);
+    if (is_final(s))
         return session_end(s, END_REFUSED);
     bool is_attempt = stage == STAGE_LOGIN || stage == STAGE_RCPT;
     if (is_attempt && s->attempts >= limits->attempts)

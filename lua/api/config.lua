@@ -127,6 +127,11 @@ return {
       doc = "an upstream's refusal goes to the client word for word" },
     { "pass_capabilities", "boolean", default = true,
       doc = "after login the client sees the upstream's own capabilities" },
+    { "replies", "enum", default = "coded", values = { "coded", "nginx" },
+      doc = "refusals with the response codes of their protocol; or in the words of nginx: "
+        .. "without codes, a temporary failure is an internal server error and ends the "
+        .. "session, and so does what an upstream refuses; time-outs and too many errors end "
+        .. "it without a word" },
     { "refusal_closes", "boolean", default = false,
       doc = "a refused login ends the session, as with nginx" },
     { "probe", "duration", default = 0, min = 0, max = 86400,

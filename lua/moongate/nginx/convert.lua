@@ -224,6 +224,7 @@ local function set_defaults(x)
   listener:set("capabilities", DEFAULT_CAPABILITIES[protocol], DEFAULT)
   listener:set("mechanisms", DEFAULT_MECHANISMS[protocol], DEFAULT)
   listener:set("pass_capabilities", false, "as nginx: the reply of the upstream as it is")
+  listener:set("replies", "nginx", "as nginx: no response codes")
   listener:set("forward", protocol == "smtp" and "always" or "off",
     protocol == "smtp" and "nginx's default: xclient on" or "nginx tells nobody")
   listener:open("limits"):set("attempts", 100, "nginx does not count them")
