@@ -298,7 +298,10 @@ ask(struct auth_exchange *e)
 static void
 start_tls(struct auth_exchange *e)
 {
-    if (!auth_tls_start(&e->group->tls, &e->pool->url, &e->conn->stream)) {
+    const struct auth_url *url = &e->pool->url;
+
+    if (!auth_tls_start(&e->group->tls, url->host, url->port,
+                        &e->conn->stream)) {
         fail(e, FAILURE_TLS, "TLS could not be started");
         return;
     }

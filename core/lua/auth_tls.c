@@ -23,6 +23,15 @@ auth_tls_deinit(struct auth_tls *t)
     *t = (struct auth_tls){0};
 }
 
+void
+auth_tls_name(struct auth_tls *t, const char *profile, const char *server_name)
+{
+    free(t->profile);
+    free(t->server_name);
+    t->profile = xstrndup(profile, strlen(profile));
+    t->server_name = xstrndup(server_name, strlen(server_name));
+}
+
 /* Looked up each time: certificates may have been renewed. */
 static struct tls_client_context *
 context_of(const struct auth_tls *t)
@@ -54,17 +63,17 @@ auth_tls_describe(const struct auth_tls *t, struct buf *out)
 }
 
 bool
-auth_tls_start(const struct auth_tls *t, const struct auth_url *url,
+auth_tls_start(const struct auth_tls *t, const char *host, uint16_t port,
                struct stream *stream)
 {
     struct tls_client_context *context = context_of(t);
     bool named = *t->server_name != '\0';
     char place[300];
 
-    int len = snprintf(place, sizeof place, "%s:%u", url->host, url->port);
+    int len = snprintf(place, sizeof place, "%s:%u", host, port);
     struct tls_target target = {
         .verify = t->verify,
-        .name = slice_of(named ? t->server_name : url->host),
+        .name = slice_of(named ? t->server_name : host),
         .pins = t->pins,
         .pin_count = t->pin_count,
         .place = {place, (size_t)len},

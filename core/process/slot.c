@@ -1,5 +1,6 @@
 #include "process/slot.h"
 
+#include "process/control_words.h"
 #include "process/worker_setup.h"
 
 #include <errno.h>
@@ -91,7 +92,7 @@ slot_start(struct slot *s, struct error *err)
     s->silent = 0;
     s->asked = false;
     s->generation = s->host->generation;
-    s->preparing = 0;
+    s->preparing = s->committing = 0;
     s->tally = (struct tally){0};
     s->failure.text[0] = '\0';
     ev_child_set(&s->exit, s->child.pid, 0);
@@ -138,7 +139,7 @@ slot_commit(struct slot *s, unsigned generation)
     struct message m;
     struct error err;
 
-    s->generation = generation;
+    s->generation = s->committing = generation;
     message_init(&m, MESSAGE_COMMIT);
     message_put_u64(&m, generation);
     if (message_send(s->child.fd, &m, &err))
@@ -187,6 +188,49 @@ take_prepared(struct slot *s, struct message *m)
     s->host->prepared(s->host, s, generation, why);
 }
 
+static void
+take_serving(struct slot *s, struct message *m)
+{
+    if ((unsigned)message_get_u64(m) != s->committing)
+        return;
+    s->committing = 0;
+    s->host->serving(s->host);
+}
+
+/* What was received is what is sent on. */
+static bool
+take_purge(struct slot *s, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m) || !message_is_whole(m))
+        return false;
+    s->host->purged(s->host, s, m);
+    return true;
+}
+
+static bool
+take_question(struct slot *s, struct message *m)
+{
+    struct session_question q;
+
+    if (!session_question_get(&q, m) || q.slot != s->number)
+        return false;
+    s->host->asked(s->host, s, q.id, m);
+    return true;
+}
+
+static bool
+take_answer(struct slot *s, struct message *m)
+{
+    struct session_answer a;
+
+    if (!session_answer_get(&a, m) || a.workers != 0)
+        return false;
+    s->host->answered(s->host, a.slot, m);
+    return true;
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -199,8 +243,16 @@ take(struct slot *s, struct message *m)
         s->tally.bugs = message_get_u64(m);
     } else if (m->type == MESSAGE_PREPARED) {
         take_prepared(s, m);
+    } else if (m->type == MESSAGE_SERVING) {
+        take_serving(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
+    } else if (m->type == MESSAGE_ASK) {
+        return take_question(s, m);
+    } else if (m->type == MESSAGE_ANSWER) {
+        return take_answer(s, m);
+    } else if (m->type == MESSAGE_PURGE) {
+        return take_purge(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {
         s->state = SLOT_READY;
         ev_timer_stop(s->host->loop, &s->timer);

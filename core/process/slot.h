@@ -39,6 +39,16 @@ struct slot_host {
     /* It can serve that generation, or (`why` is not empty) can't. */
     void (*prepared)(struct slot_host *host, struct slot *slot,
                      unsigned generation, struct slice why);
+    /* A worker serves what it was told to. */
+    void (*serving)(struct slot_host *host);
+    /* The others are to forget what it has forgotten. */
+    void (*purged)(struct slot_host *host, const struct slot *slot,
+                   const struct message *purge);
+    /* It asks about sessions, or tells what it was asked. */
+    void (*asked)(struct slot_host *host, struct slot *slot, uint64_t id,
+                  const struct message *question);
+    void (*answered)(struct slot_host *host, unsigned to,
+                     const struct message *answer);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);
 };
@@ -58,6 +68,8 @@ struct slot {
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
     unsigned generation;  /* that it serves, or starts with */
+    unsigned committing;  /* that it was told to serve and has not said it does;
+                             0: none */
     unsigned preparing;   /* that it was asked to prepare and has not answered
                              about; 0: none */
     struct tally tally;   /* as it last told */

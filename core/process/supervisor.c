@@ -5,6 +5,7 @@
 #include "net/tls_cache.h"
 #include "process/certificate_watch.h"
 #include "process/control_link.h"
+#include "process/control_words.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -393,6 +394,12 @@ on_prepared(struct slot_host *host, struct slot *slot, unsigned generation,
     reload_prepared(&of(host)->reload, slot, generation, why);
 }
 
+static void
+on_serving(struct slot_host *host)
+{
+    reload_serving(&of(host)->reload);
+}
+
 /* Another generation serves, with other files and sockets. */
 static void
 on_reloaded(void *arg, const struct log_target *log)
@@ -438,6 +445,46 @@ tell_reaped(struct supervisor *s, const struct slot *slot)
     message_put_u64(&m, slot->number);
     message_put_u64(&m, slot->starts + 1);
     tell_all(s, &m);
+}
+
+static void
+on_purged(struct slot_host *host, const struct slot *slot,
+          const struct message *purge)
+{
+    struct supervisor *s = of(host);
+
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (&s->slots[i] != slot)
+            slot_tell(&s->slots[i], purge);
+    }
+}
+
+/* Who asks is among those who are asked, and hears first how many that are. */
+static void
+on_asked(struct slot_host *host, struct slot *slot, uint64_t id,
+         const struct message *question)
+{
+    struct supervisor *s = of(host);
+    struct session_answer a = {.slot = slot->number, .id = id};
+    struct message m;
+
+    for (size_t i = 0; i < slot_count(s); i++)
+        a.workers += s->slots[i].state == SLOT_READY;
+    session_answer_put(&a, &m);
+    slot_tell(slot, &m);
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (s->slots[i].state == SLOT_READY)
+            slot_tell(&s->slots[i], question);
+    }
+}
+
+static void
+on_answered(struct slot_host *host, unsigned to, const struct message *answer)
+{
+    struct supervisor *s = of(host);
+
+    if (to <= slot_count(s))
+        slot_tell(&s->slots[to - 1], answer);
 }
 
 static void
@@ -662,6 +709,10 @@ supervisor_run(const struct config_order *order)
     s.host.generation = 1;
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
+    s.host.serving = on_serving;
+    s.host.purged = on_purged;
+    s.host.asked = on_asked;
+    s.host.answered = on_answered;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))

@@ -6,13 +6,17 @@
 #include "lua/certificates.h"
 #include "lua/lasting.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
 #include "net/tls_cache.h"
 #include "process/acceptors.h"
+#include "process/control_words.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
+#include "process/role.h"
+#include "process/session_asks.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -20,13 +24,9 @@
 #include "session/probe.h"
 #include "session/sessions.h"
 
-#include <errno.h>
-#include <execinfo.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +54,7 @@ struct worker {
     struct host host;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct session_asks *asks;
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
@@ -133,21 +134,6 @@ take_reaped(const struct worker *w, struct message *m)
     return true;
 }
 
-static bool
-take_log(struct message *m)
-{
-    struct log_target target = {.facility = (int)message_get_i64(m)};
-    uint64_t level = message_get_u64(m), format = message_get_u64(m);
-
-    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
-        return false;
-    log_set_level((enum log_level)level);
-    log_set_format((enum log_format)format);
-    target.fd = message_take_fd(m, 0);
-    log_writer_retarget(target);
-    return true;
-}
-
 static struct generation *
 current(const struct worker *w)
 {
@@ -171,9 +157,17 @@ static bool
 take_commit(struct worker *w, struct message *m)
 {
     unsigned generation = (unsigned)message_get_u64(m);
+    struct message serving;
+    struct error err;
 
-    return message_is_whole(m) &&
-           generations_commit(&w->generations, generation);
+    if (!message_is_whole(m) ||
+        !generations_commit(&w->generations, generation))
+        return false;
+    message_init(&serving, MESSAGE_SERVING);
+    message_put_u64(&serving, generation);
+    if (!message_send(SPAWN_FD, &serving, &err))
+        log_error("%s", err.text);
+    return true;
 }
 
 static bool
@@ -233,6 +227,17 @@ take_staple(struct worker *w, struct message *m)
         log_warn("certificate %.*s: its status can't be shown: %s",
                  (int)name.len, name.ptr, err.text);
     return true;
+}
+
+static bool
+take_purge(const struct worker *w, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m))
+        return false;
+    memos_purge(w->lasting, purge.name, purge.key);
+    return message_is_whole(m);
 }
 
 static bool
@@ -312,7 +317,7 @@ take(struct worker *w, struct message *m)
     if (m->type == MESSAGE_SOCKET)
         return take_socket(w, m);
     if (m->type == MESSAGE_LOG)
-        return take_log(m);
+        return role_take_log(m);
     if (m->type == MESSAGE_PREPARE)
         return take_deployment(w, m);
     if (m->type == MESSAGE_COMMIT)
@@ -325,6 +330,10 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_ASK || m->type == MESSAGE_ANSWER)
+        return session_asks_take(w->asks, m);
+    if (m->type == MESSAGE_PURGE)
+        return take_purge(w, m);
     if (m->type == MESSAGE_CONTROL)
         return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
@@ -383,53 +392,12 @@ take_setup(struct worker *w)
     return fail("the supervisor sent no sockets or dicts");
 }
 
-/* Signals of a terminal or a service manager go to all processes; what they
- * mean, the supervisor tells. */
-static void
-ignore_signals(void)
-{
-    const int ignored[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        (void)signal(ignored[i], SIG_IGN);
-}
-
-/* What the C library and OpenSSL would otherwise open at their first use, much
- * later. */
-static void
-open_early(void)
-{
-    void *frame;
-
-    tzset();
-    (void)backtrace(&frame, 1);
-    digest_prepare();
-}
-
 static bool
-give_up_privileges(struct worker *w, struct error *err)
+start_log(const struct worker_setup *setup, struct error *err)
 {
-    if (!privileges_harden(err))
-        return false;
-    w->descriptors = privileges_raise_descriptors(w->setup.descriptors);
-    if (!privileges_drop(&w->setup.identity, err))
-        return false;
-    /* Changing the user clears both of these. */
-    if (!privileges_harden(err))
-        return false;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        return error_set(err, "death signal: %s", strerror(errno));
-    return true;
-}
+    struct log_target target = {setup->log, setup->log_facility};
 
-static bool
-start_log(const struct worker *w, struct error *err)
-{
-    struct log_target target = {w->setup.log, w->setup.log_facility};
-
-    log_set_level(w->setup.log_level);
-    log_set_format(w->setup.log_format);
-    return log_writer_start(target, err);
+    return role_start_log(setup->log_level, setup->log_format, target, err);
 }
 
 static void
@@ -525,7 +493,7 @@ make_link(struct worker *w)
         .loop = w->loop,
         .sessions = w->generations.sessions,
         .generation = number_of_generation,
-        .counters = w->lasting->counters,
+        .lasting = w->lasting,
         .followed = note_followers,
         .arg = w,
     };
@@ -568,6 +536,7 @@ on_prepared(void *arg, unsigned generation, const char *why)
         require(generations_commit(&w->generations, generation));
         w->ready = true;
         make_link(w);
+        session_asks_use(w->asks, w->generations.sessions);
         ev_timer_start(w->loop, &w->expiry);
         tell(MESSAGE_READY);
         return;
@@ -597,6 +566,20 @@ on_exhausted(void *arg, struct generation *g)
     generations_rebuild(&w->generations, g);
 }
 
+/* Our own results have been forgotten already. */
+static bool
+tell_purge(void *arg, struct slice name, struct slice key)
+{
+    const struct purge purge = {name, key};
+    struct message m;
+    struct error err;
+
+    (void)arg;
+    message_init(&m, MESSAGE_PURGE);
+    purge_put(&purge, &m);
+    return message_send(SPAWN_FD, &m, &err);
+}
+
 /* What the setup came with becomes the generations'. */
 static void
 prepare_first(struct worker *w)
@@ -614,8 +597,9 @@ start(struct worker *w)
 {
     struct error err;
 
-    ignore_signals();
-    open_early();
+    role_ignore_signals();
+    role_open_early();
+    digest_prepare(); /* as OpenSSL would, later */
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
@@ -629,10 +613,14 @@ start(struct worker *w)
     w->acceptors.arg = w;
     if (!take_setup(w))
         return false;
-    if (!give_up_privileges(w, &err) || !start_log(w, &err) ||
-        !make_host(w, &err))
+    w->descriptors = privileges_raise_descriptors(w->setup.descriptors);
+    if (!role_give_up_privileges(&w->setup.identity, &err) ||
+        !start_log(&w->setup, &err) || !make_host(w, &err))
         return fail(err.text);
     w->host.exhausted = on_exhausted;
+    w->host.purge = tell_purge;
+    w->asks = session_asks_new(w->loop, w->setup.number);
+    w->host.asker = session_asks_asker(w->asks);
     w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;
@@ -650,7 +638,10 @@ deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
     worker_link_free(w->link);
+    if (w->asks != NULL)
+        session_asks_use(w->asks, NULL);
     generations_deinit(&w->generations);
+    session_asks_free(w->asks);
     deployment_deinit(&w->setup.deployment);
     while (w->dicts != NULL)
         drop_first_dict(w);

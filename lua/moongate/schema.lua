@@ -5,6 +5,7 @@
 local core = require "moongate.core"
 local lines = require "moongate.lines"
 local overlay = require "moongate.overlay"
+local quoted = require "moongate.quoted"
 
 local schema = {}
 
@@ -54,7 +55,7 @@ local with = overlay.longer
 
 local function describe(value)
   if core.is_secret(value) then return "a secret" end
-  if type(value) == "string" then return ("%q"):format(value) end
+  if type(value) == "string" then return quoted(value) end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
   return "a " .. type(value)
 end
@@ -195,7 +196,8 @@ function types.resolver(value)
 end
 
 function types.mechanism(value)
-  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "APOP" }
+  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
+    "APOP" }
   return types.enum(type(value) == "string" and value:upper() or value, { values = known })
 end
 
