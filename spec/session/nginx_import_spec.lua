@@ -177,7 +177,8 @@ describe("moongate import", function()
 
     it("the reply of the upstream as it is", function()
       local c = connect "plain"
-      c:send_line("a LOGIN u p"):expect_until "^a OK %[CAPABILITY IMAP4rev1 SASL%-IR .*%] logged in$"
+      c:send_line "a LOGIN u p"
+      c:expect_until "^a OK %[CAPABILITY IMAP4rev1 SASL%-IR .*%] logged in$"
       assert.not_matches("ID", imap:peer(1):all())
     end)
 
