@@ -36,6 +36,7 @@ static const char general_help[] =
     "  run       serve, in the foreground\n"
     "  check     read a configuration and everything it needs, and say what\n"
     "            is wrong with it\n"
+    "  import    make a configuration of one of nginx's mail proxy\n"
     "  test      run specs of policies\n"
     "  try       show what the policies make of one login\n"
     "  replay    show what they make of logins that trace has recorded\n"
@@ -194,6 +195,7 @@ static const struct command commands[] = {
     {"run", command_run, run_help, NULL},
     {"check", command_in_lua, NULL, NULL},
     {"lua", command_lua, lua_help, NULL},
+    {"import", command_in_lua, NULL, NULL},
     {"test", command_in_lua, NULL, NULL},
     {"try", command_in_lua, NULL, NULL},
     {"replay", command_in_lua, NULL, NULL},

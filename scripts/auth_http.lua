@@ -13,6 +13,10 @@
 --     retries           further tries after the first (the number of urls less one)
 --     keepalive         connections to each server that are kept open (32)
 --     pass_client_cert  send the client's certificate      nginx: auth_http_pass_client_cert
+--     smtp_login        false: nobody is logged in at an SMTP upstream, XCLIENT alone tells it who
+--                       the user is (true)                         nginx: proxy_smtp_auth
+--     listeners         { name = { ... } }: the settings of a listener that has others; all of
+--                       them, nothing is taken from those above
 --
 -- of https, where nothing is sent to a server before it has proven who it is:
 --
@@ -29,7 +33,7 @@
 local auth_http = require "moongate.auth_http"
 local moongate = require "moongate"
 
-local check = auth_http.new(moongate.settings("auth_http", {
+local fields = {
   url = "string",
   urls = { "list", of = "string" },
   timeout = { "duration", default = 5, min = 0.05 },
@@ -37,11 +41,37 @@ local check = auth_http.new(moongate.settings("auth_http", {
   retries = { "integer", min = 0, max = 100 },
   keepalive = { "integer", min = 0, max = 10000 },
   pass_client_cert = "boolean",
+  smtp_login = "boolean",
   profile = "string",
   server_name = "string",
   verify = "boolean",
   pin = "data",
-}))
+}
+
+--- `fields` of one listener's settings, as a section has them.
+local function section()
+  local list = {}
+  for name, field in pairs(fields) do
+    local whole = type(field) == "table" and field or { field }
+    table.insert(list, { name, whole[1], default = whole.default, min = whole.min,
+      max = whole.max, of = whole.of })
+  end
+  table.sort(list, function(one, other) return one[1] < other[1] end)
+  return { "map", default = {}, of = { type = "section", fields = list } }
+end
+
+local description = { listeners = section() }
+for name, field in pairs(fields) do description[name] = field end
+local settings = moongate.settings("auth_http", description)
+
+local options, checks = {}, {}
+for name in pairs(fields) do options[name] = settings[name] end
+local shared_check = auth_http.new(options)
+for name, own in pairs(settings.listeners) do checks[name] = auth_http.new(own) end
+
+local function check(session, what)
+  return (checks[session.listener] or shared_check)(session, what)
+end
 
 local policy = {}
 

@@ -285,8 +285,9 @@ static void
 ask(struct auth_exchange *e)
 {
     buf_deinit(&e->request);
-    bool ok = auth_request_begin(&e->request, &e->pool->url) &&
-              buf_append(&e->request, buf_bytes(&e->fields));
+    bool ok =
+        auth_request_begin(&e->request, &e->pool->url, e->pool->keep_max > 0) &&
+        buf_append(&e->request, buf_bytes(&e->fields));
     require(ok); /* both were bounded to fit */
     e->conn->io.data = e;
     ev_set_cb(&e->conn->io, on_io);

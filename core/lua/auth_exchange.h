@@ -24,6 +24,7 @@ struct auth_group {
     unsigned retries; /* further tries after the first */
     struct buf extra; /* configured request fields, whole lines */
     bool pass_client_cert;
+    bool smtp_login; /* SMTP upstreams are logged in at */
     struct auth_tls tls;
 };
 

@@ -249,18 +249,11 @@ check_tls(lua_State *L, const struct auth_group *g)
 void
 auth_options_read(lua_State *L, int index, struct auth_group *g)
 {
-    static const char *const names[] = {"url",
-                                        "urls",
-                                        "timeout",
-                                        "headers",
-                                        "keepalive",
-                                        "retries",
-                                        "pass_client_cert",
-                                        "profile",
-                                        "server_name",
-                                        "verify",
-                                        "pin",
-                                        NULL};
+    static const char *const names[] = {
+        "url",       "urls",        "timeout",          "headers",
+        "keepalive", "retries",     "pass_client_cert", "smtp_login",
+        "profile",   "server_name", "verify",           "pin",
+        NULL};
     luaL_checktype(L, index, LUA_TTABLE);
     struct options o = options_check(L, index, WHAT, names);
     double keep =
@@ -276,4 +269,5 @@ auth_options_read(lua_State *L, int index, struct auth_group *g)
         &o, "retries",
         (struct option_range){(double)g->pool_count - 1, 0, 100});
     g->pass_client_cert = option_bool(&o, "pass_client_cert", false);
+    g->smtp_login = option_bool(&o, "smtp_login", true);
 }

@@ -140,10 +140,10 @@ auth_request_fields(struct buf *out, struct session *s,
 }
 
 bool
-auth_request_begin(struct buf *out, const struct auth_url *url)
+auth_request_begin(struct buf *out, const struct auth_url *url, bool keep)
 {
     return buf_append(out, S("GET ")) && buf_append(out, slice_of(url->uri)) &&
-           buf_append(out, S(" HTTP/1.1\r\n")) &&
+           buf_append(out, keep ? S(" HTTP/1.1\r\n") : S(" HTTP/1.0\r\n")) &&
            auth_field_put(out, S("Host"), slice_of(url->header)) &&
-           auth_field_put(out, S("Connection"), S("keep-alive"));
+           (!keep || auth_field_put(out, S("Connection"), S("keep-alive")));
 }

@@ -18,5 +18,7 @@ bool auth_request_fields(struct buf *out, struct session *s,
                          const struct auth_group *g,
                          const char **problem) MUST_USE;
 
-/* Appends the request line and what of the head depends on the server. */
-bool auth_request_begin(struct buf *out, const struct auth_url *url) MUST_USE;
+/* Appends the request line and what of the head depends on the server.
+ * Without `keep` the connection is for one question, as nginx has it. */
+bool auth_request_begin(struct buf *out, const struct auth_url *url,
+                        bool keep) MUST_USE;

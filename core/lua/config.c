@@ -158,6 +158,7 @@ read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
     s->xoip = value_flag(L, t, "xoip");
     s->pass_error_message = value_flag(L, t, "pass_error_message");
     s->pass_capabilities = value_flag(L, t, "pass_capabilities");
+    s->as_nginx = slice_equal(value_text(L, t, "replies"), S("nginx"));
 }
 
 /* The networks that the list `name` of the table has; their number. */
@@ -211,6 +212,7 @@ read_listener(lua_State *L, int t, struct listener_config *l, struct arena *a)
         return false;
     l->greeting_delay = value_number(L, t, "greeting_delay");
     l->resolve_client = value_flag(L, t, "resolve_client");
+    l->resolve_timeout = value_number(L, t, "resolve_timeout");
     l->refusal_closes = value_flag(L, t, "refusal_closes");
     l->probe_interval = value_number(L, t, "probe");
     read_settings(L, t, l, a);

@@ -47,8 +47,10 @@ struct certificates;
 struct generation;
 
 struct plan {
-    unsigned workers;   /* "auto" is resolved: online cores */
-    char *user, *group; /* to run as when started as root; or NULL */
+    unsigned workers;     /* "auto" is resolved: online cores */
+    char *user, *group;   /* to run as when started as root; or NULL */
+    char *pid_file;       /* or NULL; "" once it was sent */
+    unsigned descriptors; /* open files of one worker; 0: all that it may */
     enum log_level log_level;
     enum log_format log_format;
     char *log_target; /* "stderr", "syslog:<facility>", or a path */

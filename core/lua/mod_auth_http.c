@@ -31,6 +31,7 @@ struct check_op {
     struct auth_exchange *exchange;
     lua_State *L; /* the main thread: decisions are made there, protected */
     bool needs_password; /* the client's own is not known */
+    bool logs_in;        /* at the upstream */
 };
 
 /* What a decision is made of, as the argument of `make`. */
@@ -105,21 +106,33 @@ push_place(lua_State *L, const struct auth_answer *a)
     lua_remove(L, -2);
 }
 
+/* As what the upstream is told that it is: the table is a decision's. */
 static void
-make_accept(lua_State *L, const struct auth_answer *a)
+set_login(lua_State *L, const struct auth_answer *a, bool logs_in)
+{
+    if (logs_in && !a->has_password)
+        return;
+    lua_newtable(L);
+    if (a->has_user)
+        set_text(L, "user", a->user);
+    if (logs_in) {
+        secret_push(L, a->password.bytes);
+        lua_setfield(L, -2, "password");
+    } else {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "none");
+    }
+    construct(L, decision_login);
+    lua_setfield(L, -2, "upstream_auth");
+}
+
+static void
+make_accept(lua_State *L, const struct auth_answer *a, bool logs_in)
 {
     lua_newtable(L);
     if (a->has_user)
         set_text(L, "user", a->user);
-    if (a->has_password) {
-        lua_newtable(L);
-        if (a->has_user)
-            set_text(L, "user", a->user);
-        secret_push(L, a->password.bytes);
-        lua_setfield(L, -2, "password");
-        construct(L, decision_login);
-        lua_setfield(L, -2, "upstream_auth");
-    }
+    set_login(L, a, logs_in);
     push_place(L, a);
     lua_setfield(L, -2, "upstream");
     construct(L, decision_accept);
@@ -137,7 +150,7 @@ make_answer(lua_State *L, struct making *m)
     }
     switch (a->verdict) {
     case AUTH_OK:
-        make_accept(L, a);
+        make_accept(L, a, m->op->logs_in);
         return;
     case AUTH_REFUSED:
         make_reject(L, a);
@@ -220,11 +233,17 @@ check_self(lua_State *L)
     return luaL_checkudata(L, 1, METATABLE);
 }
 
+static bool
+speaks_smtp(const struct session *s)
+{
+    return strcmp(s->listener->proto->name, "smtp") == 0;
+}
+
 /* Only IMAP and POP3 must log in upstream; nginx asks for no more. */
 static bool
 needs_password(const struct session *s, const struct credentials *c)
 {
-    if (c == NULL || strcmp(s->listener->proto->name, "smtp") == 0)
+    if (c == NULL || speaks_smtp(s))
         return false;
     return c->mechanism == MECHANISM_CRAM_MD5 ||
            c->mechanism == MECHANISM_APOP || c->mechanism == MECHANISM_EXTERNAL;
@@ -268,6 +287,7 @@ group_call(lua_State *L)
     }
     op->L = vm_of(L)->L;
     op->needs_password = needs_password(s, c);
+    op->logs_in = g->smtp_login || !speaks_smtp(s);
     op->exchange =
         auth_exchange_start(g, &fields, await_time_left(L), on_outcome, op);
     return await(L, check_cancel, op, &op->ticket);

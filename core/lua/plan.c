@@ -81,6 +81,8 @@ plan_build(lua_State *L, int index, const struct config *config,
         .workers = (unsigned)value_number(L, index, "workers"),
         .user = text_of(L, index, "user"),
         .group = text_of(L, index, "group"),
+        .pid_file = text_of(L, index, "pid_file"),
+        .descriptors = (unsigned)value_number(L, index, "descriptors"),
         .shutdown_timeout = config->shutdown_timeout,
         .watch = value_flag(L, index, "watch"),
         .canary_init = value_flag(L, index, "canary_init"),
@@ -192,6 +194,7 @@ plan_deinit(struct plan *p)
     free(p->listeners);
     free(p->user);
     free(p->group);
+    free(p->pid_file);
     free(p->log_target);
     free(p->resolver);
     free(p->control);

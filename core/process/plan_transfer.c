@@ -46,6 +46,9 @@ send_plan(int fd, const struct evaluation *e, struct error *err)
     message_put_u64(&m, e->identity.change);
     message_put_u64(&m, e->identity.uid);
     message_put_u64(&m, e->identity.gid);
+    message_put_text(&m,
+                     slice_of(plan->pid_file != NULL ? plan->pid_file : ""));
+    message_put_u64(&m, plan->descriptors);
     message_put_text(&m, slice_of(plan->control != NULL ? plan->control : ""));
     message_put_i64(&m, plan->control_socket.mode);
     message_put_u64(&m, plan->control_socket.owned);
@@ -217,6 +220,8 @@ take_plan(struct evaluation *e, struct message *m)
     e->identity.change = message_get_u64(m) != 0;
     e->identity.uid = (uid_t)message_get_u64(m);
     e->identity.gid = (gid_t)message_get_u64(m);
+    plan->pid_file = take_text(m);
+    plan->descriptors = (unsigned)message_get_u64(m);
     take_control(plan, m);
     if (!message_is_whole(m) || workers < 1 || workers > WORKERS_MAX ||
         level > LOG_DEBUG || format > LOG_JSON || listeners < 1 ||

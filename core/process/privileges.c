@@ -157,14 +157,15 @@ privileges_harden(struct error *err)
 }
 
 size_t
-privileges_raise_descriptors(void)
+privileges_raise_descriptors(size_t wanted)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return 1024;
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    rlim_t most = wanted > 0 ? (rlim_t)wanted : limit.rlim_max;
+    if (limit.rlim_cur != most) {
+        struct rlimit raised = {most, most};
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
             limit = raised;
     }

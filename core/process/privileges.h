@@ -38,5 +38,6 @@ bool privileges_seal_memory(struct error *err) MUST_USE;
 /* The same, and a write to a closed connection is an error, not a signal. */
 bool privileges_harden(struct error *err) MUST_USE;
 
-/* Raises the limit of open descriptors as far as allowed; returns it. */
-size_t privileges_raise_descriptors(void);
+/* Sets the limit of open descriptors, or with 0 raises it as far as allowed;
+ * returns what it is then. */
+size_t privileges_raise_descriptors(size_t wanted);

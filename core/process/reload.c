@@ -436,6 +436,10 @@ is_frozen(const struct reload *r, struct buf *errors)
         fits = fits && buf_printf(errors, "user, group: need a restart\n");
     if (!same_text(old->plan.resolver, new->plan.resolver))
         fits = fits && buf_printf(errors, "resolver: needs a restart\n");
+    if (!same_text(old->plan.pid_file, new->plan.pid_file))
+        fits = fits && buf_printf(errors, "pid_file: needs a restart\n");
+    if (old->plan.descriptors != new->plan.descriptors)
+        fits = fits && buf_printf(errors, "descriptors: needs a restart\n");
     const struct plan_dict *dict = other_dict(&new->plan, &old->plan);
     if (dict == NULL)
         dict = other_dict(&old->plan, &new->plan);

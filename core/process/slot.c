@@ -32,6 +32,7 @@ send_setup(const struct slot *s, struct error *err)
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
         .log_facility = s->host->log->facility,
+        .descriptors = e->plan.descriptors,
         .resolver = e->plan.resolver,
         .bundle = e->bundle,
         .log = s->host->log->fd,

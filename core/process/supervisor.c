@@ -42,6 +42,7 @@ struct supervisor {
     struct evaluation_job first;  /* evaluates what it starts with */
     struct reload reload;
     struct log_target log; /* for workers still to be started */
+    bool has_pid_file;     /* that we have made */
     struct slot *slots;
     enum supervisor_state state;
     ev_signal term, quit, interrupt, hangup, reopen;
@@ -606,6 +607,26 @@ share_dicts(struct supervisor *s)
            print_errors(slice_of(err.text));
 }
 
+/* Whoever reads the file may send us signals by it. */
+static bool
+write_pid(struct supervisor *s)
+{
+    const char *path = s->evaluation.plan.pid_file;
+    struct error err;
+
+    if (*path == '\0')
+        return true;
+    FILE *file = fopen(path, "we");
+    s->has_pid_file = file != NULL;
+    bool written = file != NULL && fprintf(file, "%d\n", (int)getpid()) > 0;
+    if (file != NULL && fclose(file) != 0)
+        written = false;
+    if (written)
+        return true;
+    (void)error_set(&err, "pid_file: %s: %s", path, strerror(errno));
+    return print_errors(slice_of(err.text));
+}
+
 /* The configuration is known, or what is wrong with it. */
 static void
 on_evaluated(void *arg, struct evaluation *result, const char *errors)
@@ -617,7 +638,8 @@ on_evaluated(void *arg, struct evaluation *result, const char *errors)
         s->evaluation = *result;
         evaluation_init(result);
         fine = open_sockets(s) && open_control(s) && open_log(s) &&
-               share_tls(s) && share_dicts(s) && start_workers(s);
+               write_pid(s) && share_tls(s) && share_dicts(s) &&
+               start_workers(s);
     }
     if (fine)
         return;
@@ -633,7 +655,7 @@ start(struct supervisor *s)
 
     if (!privileges_harden(&err))
         return print_errors(slice_of(err.text));
-    (void)privileges_raise_descriptors();
+    (void)privileges_raise_descriptors(0);
     s->host.loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (s->host.loop == NULL)
         return print_errors(S("libev has no epoll here"));
@@ -662,6 +684,8 @@ deinit(struct supervisor *s)
     control_link_free(s->control);
     log_writer_stop(END_GRACE);
     log_target_close(&s->log);
+    if (s->has_pid_file)
+        (void)unlink(s->evaluation.plan.pid_file);
     evaluation_deinit(&s->evaluation);
     explicit_bzero(s->tls.ticket_secret, sizeof s->tls.ticket_secret);
     if (s->tls.cache >= 0)

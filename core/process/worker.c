@@ -631,7 +631,7 @@ start(struct worker *w)
     w->acceptors.arg = w;
     if (!take_setup(w))
         return false;
-    w->descriptors = privileges_raise_descriptors();
+    w->descriptors = privileges_raise_descriptors(w->setup.descriptors);
     if (!role_give_up_privileges(&w->setup.identity, &err) ||
         !start_log(&w->setup, &err) || !make_host(w, &err))
         return fail(err.text);

@@ -15,6 +15,7 @@ worker_setup_put(const struct worker_setup *setup, unsigned generation,
     message_put_u64(m, setup->log_level);
     message_put_u64(m, setup->log_format);
     message_put_i64(m, setup->log_facility);
+    message_put_u64(m, setup->descriptors);
     deployment_put(generation, sockets, m);
     message_put_text(m, slice_of(setup->resolver));
     m->fds[0] = setup->bundle;
@@ -39,6 +40,7 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     setup->log_level = (enum log_level)message_get_u64(m);
     setup->log_format = (enum log_format)message_get_u64(m);
     setup->log_facility = (int)message_get_i64(m);
+    setup->descriptors = (unsigned)message_get_u64(m);
     if (!deployment_get(&setup->deployment, m))
         return false;
     resolver = message_get_text(m);

@@ -20,6 +20,7 @@ struct worker_setup {
     enum log_level log_level;
     enum log_format log_format;
     int log_facility;
+    unsigned descriptors;         /* open files; 0: as many as it may have */
     struct deployment deployment; /* received; owned by the setup */
     char *resolver;  /* owned by who filled the setup; "": the system's */
     int bundle, log; /* descriptors */

@@ -38,6 +38,7 @@ struct proto_settings {
     bool xoip;                 /* POP3: by XOIP, asked for or not */
     bool pass_error_message;   /* upstream refusals go out verbatim */
     bool pass_capabilities;    /* reconcile after login (not for imports) */
+    bool as_nginx;             /* refusals in its words: no response codes */
 };
 
 #define MECHANISM_BIT(m) (1u << (m))

@@ -143,6 +143,10 @@ refuse_cleartext(struct dialog *d)
 
     if (!d->settings->tls_required || d->secure)
         return false;
+    if (d->settings->as_nginx) {
+        (void)answer_bad(d, "invalid command");
+        return true;
+    }
     struct slice code = refusal_imap_code(&no);
     struct slice text = refusal_text(&no);
     d->errors++;
@@ -298,7 +302,8 @@ say_no(struct dialog *d, struct slice tag, const char *condition)
     dialog_put_client(d, tag);
     dialog_tell_client(d, " %s ", condition);
     /* A text that brings its own code needs no other. */
-    if (code.len > 0 && !slice_has_prefix(text, S("[")))
+    if (code.len > 0 && !d->settings->as_nginx &&
+        !slice_has_prefix(text, S("[")))
         dialog_tell_client(d, "%.*s ", (int)code.len, code.ptr);
     dialog_put_client(d, text);
     dialog_put_client(d, S("\r\n"));
@@ -341,6 +346,9 @@ say(struct dialog *d, enum say what)
         return;
     case SAY_REFUSAL:
         say_refusal(d);
+        return;
+    case SAY_FAULT:
+        dialog_put_client(d, S("* BAD internal server error\r\n"));
         return;
     case SAY_MALFORMED:
         dialog_put_client(d, S("* BAD invalid command\r\n"

@@ -53,7 +53,7 @@ say_refusal(struct dialog *d)
         dialog_put_client(d, S("\r\n"));
         return;
     }
-    struct slice code = refusal_pop3_code(r);
+    struct slice code = d->settings->as_nginx ? S("") : refusal_pop3_code(r);
     struct slice text = refusal_text(r);
     dialog_tell_client(d, "-ERR %.*s%s%.*s\r\n", (int)code.len, code.ptr,
                        code.len > 0 ? " " : "", (int)text.len, text.ptr);
@@ -62,6 +62,8 @@ say_refusal(struct dialog *d)
 static enum ask
 refuse_in_clear(struct dialog *d)
 {
+    if (d->settings->as_nginx)
+        return invalid(d);
     d->errors++;
     d->refusal =
         (struct refusal){.reason = REASON_TLS_REQUIRED, .stage = STAGE_LOGIN};
@@ -340,6 +342,9 @@ say(struct dialog *d, enum say what)
     case SAY_REFUSAL:
     case SAY_BYE:
         say_refusal(d);
+        return;
+    case SAY_FAULT:
+        dialog_put_client(d, S("-ERR internal server error\r\n"));
         return;
     case SAY_MALFORMED:
         dialog_put_client(d, S("-ERR invalid command\r\n"));

@@ -38,6 +38,7 @@ enum say {
     SAY_DENIAL,    /* first why a token is refused, as SASL has it: the client
                       answers that (ASK_DENIED) before it hears SAY_REFUSAL */
     SAY_REFUSAL,   /* dialog->refusal: wrong credentials, try later, ... */
+    SAY_FAULT,     /* as nginx tells a temporary failure: the last words */
     SAY_MALFORMED, /* frame_command found PARSE_BAD: the last words */
     SAY_BYE,       /* the gateway closes: dialog->refusal.text says why */
 };

@@ -115,12 +115,17 @@ say_refusal(struct dialog *d)
         return;
     }
     refusal_smtp_code(r, code);
+    bool is_attempt = r->stage == STAGE_LOGIN || r->stage == STAGE_RCPT;
+    if (d->settings->as_nginx && is_attempt && r->code.len == 0)
+        memcpy(code, "535 5.7.0", sizeof "535 5.7.0");
     dialog_tell_client(d, "%s %.*s\r\n", code, (int)text.len, text.ptr);
 }
 
 static enum ask
 refuse_in_clear(struct dialog *d)
 {
+    if (d->settings->as_nginx)
+        return invalid(d);
     d->errors++;
     d->refusal =
         (struct refusal){.reason = REASON_TLS_REQUIRED, .stage = STAGE_LOGIN};
@@ -387,6 +392,9 @@ say(struct dialog *d, enum say what)
     case SAY_REFUSAL:
         say_refusal(d);
         drop_pending(d);
+        return;
+    case SAY_FAULT:
+        dialog_put_client(d, S("451 4.3.2 Internal server error\r\n"));
         return;
     case SAY_MALFORMED:
         dialog_put_client(d, S("500 5.5.1 Invalid command\r\n"));

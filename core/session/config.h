@@ -81,6 +81,7 @@ struct listener_config {
     size_t trusted_count;
     double greeting_delay;  /* SMTP; seconds */
     bool resolve_client;    /* SMTP: reverse name before the greeting */
+    double resolve_timeout; /* of each question for it */
     bool refusal_closes;    /* nginx: a refused login ends the session */
     struct target upstream; /* when no policy says where; host empty: none */
     double probe_interval;  /* seconds between capability probes; 0: never */

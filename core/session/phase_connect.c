@@ -66,6 +66,7 @@ session_aim(const struct session *s, struct target *to,
         aimed.pool_key = given->pool_key;
     } else if (given->bare) {
         aimed.bare = false;
+        aimed.proxy_protocol = like->proxy_protocol;
         aimed.tls = like->tls;
         aimed.tls_profile = like->tls_profile;
         aimed.verify = like->verify;

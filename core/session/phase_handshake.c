@@ -4,8 +4,6 @@
 #include "session/identity.h"
 #include "session/sessions.h"
 
-#define REVERSE_SECONDS 30.0
-
 static void
 on_reverse(void *arg, enum dns_status status, const struct slice *names,
            size_t count)
@@ -36,8 +34,8 @@ resolve(struct session *s)
                                                          : S("[UNAVAILABLE]");
         return login->resolved = true;
     }
-    login->reverse = dns_reverse(s->home->dns, &s->client_addr, REVERSE_SECONDS,
-                                 on_reverse, s);
+    login->reverse = dns_reverse(s->home->dns, &s->client_addr,
+                                 s->listener->resolve_timeout, on_reverse, s);
     session_arm(s);
     return false;
 }

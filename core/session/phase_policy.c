@@ -37,6 +37,29 @@ log_refusal(struct session *s)
               log_escape(v->log, text, sizeof text));
 }
 
+/* What nginx calls an internal server error, and ends the session with. */
+static bool
+is_fault(const struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    const struct refusal *r = &v->refusal;
+
+    return s->listener->settings.as_nginx && r->text.len == 0 &&
+           r->verbatim.len == 0 &&
+           (v->kind == VERDICT_TEMPFAIL ||
+            s->login->hook == HOOK_UPSTREAM_REFUSED);
+}
+
+/* Whether the session ends with this refusal. */
+static bool
+is_final(const struct session *s)
+{
+    bool of_upstream = s->login->hook == HOOK_UPSTREAM_REFUSED;
+
+    return s->login->verdict.close || s->listener->refusal_closes ||
+           is_fault(s) || (of_upstream && s->listener->settings.as_nginx);
+}
+
 /* A client that came with a token first hears why, as SASL has it: where the
  * token was looked at and is the reason. */
 static bool
@@ -56,13 +79,12 @@ is_denial(const struct session *s, enum stage stage)
 enum phase
 session_end_refusal(struct session *s)
 {
-    const struct verdict *v = &s->login->verdict;
     struct dialog *d = &s->login->dialog;
     const struct limits *limits = &s->listener->limits;
     enum stage stage = d->refusal.stage;
 
-    d->proto->say(d, SAY_REFUSAL);
-    if (v->close || s->listener->refusal_closes)
+    d->proto->say(d, is_fault(s) ? SAY_FAULT : SAY_REFUSAL);
+    if (is_final(s))
         return session_end(s, s->login->hook == HOOK_UPSTREAM_REFUSED
                                   ? END_UPSTREAM_REFUSED
                                   : END_REFUSED);

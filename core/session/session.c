@@ -242,12 +242,20 @@ session_flush_upstream(struct session *s)
     return done;
 }
 
+/* nginx closes without a word. */
+static bool
+is_unsaid(const struct session *s, enum reason reason)
+{
+    return s->listener->settings.as_nginx &&
+           (reason == REASON_TIMEOUT || reason == REASON_TOO_MANY);
+}
+
 enum phase
 session_say_bye(struct session *s, enum reason reason, enum end why)
 {
     struct dialog *d = &s->login->dialog;
 
-    if (s->end == END_NONE) {
+    if (s->end == END_NONE && !is_unsaid(s, reason)) {
         d->refusal = (struct refusal){
             .reason = reason,
             .stage = s->login->greeted ? STAGE_COMMAND : STAGE_CONNECT};

@@ -23,6 +23,9 @@ return {
               doc = "idle connections kept for each server" },
             { "pass_client_cert", "boolean", default = false,
               doc = "sends the client's certificate as Auth-SSL-Cert" },
+            { "smtp_login", "boolean", default = true,
+              doc = "SMTP: whether the upstream is logged in at; without it `forward` may still "
+                .. "tell it who the user is" },
             { "profile", "string", default = "default", max_length = 255,
               doc = "https: the one of the configuration's tls_profiles that is used" },
             { "server_name", "string", optional = true, max_length = 255,

@@ -34,6 +34,9 @@ return {
       doc = "how long sessions may go on after the gateway was told to stop" },
     { "max_sessions", "integer", default = 0, min = 0, max = 10000000,
       doc = "sessions of one worker; 0: as many as its descriptors allow" },
+    { "descriptors", "integer", default = 0, min = 0, max = 10000000,
+      doc = "open files of one worker; 0: as many as it may have" },
+    { "pid_file", "path", doc = "a file that holds the process id as long as the gateway runs" },
     { "control", "section", section = "control", optional = true,
       doc = "the socket that `moongate status` and others talk to; without it there is none" },
     { "settings", "map", of = "data", default = {},
@@ -107,6 +110,8 @@ return {
       doc = "SMTP: the greeting waits; who speaks before it is refused" },
     { "resolve_client", "boolean", default = false,
       doc = "SMTP: look up the client's verified reverse name first" },
+    { "resolve_timeout", "duration", default = 30, min = 0.1, max = 600,
+      doc = "of that: as long at most for the name, and for its addresses" },
     { "capabilities", "list", of = "text",
       doc = "replaces the list that is computed" },
     { "mechanisms", "list", of = "mechanism", default = { "PLAIN", "LOGIN" },
@@ -125,6 +130,11 @@ return {
       doc = "an upstream's refusal goes to the client word for word" },
     { "pass_capabilities", "boolean", default = true,
       doc = "after login the client sees the upstream's own capabilities" },
+    { "replies", "enum", default = "coded", values = { "coded", "nginx" },
+      doc = "refusals with the response codes of their protocol; or in the words of nginx: "
+        .. "without codes, a temporary failure is an internal server error and ends the "
+        .. "session, and so does what an upstream refuses; time-outs and too many errors end "
+        .. "it without a word" },
     { "refusal_closes", "boolean", default = false,
       doc = "a refused login ends the session, as with nginx" },
     { "probe", "duration", default = 0, min = 0, max = 86400,
@@ -135,7 +145,8 @@ return {
       doc = "TLS with `upstream` and what policies and auth servers name as \"host:port\", "
         .. "by the profile \"default\"" },
     { "upstream_proxy_protocol", "enum", values = { "v1", "v2" },
-      doc = "a PROXY header is sent to `upstream`" },
+      doc = "a PROXY header is sent to `upstream` and what policies and auth servers name as "
+        .. "\"host:port\"" },
     { "proxy_protocol", "section", section = "proxy_protocol", optional = true,
       doc = "a PROXY header comes first, from those in front of the gateway" },
     { "limits", "section", section = "limits", doc = "of time and size" },
@@ -226,8 +237,9 @@ return {
       doc = "upstreams whose session is kept for resumption" },
   },
   proxy_protocol = {
-    { "from", "list", of = "network", required = true,
-      doc = "networks whose header is believed: \"10.0.0.0/8\", \"unix:\"" },
+    { "from", "list", of = "network", default = {},
+      doc = "networks whose header is believed: \"10.0.0.0/8\", \"unix:\"; needed, but with "
+        .. "`lenient`" },
     { "lenient", "boolean", default = false,
       doc = "a header from elsewhere is read and ignored, instead of refused" },
   },

@@ -149,6 +149,10 @@ local function check_listener(listener, report)
     end
   end
   if listener.tls then check_tls(listener, report) end
+  local proxy = listener.proxy_protocol
+  if proxy and #proxy.from == 0 and not proxy.lenient then
+    report:add({ "proxy_protocol" }, "\"from\" is missing")
+  end
   if listener.probe > 0 and not listener.upstream then
     report:add({ "probe" }, "there is no \"upstream\" to look at")
   end

@@ -1,0 +1,303 @@
+--- The real nginx and the gateway that was imported from its nginx.conf: the same bytes in, the
+-- same bytes out; and auth server and upstreams hear the same.
+local client = require "spec.support.client"
+local http_server = require "spec.support.http_server"
+local nginx = require "spec.support.nginx"
+local upstream = require "spec.support.upstream"
+
+local MAIL = [[
+  auth_http    127.0.0.1:@auth/auth?a=b;
+  auth_http_header X-Key "a b";
+  server_name  mail.example.org;
+  server { listen 127.0.0.1:@imap; protocol imap; imap_auth plain login; proxy_timeout 1h; }
+  server {
+    listen 127.0.0.1:@imapmore; protocol imap; imap_auth plain login cram-md5;
+    imap_capabilities IMAP4rev1 IDLE "X-A"; proxy_pass_error_message on; max_errors 3;
+  }
+  server { listen 127.0.0.1:@pop3; protocol pop3; }
+  server { listen 127.0.0.1:@pop3more; protocol pop3; pop3_auth plain cram-md5;
+           pop3_capabilities TOP UIDL; }
+  server { listen 127.0.0.1:@smtp; protocol smtp; }
+  server { listen 127.0.0.1:@smtpmore; protocol smtp; smtp_auth plain login cram-md5;
+           smtp_capabilities "SIZE 1000" 8BITMIME; xclient off; max_errors 2; }
+  server { listen 127.0.0.1:@mx; protocol smtp; smtp_auth none; }
+  server { listen 127.0.0.1:@short; protocol imap; timeout 300ms; }
+  server { listen 127.0.0.1:@shortpop3; protocol pop3; timeout 300ms; }
+  server { listen 127.0.0.1:@shortsmtp; protocol smtp; timeout 300ms; }
+  server { listen 127.0.0.1:@apop; protocol pop3; pop3_auth plain apop; }
+  server { listen 127.0.0.1:@late; protocol smtp; smtp_greeting_delay 300ms; }
+]]
+
+describe("beside the real nginx", function()
+  local gw, real, auth, imap, pop3, smtp
+  local answer
+
+  --- Answers XCLIENT too, and all that may follow.
+  local function postfix(peer)
+    peer:send_line "220 up"
+    for line in function() return peer:read_line(false) end do
+      peer:send_line(line:match "^EHLO" and "250-up\r\n250 AUTH PLAIN" or line:match "^AUTH"
+        and "235 ok" or "250 ok")
+    end
+  end
+
+  setup(function()
+    imap = upstream.start { script = upstream.imap { capabilities = "IMAP4rev1" } }
+    pop3 = upstream.start { script = upstream.pop3 { capabilities = "USER\r\n" } }
+    smtp = upstream.start { script = postfix }
+    local servers = { imap = imap, pop3 = pop3, smtp = smtp }
+    auth = http_server.start { answer = function(request)
+      if answer then return { headers = answer, close = true } end
+      return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
+        ["Auth-Port"] = tostring(servers[request.headers["auth-protocol"]].port) }, close = true }
+    end }
+    local ports = { auth = auth.port }
+    gw = nginx.import { mail = MAIL, ports = ports }
+    real = nginx.start { mail = MAIL, ports = ports }
+  end)
+  before_each(function()
+    answer = nil
+    auth.requests = {}
+  end)
+  after_each(function()
+    client.discard_all()
+    for _, server in ipairs { imap, pop3, smtp } do server:clear() end
+  end)
+  teardown(function()
+    nginx.discard(gw)
+    real:stop()
+    for _, server in ipairs { imap, pop3, smtp, auth } do server:stop() end
+  end)
+
+  --- What one of them says to these lines, each sent when the one before has been answered by a
+  -- line that is like the pattern behind it; nil: the connection is to end.
+  local function talk(ports, name, lines)
+    local c = client.connect(ports[name])
+    for _, line in ipairs(lines) do
+      if line.send then c:send(line.send) end
+      if line.ends then
+        c:expect_until(line.ends)
+        c:expect_end()
+      else
+        c:expect_until(line.upto)
+      end
+    end
+    return (c:all():gsub("<%d+%.%d+@", "<salt@"))
+  end
+
+  local function both(name, lines)
+    local expected = talk(real.at, name, lines)
+    local heard = talk(gw.at, name, lines)
+    assert.equal(expected, heard)
+    return heard
+  end
+
+  local function asks(name, lines)
+    both(name, lines)
+    local one, other = auth.requests[1].head, auth.requests[2].head
+    other = other:gsub("Client%-Port: %d+\r\nServer%-IP: 127.0.0.1\r\nServer%-Port: %d+\r\n", "")
+    assert.equal(one, other)
+  end
+
+  for name, lines in pairs {
+    ["greeting of imap"] = { "imap", { upto = "^%* OK" } },
+    ["capabilities of imap"] = { "imap", { upto = "^%* OK" },
+      { send = "a CAPABILITY\r\n", upto = "^a " } },
+    ["configured capabilities of imap"] = { "imapmore", { upto = "^%* OK" },
+      { send = "a CAPABILITY\r\n", upto = "^a " } },
+    ["commands of imap"] = { "imap", { upto = "^%* OK" }, { send = "a NOOP\r\n", upto = "^a " },
+      { send = "b.c noop x y\r\n", upto = "^b.c " }, { send = "c LOGOUT\r\n", ends = "^c " } },
+    ["invalid commands of imap"] = { "imap", { upto = "^%* OK" },
+      { send = "a X\r\n", upto = "BAD" },
+{ send = "! NOOP\r\n", upto = "BAD" },
+      { send = "a LOGIN u\r\n", upto = "BAD" } },
+    ["pipelined commands of imap"] = { "imap", { upto = "^%* OK" },
+      { send = "a NOOP\r\nb NOOP\r\nc CAPABILITY\r\n", upto = "^c OK" } },
+    ["imap LOGIN"] = { "imap", { send = "a LOGIN u p\r\n", upto = "^a OK" },
+      { send = "b NOOP\r\n", upto = "^b OK" } },
+    ["imap LOGIN quoted"] = { "imap", { send = "a LOGIN \"u\\\"\" \"p w\"\r\n", upto = "^a OK" } },
+    ["imap LOGIN by literals"] = { "imap", { send = "a LOGIN {1}\r\n", upto = "^%+" },
+      { send = "u {1}\r\n", upto = "^%+" }, { send = "p\r\n", upto = "^a OK" } },
+    ["imap LOGIN by literals that do not wait"] = { "imap",
+      { send = "a LOGIN {1+}\r\nu {1+}\r\np\r\n", upto = "^a OK" } },
+    ["imap AUTHENTICATE PLAIN"] = { "imap", { upto = "^%* OK" },
+      { send = "a AUTHENTICATE PLAIN\r\n", upto = "^%+" },
+      { send = client.plain("u", "p") .. "\r\n", upto = "^a OK" } },
+    ["imap AUTHENTICATE PLAIN at once"] = { "imap",
+      { send = "a AUTHENTICATE PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^a OK" } },
+    ["imap AUTHENTICATE LOGIN"] = { "imap", { upto = "^%* OK" },
+      { send = "a AUTHENTICATE LOGIN\r\n", upto = "^%+" }, { send = "dQ==\r\n", upto = "^%+" },
+      { send = "cA==\r\n", upto = "^a OK" } },
+    ["imap: bad base64, a cancel, a mechanism that there is not"] = { "imap", { upto = "^%* OK" },
+      { send = "a AUTHENTICATE PLAIN\r\n", upto = "^%+" }, { send = "!!\r\n", upto = "BAD" },
+      { send = "b AUTHENTICATE PLAIN\r\n", upto = "^%+" }, { send = "*\r\n", upto = "BAD" },
+      { send = "c AUTHENTICATE FOO\r\n", upto = "BAD" } },
+    ["greeting of pop3"] = { "pop3", { upto = "^%+OK" } },
+    ["CAPA of pop3"] = { "pop3", { upto = "^%+OK" }, { send = "CAPA\r\n", upto = "^%.$" } },
+    ["configured CAPA of pop3"] = { "pop3more", { send = "CAPA\r\n", upto = "^%.$" } },
+    ["AUTH of pop3"] = { "pop3", { send = "AUTH\r\n", upto = "^%.$" } },
+    ["commands of pop3"] = { "pop3", { upto = "^%+OK" }, { send = "NOOP\r\n", upto = "^%+OK" },
+      { send = "X\r\n", upto = "^%-ERR" }, { send = "PASS p\r\n", upto = "^%-ERR" },
+      { send = "QUIT\r\n", ends = "^%+OK" } },
+    ["pop3 USER and PASS"] = { "pop3", { upto = "^%+OK" },
+      { send = "USER a b\r\n", upto = "^%+OK" },
+      { send = "PASS p w\r\n", upto = "^%+OK" }, { send = "NOOP\r\n", upto = "^%+OK" } },
+    ["pop3 AUTH PLAIN"] = { "pop3", { upto = "^%+OK" }, { send = "AUTH PLAIN\r\n", upto = "^%+" },
+      { send = client.plain("u", "p") .. "\r\n", upto = "^%+OK" } },
+    ["pop3 AUTH LOGIN"] = { "pop3", { upto = "^%+OK" }, { send = "AUTH LOGIN\r\n", upto = "^%+" },
+      { send = "dQ==\r\n", upto = "^%+" }, { send = "cA==\r\n", upto = "^%+OK" } },
+    ["greeting of smtp"] = { "smtp", { upto = "^220" } },
+    ["EHLO and HELO of smtp"] = { "smtp", { upto = "^220" },
+      { send = "EHLO x\r\n", upto = "^250 " },
+      { send = "HELO x\r\n", upto = "^250 " }, { send = "EHLO\r\n", upto = "^501" } },
+    ["configured EHLO of smtp"] = { "smtpmore", { upto = "^220" },
+      { send = "EHLO x\r\n", upto = "^250 " } },
+    ["commands of smtp"] = { "smtp", { upto = "^220" }, { send = "NOOP\r\n", upto = "^250" },
+      { send = "RSET\r\n", upto = "^250" }, { send = "MAIL FROM:<a@b>\r\n", upto = "^530" },
+      { send = "VRFY x\r\n", upto = "^5" }, { send = "X\r\n", upto = "^500" },
+      { send = "AUTH\r\n", upto = "^501" }, { send = "QUIT\r\n", ends = "^221" } },
+    ["max_errors of smtp"] = { "smtpmore", { upto = "^220" }, { send = "X\r\n", upto = "^500" },
+      { send = "X\r\n", ends = "^500" } },
+    ["max_errors of imap"] = { "imapmore", { upto = "^%* OK" },
+      { send = "a X\r\nb X\r\nc X\r\nd X\r\n", ends = "^c BAD" } },
+    ["timeout of imap"] = { "short", { ends = "^%* OK" } },
+    ["timeout of pop3, however busy"] = { "shortpop3", { send = "NOOP\r\n", ends = "^%+OK$" } },
+    ["timeout of smtp"] = { "shortsmtp", { ends = "^220" } },
+    ["greeting of apop"] = { "apop", { upto = "^%+OK" } },
+    ["smtp that speaks too early"] = { "late", { send = "EHLO x\r\n", ends = "^503" } },
+    ["smtp that waits"] = { "late", { upto = "^220" }, { send = "EHLO x\r\n", upto = "^250 " } },
+    ["smtp AUTH PLAIN"] = { "smtp", { upto = "^220" }, { send = "EHLO x\r\n", upto = "^250 " },
+      { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^235" },
+      { send = "NOOP\r\n", upto = "^250" } },
+    ["smtp AUTH LOGIN"] = { "smtp", { upto = "^220" }, { send = "EHLO x\r\n", upto = "^250 " },
+      { send = "AUTH LOGIN\r\n", upto = "^334" }, { send = "dQ==\r\n", upto = "^334" },
+      { send = "cA==\r\n", upto = "^235" } },
+    ["recipients without a login"] = { "mx", { upto = "^220" },
+      { send = "EHLO x\r\n", upto = "^250 " }, { send = "RCPT TO:<c@d>\r\n", upto = "^503" },
+      { send = "MAIL FROM:<a@b>\r\n", upto = "^250" },
+      { send = "MAIL FROM:<a@b>\r\n", upto = "^503" },
+      { send = "RCPT TO:<c@d>\r\n", upto = "^250" }, { send = "DATA\r\n", upto = "^250" } },
+  } do
+    it("says the same: " .. name, function()
+      both(table.remove(lines, 1), lines)
+    end)
+  end
+
+  describe("asks the auth server the same:", function()
+    it("imap", function()
+      asks("imap", { { send = "a LOGIN \"u x\" \"p w%\"\r\n", upto = "^a OK" } })
+    end)
+
+    it("pop3", function()
+      asks("pop3", { { send = "USER u\r\nPASS p\r\n", upto = "^%+OK logged in" } })
+    end)
+
+    it("smtp", function()
+      asks("smtp", { { send = "EHLO x\r\nAUTH PLAIN " .. client.plain("u", "p") .. "\r\n",
+        upto = "^235" } })
+    end)
+
+    it("a recipient without a login", function()
+      asks("mx", { { send = "EHLO x\r\n", upto = "^250 " },
+        { send = "MAIL FROM:<a@b> SIZE=1\r\n", upto = "^250" },
+        { send = "rcpt TO:<c@d>\r\n", upto = "^250" } })
+    end)
+  end)
+
+  describe("logs in the same:", function()
+    local function heard(server, n)
+      return server:peer(n):all()
+    end
+
+    it("smtp, by XCLIENT alone", function()
+      both("smtp", { { send = "EHLO x\r\n", upto = "^250 " },
+        { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^235" } })
+      assert.equal(heard(smtp, 1), heard(smtp, 2))
+    end)
+
+    it("smtp, without XCLIENT", function()
+      both("smtpmore", { { send = "EHLO x\r\n", upto = "^250 " },
+        { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^235" } })
+      assert.equal(heard(smtp, 1), heard(smtp, 2))
+    end)
+
+    it("a recipient without a login", function()
+      both("mx", { { send = "EHLO x\r\n", upto = "^250 " },
+        { send = "MAIL FROM:<a@b>\r\n", upto = "^250" },
+        { send = "RCPT TO:<c@d>\r\n", upto = "^250" } })
+      assert.equal(heard(smtp, 1), heard(smtp, 2))
+    end)
+
+    it("pop3", function()
+      both("pop3", { { send = "USER u\r\nPASS p w\r\n", upto = "^%+OK logged in" } })
+      assert.equal(heard(pop3, 1), heard(pop3, 2))
+    end)
+
+    it("imap", function()
+      both("imap", { { send = "a LOGIN u \"p w\"\r\n", upto = "^a OK" } })
+      assert.equal(heard(imap, 1), heard(imap, 2))
+    end)
+  end)
+
+  describe("refuses the same:", function()
+    it("imap", function()
+      answer = { ["Auth-Status"] = "go away" }
+      both("imap", { { upto = "^%* OK" }, { send = "a LOGIN u p\r\n", ends = "^a NO" } })
+    end)
+
+    it("imap, after Auth-Wait", function()
+      answer = { ["Auth-Status"] = "go away", ["Auth-Wait"] = "1" }
+      both("imap", { { upto = "^%* OK" }, { send = "a LOGIN u p\r\n", upto = "^a NO" },
+        { send = "b NOOP\r\n", upto = "^b OK" } })
+    end)
+
+    it("pop3", function()
+      answer = { ["Auth-Status"] = "go away" }
+      both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
+    end)
+
+    it("smtp", function()
+      answer = { ["Auth-Status"] = "go away" }
+      both("smtp", { { upto = "^220" },
+        { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", ends = "^535" } })
+    end)
+
+    it("smtp, by its own code", function()
+      answer = { ["Auth-Status"] = "go away", ["Auth-Error-Code"] = "454 4.3.0" }
+      both("smtp", { { upto = "^220" },
+        { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", ends = "^454" } })
+    end)
+
+    it("what an upstream refuses", function()
+      imap.script = upstream.imap { login = function(peer, tag)
+        peer:send_line(tag .. " NO [ALERT] not you")
+        return false
+      end }
+      both("imap", { { send = "a LOGIN u p\r\n", ends = "^%* BAD" } })
+      imap.script = upstream.imap { capabilities = "IMAP4rev1" }
+    end)
+
+    it("when nobody is there: imap, pop3 and smtp", function()
+      answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1", ["Auth-Port"] = "1",
+        ["Auth-Pass"] = "p" }
+      both("imap", { { send = "a LOGIN u p\r\n", ends = "^%* BAD" } })
+      both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
+      both("smtp", { { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n",
+        ends = "^451" } })
+    end)
+
+    it("when the auth server makes no sense", function()
+      answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "a.name", ["Auth-Port"] = "143" }
+      both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
+    end)
+
+    it("the words of an upstream, with proxy_pass_error_message", function()
+      imap.script = upstream.imap { login = function(peer, tag)
+        peer:send_line(tag .. " NO [ALERT] not you")
+        return false
+      end }
+      both("imapmore", { { send = "a LOGIN u p\r\n", ends = "^a NO" } })
+      imap.script = upstream.imap { capabilities = "IMAP4rev1" }
+    end)
+  end)
+end)
