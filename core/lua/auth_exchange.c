@@ -297,7 +297,8 @@ ask(struct auth_exchange *e)
 static void
 start_tls(struct auth_exchange *e)
 {
-    if (!auth_tls_start(&e->group->tls, &e->pool->url, &e->conn->stream)) {
+    if (!auth_tls_start(&e->group->tls, e->pool->url.host, e->pool->url.port,
+                        &e->conn->stream)) {
         fail(e, FAILURE_TLS, "TLS could not be started");
         return;
     }

@@ -1,8 +1,9 @@
-/* auth_tls.h -- TLS with auth servers: what "https" ones must prove. */
+/* auth_tls.h -- TLS with the servers that policies ask about logins: auth
+ * servers, databases, directories; what these must prove. */
 #pragma once
 
 #include "base/buf.h"
-#include "lua/auth_url.h"
+#include "lua/options.h"
 #include "net/stream.h"
 #include "session/config.h"
 
@@ -17,12 +18,20 @@ struct auth_tls {
 void auth_tls_init(struct auth_tls *t);
 void auth_tls_deinit(struct auth_tls *t);
 
-/* Whether the profile is there. */
-bool auth_tls_is_ready(const struct auth_tls *t);
+/* Reads `profile`, `server_name`, `verify` and `pin`; raises. */
+void auth_tls_read(const struct options *o, struct auth_tls *t);
+
+/* Raises, beginning with `what`, if there is no such profile. */
+void auth_tls_require(lua_State *L, const struct auth_tls *t, const char *what);
 
 /* Appends all that decides whether a connection may be shared. */
 void auth_tls_describe(const struct auth_tls *t, struct buf *out);
 
-/* Begins the handshake with the server of `url`; false when that can't be. */
-bool auth_tls_start(const struct auth_tls *t, const struct auth_url *url,
+/* Begins the handshake with the server; false when that can't be. */
+bool auth_tls_start(const struct auth_tls *t, const char *host, uint16_t port,
                     struct stream *stream) MUST_USE;
+
+/* Judges a handshake that another library has made; false with words. */
+struct ssl_st;
+bool auth_tls_check(const struct auth_tls *t, const char *host,
+                    struct ssl_st *ssl, struct error *err) MUST_USE;

@@ -15,6 +15,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->counters = counters_new();
     l->pools = pools_new();
     list_init(&l->auth_pools);
+    list_init(&l->directories);
     return l;
 }
 
@@ -24,6 +25,7 @@ lasting_free(struct lasting *l)
     if (l == NULL)
         return;
     require(list_is_empty(&l->auth_pools));
+    require(list_is_empty(&l->directories));
     if (l->http != NULL)
         http_client_free(l->http);
     counters_free(l->counters);

@@ -1,6 +1,6 @@
 /* lasting.h -- what outlives the generations of a process: its counters, what
- * it knows of upstreams, and the connections to auth and HTTP servers that are
- * kept open. */
+ * it knows of upstreams, and the connections to auth and HTTP servers,
+ * databases and directories that are kept open. */
 #pragma once
 
 #include "base/counters.h"
@@ -18,6 +18,7 @@ struct lasting {
     struct counters *counters;
     struct pools *pools;
     struct list auth_pools;   /* of auth_pool.h */
+    struct list directories;  /* of directory.h */
     struct http_client *http; /* NULL until the first question */
 };
 

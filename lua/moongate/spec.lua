@@ -100,8 +100,8 @@ function Gateway:totals() return self.real:totals() end
 --- Whether the memory of its Lua state was full twice within a minute.
 function Gateway:exhausted() return self.real:exhausted() end
 
---- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http",
--- name =, decision = }, as texts "0.000 hook auth -> accept".
+--- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|
+-- "sql"|"ldap", name =, decision = }, as texts "0.000 hook auth -> accept".
 function Gateway:calls() return self.network.calls end
 
 --- Lays the options out on the disk while `fn(path of moongate.lua, options)` reads them.
@@ -168,6 +168,7 @@ function spec.open(options)
     protocol = (options.listen or {}).protocol or "imap",
     clock = setmetatable({ real = real }, Clock),
     http = world.http, dns = world.dns, socket = world.socket, auth_http = world.auth_http,
+    sql = world.sql, ldap = world.ldap,
   }, Gateway)
 end
 

@@ -252,6 +252,8 @@ local MAKE = {
   DnsMock = function() return policy "return {}".dns end,
   SocketMock = function() return policy "return {}".socket end,
   AuthHttpMock = function() return policy "return {}".auth_http end,
+  SqlMock = function() return policy "return {}".sql end,
+  LdapMock = function() return policy "return {}".ldap end,
 }
 
 local function methods_of(object)
@@ -307,7 +309,9 @@ describe("the description of modules", function()
         seen[one[1]] = set(one.methods)
       end
     end
-    assert.same({ HttpResponse = registered()["moongate.http.response"] }, seen)
+    local there = registered()
+    assert.same({ HttpResponse = there["moongate.http.response"], Database = there["moongate.sql"],
+      Directory = there["moongate.ldap"] }, seen)
   end)
 
   it("has every type that is registered in C", function()
