@@ -5,6 +5,7 @@
 #include "process/control.h"
 #include "process/helper.h"
 #include "process/ocsp_helper.h"
+#include "process/privileges.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
 
@@ -165,18 +166,18 @@ command_lua(const struct command *command, int argc, char **argv)
     return interpreter_run(argc, argv);
 }
 
-/* What is written in Lua tells its own help. */
+/* What is written in Lua tells its own help.  Some read keys or passwords. */
 static int
 command_in_lua(const struct command *command, int argc, char **argv)
 {
-    return interpreter_run_command(command->name, argc, argv, evaluate);
-}
+    const char *alias = strcmp(command->name, "sessions") == 0 ? "who" : NULL;
+    struct error err;
 
-static int
-command_who(const struct command *command, int argc, char **argv)
-{
-    (void)command;
-    return interpreter_run_command("who", argc, argv, evaluate);
+    if (privileges_seal_memory(&err))
+        return interpreter_run_command(alias != NULL ? alias : command->name,
+                                       argc, argv, evaluate);
+    (void)fprintf(stderr, "moongate: %s\n", err.text);
+    return EXIT_FAILURE;
 }
 
 /* A process that another one of ours has started. */
@@ -203,7 +204,7 @@ static const struct command commands[] = {
     {"rollback", command_in_lua, NULL, NULL},
     {"diff", command_in_lua, NULL, NULL},
     {"who", command_in_lua, NULL, NULL},
-    {"sessions", command_who, NULL, NULL},
+    {"sessions", command_in_lua, NULL, NULL},
     {"kick", command_in_lua, NULL, NULL},
     {"trace", command_in_lua, NULL, NULL},
     {"@helper", command_role, NULL, helper_run},

@@ -16,30 +16,35 @@ struct sleeper {
     struct ticket ticket;
 };
 
-static int
-push_clock(lua_State *L, clockid_t clock)
+static double
+seconds(lua_State *L, clockid_t clock)
 {
     struct timespec now;
 
-    if (host_of(L) != NULL && spec_clock_rules(host_of(L)->loop)) {
-        lua_pushnumber(L, ev_now(host_of(L)->loop));
-        return 1;
-    }
+    if (host_of(L) != NULL && spec_clock_rules(host_of(L)->loop))
+        return ev_now(host_of(L)->loop);
     (void)clock_gettime(clock, &now);
-    lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec * 1e-9);
-    return 1;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double
+clock_seconds(lua_State *L)
+{
+    return seconds(L, CLOCK_MONOTONIC);
 }
 
 int
 clock_now(lua_State *L)
 {
-    return push_clock(L, CLOCK_MONOTONIC);
+    lua_pushnumber(L, seconds(L, CLOCK_MONOTONIC));
+    return 1;
 }
 
 int
 clock_time(lua_State *L)
 {
-    return push_clock(L, CLOCK_REALTIME);
+    lua_pushnumber(L, seconds(L, CLOCK_REALTIME));
+    return 1;
 }
 
 static void

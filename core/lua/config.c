@@ -316,6 +316,36 @@ build_profiles(lua_State *L, int index, struct building *b)
     lua_settop(L, all - 1);
 }
 
+static int
+by_name(const void *a, const void *b)
+{
+    const struct dict_config *one = a, *other = b;
+    return strcmp(one->name.ptr, other->name.ptr);
+}
+
+/* `shared` is { name = bytes }. */
+static void
+build_dicts(lua_State *L, int index, struct whole *w)
+{
+    struct config *c = &w->config;
+    int all = open_section(L, index, "shared");
+    struct slice name;
+    size_t count = 0;
+
+    for (lua_pushnil(L); lua_next(L, all); lua_pop(L, 1))
+        count++;
+    c->dicts = arena_alloc(&w->arena, (count + 1) * sizeof *c->dicts);
+    require(c->dicts != NULL);
+    for (lua_pushnil(L); lua_next(L, all); lua_pop(L, 1)) {
+        struct dict_config *d = &c->dicts[c->dict_count++];
+        name.ptr = lua_tolstring(L, -2, &name.len);
+        d->name = value_keep(&w->arena, name);
+        d->size = (size_t)lua_tonumber(L, -1);
+    }
+    qsort(c->dicts, c->dict_count, sizeof *c->dicts, by_name);
+    lua_settop(L, all - 1);
+}
+
 struct config *
 config_build(const struct generation *g, int index, struct error *err)
 {
@@ -344,6 +374,7 @@ config_build(const struct generation *g, int index, struct error *err)
     require(w->config.listeners != NULL);
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
+    build_dicts(L, index, w);
     struct pool_building pools = {L, g->host.lasting->pools, &w->arena, err};
     if (!b.failed)
         b.failed = !pool_config_read(&pools, index, &w->config);

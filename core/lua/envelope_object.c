@@ -2,9 +2,8 @@
 
 #include "base/slice.h"
 #include "lua/target.h"
+#include "proto/envelope.h"
 #include "session/sessions.h"
-
-#include <string.h>
 
 static void
 set_text(lua_State *L, const char *name, struct slice text)
@@ -27,72 +26,21 @@ set_number(lua_State *L, const char *name, double value)
     lua_setfield(L, -2, name);
 }
 
-static struct slice
-drop_spaces(struct slice s)
-{
-    while (s.len > 0 && s.ptr[0] == ' ')
-        s = slice_drop(s, 1);
-    return s;
-}
-
-/* Where the path ends: the `>` that is not inside a quoted local part. */
-static size_t
-end_of_path(struct slice s)
-{
-    bool quoted = false;
-
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\\')
-            i++;
-        else if (s.ptr[i] == '"')
-            quoted = !quoted;
-        else if (s.ptr[i] == '>' && !quoted)
-            return i;
-    }
-    return s.len;
-}
-
-struct envelope_address
-envelope_parse(struct slice command)
-{
-    struct envelope_address a;
-    struct slice rest = command;
-
-    (void)slice_cut(&rest, ':');
-    rest = drop_spaces(rest);
-    if (rest.len > 0 && rest.ptr[0] == '<') {
-        rest = slice_drop(rest, 1);
-        size_t end = end_of_path(rest);
-        a.address = slice_take(rest, end);
-        a.params = drop_spaces(slice_drop(rest, end + 1));
-        return a;
-    }
-    a.address = slice_cut(&rest, ' ');
-    a.params = drop_spaces(rest);
-    return a;
-}
-
 void
 envelope_push(lua_State *L, struct slice command)
 {
     struct envelope_address a = envelope_parse(command);
-    const char *at =
-        a.address.len > 0 ? memrchr(a.address.ptr, '@', a.address.len) : NULL;
-    size_t local = at == NULL ? a.address.len : (size_t)(at - a.address.ptr);
+    struct slice name, value;
 
     lua_newtable(L);
     set_text(L, "address", a.address);
-    set_text(L, "local_part", slice_take(a.address, local));
-    if (at != NULL)
-        set_text(L, "domain", slice_drop(a.address, local + 1));
+    set_text(L, "local_part", a.local_part);
+    if (a.domain.ptr != NULL)
+        set_text(L, "domain", a.domain);
     lua_newtable(L);
-    while (a.params.len > 0) {
-        struct slice value = slice_cut(&a.params, ' ');
-        struct slice name = slice_cut(&value, '=');
-        if (name.len == 0)
-            continue;
+    while (envelope_next_param(&a.params, &name, &value)) {
         lua_pushlstring(L, name.ptr, name.len);
-        lua_pushlstring(L, value.len > 0 ? value.ptr : "", value.len);
+        lua_pushlstring(L, value.ptr, value.len);
         lua_rawset(L, -3);
     }
     lua_setfield(L, -2, "params");

@@ -6,14 +6,6 @@
 
 #include <lua.h>
 
-struct envelope_address {
-    struct slice address; /* without angle brackets; "" for <> */
-    struct slice params;  /* "SIZE=100 BODY=8BITMIME" */
-};
-
-/* Reads a whole MAIL or RCPT command. */
-struct envelope_address envelope_parse(struct slice command);
-
 /* Pushes { address =, local_part =, domain =, params = {} }. */
 void envelope_push(lua_State *L, struct slice command);
 

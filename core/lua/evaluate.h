@@ -37,6 +37,12 @@ struct plan_staple {
     bool must;       /* clients refuse the certificate without */
 };
 
+/* A table that all workers share. */
+struct plan_dict {
+    char *name;
+    size_t size; /* bytes */
+};
+
 struct certificates;
 struct generation;
 
@@ -59,6 +65,8 @@ struct plan {
     struct plan_files sources; /* all others, if `watch` */
     struct plan_staple *staples;
     size_t staple_count;
+    struct plan_dict *dicts; /* in the order of their names */
+    size_t dict_count;
 };
 
 void plan_deinit(struct plan *p);
@@ -74,6 +82,8 @@ void plan_add_staples(struct plan *p, const struct certificates *c);
 void plan_add_staple(struct plan *p, const struct plan_staple *staple);
 void plan_forget_staples(struct plan *p);
 
+/* One more; the name is copied. */
+void plan_add_dict(struct plan *p, struct slice name, size_t size);
 struct lasting;
 
 /* What is to be read. */

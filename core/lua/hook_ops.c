@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "lua/hook_run.h"
+#include "lua/lease.h"
 #include "lua/shadow.h"
 #include "lua/vars.h"
 
@@ -53,6 +54,7 @@ static void
 forget(struct policy *p, struct session *s)
 {
     cancel(p, s);
+    lease_end_all(s);
     vars_unref(s->record.vars);
     s->record.vars = NULL;
 }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
+#include "lua/lease.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->pools = pools_new();
     list_init(&l->auth_pools);
     list_init(&l->directories);
+    l->shared = shared_new();
     return l;
 }
 
@@ -28,6 +30,8 @@ lasting_free(struct lasting *l)
     require(list_is_empty(&l->directories));
     if (l->http != NULL)
         http_client_free(l->http);
+    lease_forget(l->shared);
+    shared_free(l->shared);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

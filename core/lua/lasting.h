@@ -1,6 +1,6 @@
 /* lasting.h -- what outlives the generations of a process: its counters, what
- * it knows of upstreams, and the connections to auth and HTTP servers,
- * databases and directories that are kept open. */
+ * it knows of upstreams, the connections to auth and HTTP servers, databases
+ * and directories that are kept open, and what `moongate.shared` holds. */
 #pragma once
 
 #include "base/counters.h"
@@ -11,6 +11,7 @@
 #include <ev.h>
 
 struct http_client;
+struct shared;
 
 struct lasting {
     struct ev_loop *loop;
@@ -20,6 +21,7 @@ struct lasting {
     struct list auth_pools;   /* of auth_pool.h */
     struct list directories;  /* of directory.h */
     struct http_client *http; /* NULL until the first question */
+    struct shared *shared;
 };
 
 struct lasting *lasting_new(struct ev_loop *loop, struct dns *dns);

@@ -53,6 +53,27 @@ plan_control(lua_State *L, int index, struct plan *plan)
 }
 
 void
+plan_add_dict(struct plan *p, struct slice name, size_t size)
+{
+    struct plan_dict *dicts = xcalloc(p->dict_count + 1, sizeof *dicts);
+
+    if (p->dict_count > 0)
+        memcpy(dicts, p->dicts, p->dict_count * sizeof *dicts);
+    free(p->dicts);
+    p->dicts = dicts;
+    dicts[p->dict_count++] =
+        (struct plan_dict){xstrndup(name.ptr, name.len), size};
+}
+
+static void
+forget_dicts(struct plan *p)
+{
+    for (size_t i = 0; i < p->dict_count; i++)
+        free(p->dicts[i].name);
+    free(p->dicts);
+}
+
+void
 plan_build(lua_State *L, int index, const struct config *config,
            struct plan *plan)
 {
@@ -89,6 +110,8 @@ plan_build(lua_State *L, int index, const struct config *config,
             .socket = from->socket,
         };
     }
+    for (size_t i = 0; i < config->dict_count; i++)
+        plan_add_dict(plan, config->dicts[i].name, config->dicts[i].size);
 }
 
 void
@@ -161,6 +184,7 @@ plan_deinit(struct plan *p)
     plan_files_forget(&p->tls);
     plan_files_forget(&p->sources);
     plan_forget_staples(p);
+    forget_dicts(p);
     for (size_t i = 0; i < p->listener_count; i++) {
         free(p->listeners[i].name);
         free(p->listeners[i].address);

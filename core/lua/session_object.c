@@ -8,6 +8,7 @@
 #include "lua/objects.h"
 #include "lua/session_tls.h"
 #include "lua/vars.h"
+#include "proto/envelope.h"
 #include "session/record.h"
 
 #include <lauxlib.h>

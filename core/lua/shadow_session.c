@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/lease.h"
 #include "lua/vars.h"
 #include "session/record.h"
 
@@ -142,6 +143,7 @@ shadow_session_deinit(struct shadow_session *copy)
 {
     struct session *s = &copy->session;
 
+    lease_end_all(s);
     vars_unref(s->record.vars);
     s->record.vars = NULL;
     record_deinit(&s->record);

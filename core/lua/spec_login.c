@@ -9,6 +9,7 @@
 #include "lua/spec_gateway.h"
 #include "lua/spec_session.h"
 #include "lua/spec_verdict.h"
+#include "lua/values.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -286,7 +287,14 @@ spec_gateway_session(lua_State *L)
     lua_rawseti(L, -2, 1);
     (void)lua_setfenv(L, -2);
     o->spec = spec_session_new(L, 2, &home, g->generation->config);
-    if (o->spec == NULL)
-        return luaL_error(L, "no such listener");
+    if (o->spec == NULL) {
+        struct slice name = value_text(L, 2, "listener");
+        struct slice protocol = value_text(L, 2, "protocol");
+        return name.len > 0
+                   ? luaL_error(L, "the configuration has no listener \"%s\"",
+                                name.ptr)
+                   : luaL_error(L, "no listener of the configuration speaks %s",
+                                protocol.len > 0 ? protocol.ptr : "that");
+    }
     return 1;
 }

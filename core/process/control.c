@@ -2,13 +2,12 @@
 
 #include "process/control_api.h"
 #include "process/log_writer.h"
+#include "process/role.h"
 #include "process/spawn.h"
 
-#include <execinfo.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #define FLUSH_LIMIT 1. /* seconds for the last log lines */
 
@@ -53,18 +52,8 @@ on_lost(void *arg, unsigned slot)
 static bool
 on_told(void *arg, struct message *m)
 {
-    struct log_target target = {.facility = (int)message_get_i64(m)};
-
-    uint64_t level = message_get_u64(m), format = message_get_u64(m);
-
     (void)arg;
-    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
-        return false;
-    log_set_level((enum log_level)level);
-    log_set_format((enum log_format)format);
-    target.fd = message_take_fd(m, 0);
-    log_writer_retarget(target);
-    return true;
+    return role_take_log(m);
 }
 
 static void
@@ -89,43 +78,12 @@ take_setup(struct control *c)
     return taken;
 }
 
-/* Signals of a terminal or a service manager go to all processes; what they
- * mean, the supervisor tells. */
-static void
-ignore_signals(void)
-{
-    const int ignored[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        (void)signal(ignored[i], SIG_IGN);
-}
-
-/* What the C library would otherwise open later. */
-static void
-open_early(void)
-{
-    void *frame;
-
-    tzset();
-    (void)backtrace(&frame, 1);
-}
-
 static bool
-give_up_privileges(const struct identity *identity, struct error *err)
+start_log(const struct control_setup *setup, struct error *err)
 {
-    /* Changing the user clears what was hardened before. */
-    return privileges_harden(err) && privileges_drop(identity, err) &&
-           privileges_harden(err) && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
-}
+    struct log_target target = {setup->log, setup->log_facility};
 
-static bool
-start_log(const struct control *c, struct error *err)
-{
-    struct log_target target = {c->setup.log, c->setup.log_facility};
-
-    log_set_level(c->setup.log_level);
-    log_set_format(c->setup.log_format);
-    return log_writer_start(target, err);
+    return role_start_log(setup->log_level, setup->log_format, target, err);
 }
 
 static bool
@@ -178,15 +136,15 @@ control_run(void)
     struct error err;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ignore_signals();
-    open_early();
+    role_ignore_signals();
+    role_open_early();
     if (!take_setup(&c))
         return EXIT_FAILURE;
     c.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (c.loop == NULL)
         return EXIT_FAILURE;
-    bool fine = give_up_privileges(&c.setup.identity, &err) &&
-                start_log(&c, &err) && serve(&c, &err);
+    bool fine = role_give_up_privileges(&c.setup.identity, &err) &&
+                start_log(&c.setup, &err) && serve(&c, &err);
     if (fine)
         ev_run(c.loop, 0);
     else

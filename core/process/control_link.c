@@ -197,6 +197,22 @@ put_generations(struct buf *json, const struct reload *r)
     return fits;
 }
 
+/* Why the last reload or rollback was refused, until one is not. */
+static bool
+put_refusal(struct buf *json, const struct reload *r)
+{
+    if (r->refusal == NULL)
+        return true;
+    size_t size = 6 * strlen(r->refusal) + 8;
+    char *safe = xmalloc(size);
+    bool fits = buf_printf(json, ",\"refused\":{\"at\":%.3f,\"error\":\"%s\"}",
+                           r->refused,
+                           log_escape_json(slice_of(r->refusal), safe, size));
+
+    free(safe);
+    return fits;
+}
+
 static bool
 put_workers(struct buf *json, const struct control_link *l)
 {
@@ -219,7 +235,8 @@ put_status(struct buf *json, struct control_link *l)
            buf_printf(json, ",\"workers\":[") && put_workers(json, l) &&
            buf_printf(json, "],\"listeners\":[") && put_listeners(json, l) &&
            buf_printf(json, "],\"generations\":[") &&
-           put_generations(json, l->host.reload) && buf_printf(json, "]}");
+           put_generations(json, l->host.reload) && buf_printf(json, "]") &&
+           put_refusal(json, l->host.reload) && buf_printf(json, "}");
 }
 
 /* How an order went; may free it. */
@@ -262,6 +279,18 @@ carry_out(struct control_link *l, const struct order *order, struct pending *p)
     unreachable();
 }
 
+/* Clients that did not wait for their answers have left too many behind. */
+static bool
+turn_away(const struct control_link *l, uint64_t id)
+{
+    struct report report = {
+        .order = id, .last = true, .text = S("too many orders wait already")};
+    struct message m;
+
+    report_put(&report, &m);
+    return message_try(l->child.fd, &m) == SEND_DONE;
+}
+
 static bool
 take_order(struct control_link *l, struct message *m)
 {
@@ -275,8 +304,10 @@ take_order(struct control_link *l, struct message *m)
         control_link_connect(l, &l->host.slots[order.a - 1]);
         return true;
     }
-    if (l->order_count >= ORDERS_MAX)
+    if (l->order_count >= (size_t)2 * ORDERS_MAX)
         return false;
+    if (l->order_count >= ORDERS_MAX && order.kind != ORDER_STATUS)
+        return turn_away(l, order.id);
     struct pending *p = xcalloc(1, sizeof *p);
     p->home = l;
     p->id = order.id;

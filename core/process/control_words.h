@@ -47,7 +47,9 @@ enum order_kind {
     ORDER_COUNT,
 };
 
-#define ORDERS_MAX 64 /* whose replies are not whole yet */
+/* Whose replies are not whole yet: one more is turned away, unless it is about
+ * the status. */
+#define ORDERS_MAX 64
 
 struct order {
     uint64_t id;

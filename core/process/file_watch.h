@@ -25,5 +25,8 @@ struct file_watch {
 void file_watch_start(struct file_watch *w, double seconds,
                       const struct plan_files *files);
 
+/* What they are now counts as known. */
+void file_watch_forgive(struct file_watch *w);
+
 /* Also when it was never started, but zeroed. */
 void file_watch_stop(struct file_watch *w);

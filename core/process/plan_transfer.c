@@ -10,6 +10,7 @@
 #define WORKERS_MAX   1024
 #define LISTENERS_MAX 4096
 #define FILES_MAX     8192
+#define DICTS_MAX     256
 
 void
 evaluation_init(struct evaluation *e)
@@ -123,6 +124,21 @@ plan_send_staples(int fd, const struct plan *plan, struct error *err)
     return true;
 }
 
+static bool
+send_dicts(int fd, const struct plan *plan, struct error *err)
+{
+    struct message m;
+
+    for (size_t i = 0; i < plan->dict_count; i++) {
+        message_init(&m, MESSAGE_TABLE);
+        message_put_text(&m, slice_of(plan->dicts[i].name));
+        message_put_u64(&m, plan->dicts[i].size);
+        if (!message_send_wait(fd, &m, err))
+            return false;
+    }
+    return true;
+}
+
 bool
 bundle_send(int fd, const struct evaluation *e, struct error *err)
 {
@@ -158,7 +174,7 @@ evaluation_send(int fd, const struct evaluation *e, struct error *err)
     }
     if (!plan_send_files(fd, &e->plan, err) ||
         !send_files(fd, MESSAGE_SOURCE, &e->plan.sources, err) ||
-        !plan_send_staples(fd, &e->plan, err))
+        !send_dicts(fd, &e->plan, err) || !plan_send_staples(fd, &e->plan, err))
         return false;
     return bundle_send(fd, e, err);
 }
@@ -276,6 +292,18 @@ plan_take_staple(struct plan *plan, struct message *m)
     return message_is_whole(m);
 }
 
+static bool
+take_dict(struct plan *plan, struct message *m)
+{
+    struct slice name = message_get_text(m);
+    uint64_t size = message_get_u64(m);
+
+    if (!message_is_whole(m) || plan->dict_count >= DICTS_MAX)
+        return false;
+    plan_add_dict(plan, name, (size_t)size);
+    return true;
+}
+
 /* The last one: everything else must have come. */
 static bool
 take_bundle(struct evaluation *e, struct message *m)
@@ -297,6 +325,8 @@ evaluation_take(struct evaluation *e, struct message *m, bool *complete)
         return plan_take_file(&e->plan, m);
     if (m->type == MESSAGE_SOURCE)
         return take_file(&e->plan.sources, m);
+    if (m->type == MESSAGE_TABLE)
+        return take_dict(&e->plan, m);
     if (m->type == MESSAGE_STAPLING)
         return plan_take_staple(&e->plan, m);
     if (m->type != MESSAGE_BUNDLE)

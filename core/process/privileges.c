@@ -135,7 +135,7 @@ privileges_drop(const struct identity *identity, struct error *err)
 }
 
 bool
-privileges_harden(struct error *err)
+privileges_seal_memory(struct error *err)
 {
     struct rlimit none = {0, 0};
 
@@ -143,6 +143,14 @@ privileges_harden(struct error *err)
         return error_set(err, "core file limit: %s", strerror(errno));
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return error_set(err, "dumpable: %s", strerror(errno));
+    return true;
+}
+
+bool
+privileges_harden(struct error *err)
+{
+    if (!privileges_seal_memory(err))
+        return false;
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return error_set(err, "SIGPIPE: %s", strerror(errno));
     return true;

@@ -32,8 +32,10 @@ bool privileges_find_owner(const char *user, const char *group, uid_t *uid,
 bool privileges_drop(const struct identity *identity,
                      struct error *err) MUST_USE;
 
-/* No core file and no ptrace: memory holds passwords.  A write to a closed
- * connection is an error, not a signal. */
+/* No core file and no ptrace: memory holds passwords. */
+bool privileges_seal_memory(struct error *err) MUST_USE;
+
+/* The same, and a write to a closed connection is an error, not a signal. */
 bool privileges_harden(struct error *err) MUST_USE;
 
 /* Raises the limit of open descriptors as far as allowed; returns it. */

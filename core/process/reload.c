@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #define PREPARE_LIMIT   30. /* seconds for all workers together */
+#define SETTLE_LIMIT    5.  /* for their word that they serve it */
 #define PROBATION       30. /* seconds */
 #define PROBATION_CALLS 20  /* hooks, before they tell anything */
 #define PROBATION_BUGS  0.2 /* share of them */
 #define WATCH_PERIOD    2.
 #define ERRORS_MAX      ((size_t)64 * 1024)
+#define REFUSAL_MAX     ((size_t)8 * 1024)
 
 struct reload_order {
     struct list link;
@@ -69,11 +71,28 @@ conclude(struct reload *r, bool ok, const char *text)
     begin_next(r);
 }
 
+static void
+forget_refusal(struct reload *r)
+{
+    free(r->refusal);
+    r->refusal = NULL;
+}
+
+static void
+remember_refusal(struct reload *r, struct slice text)
+{
+    text = slice_take(text, REFUSAL_MAX);
+    forget_refusal(r);
+    r->refusal = xstrndup(text.ptr, text.len);
+    r->refused = ev_time();
+}
+
 /* Nothing has changed. */
 static void
 refuse(struct reload *r, const char *text)
 {
     log_lines(slice_of(text));
+    remember_refusal(r, slice_of(text));
     log_error("reload refused: generation %u goes on", r->served.number);
     conclude(r, false, text);
 }
@@ -86,6 +105,19 @@ find_kept(struct reload *r, unsigned number)
             return &r->kept[i];
     }
     return NULL;
+}
+
+/* One that has come back is still known by the number that it had. */
+static struct kept *
+find_wanted(struct reload *r, unsigned number)
+{
+    struct kept *found = find_kept(r, number);
+
+    for (size_t i = 0; found == NULL && i < r->kept_count; i++) {
+        if (r->kept[i].served.origin == number)
+            found = &r->kept[i];
+    }
+    return found;
 }
 
 /* What was prepared is given up.  A kept generation stays kept. */
@@ -124,11 +156,22 @@ abort_next(struct reload *r, const char *why)
 
 /* --- serving it --- */
 
+static bool
+is_the_same(const struct reload *r)
+{
+    return strcmp(r->next_served.hash, r->live->hash) == 0;
+}
+
+/* One of the same bundle as the next would only take another's place. */
 static void
 keep_live(struct reload *r)
 {
     struct kept *youngest = &r->kept[0];
 
+    if (is_the_same(r)) {
+        evaluation_deinit(r->live);
+        return;
+    }
     if (r->kept_count == RELOAD_KEPT_MAX)
         evaluation_deinit(&r->kept[--r->kept_count].evaluation);
     memmove(youngest + 1, youngest, r->kept_count * sizeof *youngest);
@@ -162,11 +205,53 @@ on_files_changed(void *arg)
     return true;
 }
 
+/* After a rollback the files are other ones than what serves: that is no
+ * change. */
 static void
-watch_files(struct reload *r)
+watch_files(struct reload *r, enum reload_kind kind)
 {
-    file_watch_stop(&r->watch);
     file_watch_start(&r->watch, WATCH_PERIOD, &r->live->plan.sources);
+    if (kind == RELOAD_ROLLBACK)
+        file_watch_forgive(&r->watch);
+}
+
+static void
+print_served(const struct reload *r, char *text, size_t size)
+{
+    (void)snprintf(text, size, "generation %u serves (%.12s)", r->served.number,
+                   r->served.hash);
+}
+
+/* Whoever ordered it hears of it when no worker serves the old one. */
+static void
+conclude_commit(struct reload *r)
+{
+    char text[128];
+
+    ev_timer_stop(r->host->loop, &r->limit);
+    r->settling = false;
+    print_served(r, text, sizeof text);
+    log_info("%s: %s", r->served.reason, text);
+    conclude(r, true, text);
+}
+
+void
+reload_serving(struct reload *r)
+{
+    for (size_t i = 0; r->settling && i < slot_count(r); i++) {
+        if (r->slots[i].committing == r->served.number)
+            return;
+    }
+    if (r->settling)
+        conclude_commit(r);
+}
+
+static void
+set_limit(struct reload *r, double seconds)
+{
+    ev_timer_stop(r->host->loop, &r->limit);
+    ev_timer_set(&r->limit, seconds, 0.);
+    ev_timer_start(r->host->loop, &r->limit);
 }
 
 static void
@@ -175,9 +260,8 @@ commit(struct reload *r)
     enum reload_kind kind = r->order->kind;
     struct sockets old = *r->sockets;
     struct log_target log = r->next_log;
-    char text[128];
+    bool same = is_the_same(r);
 
-    ev_timer_stop(r->host->loop, &r->limit);
     r->preparing = false;
     r->host->generation = r->next_served.number;
     for (size_t i = 0; i < slot_count(r); i++) {
@@ -196,14 +280,14 @@ commit(struct reload *r)
     r->served.since = ev_time();
     sockets_adjust(r->sockets, &r->live->plan);
     sockets_close(&old);
-    watch_files(r);
+    watch_files(r, kind);
+    forget_refusal(r);
     r->probation_ends =
-        kind == RELOAD_FILES ? ev_now(r->host->loop) + PROBATION : 0;
+        kind == RELOAD_FILES && !same ? ev_now(r->host->loop) + PROBATION : 0;
     r->renewed(r->arg, log.fd >= 0 ? &log : NULL);
-    (void)snprintf(text, sizeof text, "generation %u serves (%.12s)",
-                   r->served.number, r->served.hash);
-    log_info("%s: %s", r->served.reason, text);
-    conclude(r, true, text);
+    r->settling = true;
+    set_limit(r, SETTLE_LIMIT);
+    reload_serving(r);
 }
 
 /* --- preparing it --- */
@@ -248,7 +332,10 @@ on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    abort_next(r, "the workers were not ready in time");
+    if (r->preparing)
+        abort_next(r, "the workers were not ready in time");
+    else
+        conclude_commit(r);
 }
 
 static bool
@@ -289,6 +376,8 @@ reload_down(struct reload *r, struct slot *slot)
 {
     char why[64];
 
+    slot->committing = 0;
+    reload_serving(r);
     if (!r->preparing || slot->preparing != r->next_served.number)
         return;
     slot->preparing = 0;
@@ -310,6 +399,19 @@ static bool
 same_text(const char *a, const char *b)
 {
     return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
+/* The first that is not in `others` as it is. */
+static const struct plan_dict *
+other_dict(const struct plan *plan, const struct plan *others)
+{
+    for (size_t i = 0; i < plan->dict_count; i++) {
+        const struct plan_dict *d = &plan->dicts[i];
+        if (i >= others->dict_count || others->dicts[i].size != d->size ||
+            !same_text(others->dicts[i].name, d->name))
+            return d;
+    }
+    return NULL;
 }
 
 /* Of the control socket. */
@@ -334,6 +436,12 @@ is_frozen(const struct reload *r, struct buf *errors)
         fits = fits && buf_printf(errors, "user, group: need a restart\n");
     if (!same_text(old->plan.resolver, new->plan.resolver))
         fits = fits && buf_printf(errors, "resolver: needs a restart\n");
+    const struct plan_dict *dict = other_dict(&new->plan, &old->plan);
+    if (dict == NULL)
+        dict = other_dict(&old->plan, &new->plan);
+    if (dict != NULL)
+        fits = fits &&
+               buf_printf(errors, "shared.%s: needs a restart\n", dict->name);
     if (!same_text(old->plan.control, new->plan.control) ||
         !same_file(&old->plan.control_socket, &new->plan.control_socket))
         fits = fits && buf_printf(errors, "control: needs a restart\n");
@@ -370,8 +478,7 @@ prepare(struct reload *r, struct buf *errors)
         return false;
     r->preparing = true;
     if (prepare_all(r, &err)) {
-        ev_timer_set(&r->limit, PREPARE_LIMIT, 0.);
-        ev_timer_start(r->host->loop, &r->limit);
+        set_limit(r, PREPARE_LIMIT);
         return true;
     }
     return add_error(errors, err.text);
@@ -430,8 +537,15 @@ begin_files(struct reload *r)
 static void
 begin_rollback(struct reload *r, unsigned number)
 {
-    struct kept *kept = find_kept(r, number);
+    struct kept *kept = find_wanted(r, number);
+    char text[128];
 
+    if (number > 0 &&
+        (number == r->served.number || number == r->served.origin)) {
+        print_served(r, text, sizeof text);
+        conclude(r, true, text);
+        return;
+    }
     if (kept == NULL) {
         refuse(r, number == 0 ? "no generation of before is kept"
                               : "that generation is not kept");
@@ -471,6 +585,17 @@ begin_next(struct reload *r)
     ev_timer_start(r->host->loop, &r->begin);
 }
 
+/* Nobody asks for an answer, and what still waits will read the files later
+ * than now. */
+static bool
+is_pointless(const struct reload *r, const struct reload_order *wanted)
+{
+    return wanted->done == NULL && wanted->kind == RELOAD_FILES &&
+           !list_is_empty(&r->orders) &&
+           container_of(r->orders.prev, struct reload_order, link)->kind ==
+               RELOAD_FILES;
+}
+
 static void
 add_order(struct reload *r, const struct reload_order *wanted)
 {
@@ -482,6 +607,8 @@ add_order(struct reload *r, const struct reload_order *wanted)
             wanted->done(wanted->arg, false, "the gateway is stopping");
         return;
     }
+    if (is_pointless(r, wanted))
+        return;
     order = xcalloc(1, sizeof *order);
     *order = *wanted;
     list_init(&order->link);
@@ -625,7 +752,7 @@ reload_start(struct reload *r, struct slot *slots)
     ev_init(&r->begin, on_begin);
     r->watch = (struct file_watch){
         .loop = r->host->loop, .changed = on_files_changed, .arg = r};
-    watch_files(r);
+    watch_files(r, RELOAD_FILES);
 }
 
 void
@@ -641,7 +768,7 @@ reload_stop(struct reload *r)
     differ_cancel(&r->differ);
     if (r->preparing)
         drop_next(r);
-    r->preparing = false;
+    r->preparing = r->settling = false;
     if (r->order != NULL)
         answer(r->order, false, "the gateway is stopping");
     r->order = NULL;
@@ -654,4 +781,5 @@ reload_stop(struct reload *r)
     for (size_t i = 0; i < r->kept_count; i++)
         evaluation_deinit(&r->kept[i].evaluation);
     r->kept_count = 0;
+    forget_refusal(r);
 }

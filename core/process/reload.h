@@ -42,7 +42,10 @@ struct reload {
     struct evaluation *live;
     struct sockets *sockets; /* live ones */
     struct slot *slots;
-    struct served served;              /* the live generation */
+    struct served served; /* the live generation */
+    char *refusal; /* why the last order was refused, if none was carried out
+                      since; or NULL */
+    ev_tstamp refused;                 /* wall clock */
     struct kept kept[RELOAD_KEPT_MAX]; /* the youngest first */
     size_t kept_count;
     unsigned last_number;
@@ -55,7 +58,8 @@ struct reload {
     struct log_target next_log; /* fd -1: it stays */
     struct served next_served;
     bool preparing;
-    ev_timer limit; /* of preparing */
+    bool settling;  /* not all workers have said that they serve it */
+    ev_timer limit; /* of both */
 
     ev_tstamp probation_ends; /* loop time; 0: there is none */
     struct file_watch watch;
@@ -83,7 +87,9 @@ void reload_stop(struct reload *r);
 
 /* Carries out an order once those before it are done, and tells how it went:
  * `text` is one line for a person, or every error, one a line. `number`: of the
- * kept generation; 0: the youngest. `done` may be NULL. */
+ * kept generation, or the one that it had before a rollback; 0: the youngest.
+ * `done` may be NULL: then one order to reload that still waits does for
+ * all. */
 void reload_order(struct reload *r, enum reload_kind kind, unsigned number,
                   void (*done)(void *arg, bool ok, const char *text),
                   void *arg);
@@ -99,6 +105,8 @@ void reload_forget(struct reload *r, const void *arg);
 /* --- what happens to slots --- */
 void reload_prepared(struct reload *r, struct slot *slot, unsigned generation,
                      struct slice why);
+/* A worker serves what it was told to. */
+void reload_serving(struct reload *r);
 /* A worker is ready; it may have started with an older generation. */
 void reload_ready(struct reload *r, struct slot *slot);
 void reload_down(struct reload *r, struct slot *slot);

@@ -26,6 +26,7 @@ send_setup(const struct slot *s, struct error *err)
     const struct evaluation *e = s->host->evaluation;
     struct worker_setup setup = {
         .number = s->number,
+        .process = s->starts,
         .identity = e->identity,
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
@@ -89,7 +90,7 @@ slot_start(struct slot *s, struct error *err)
     s->silent = 0;
     s->asked = false;
     s->generation = s->host->generation;
-    s->preparing = 0;
+    s->preparing = s->committing = 0;
     s->tally = (struct tally){0};
     s->failure.text[0] = '\0';
     ev_child_set(&s->exit, s->child.pid, 0);
@@ -102,6 +103,7 @@ slot_start(struct slot *s, struct error *err)
     /* One that can't be told what to do is reaped like one that died. */
     if (!send_setup(s, &s->failure) ||
         !send_sockets(s, s->host->sockets, NULL, &s->failure) ||
+        !shared_dicts_send(s->host->dicts, s->child.fd, &s->failure) ||
         !send_start(s, &s->failure))
         slot_kill(s, SIGKILL);
     else
@@ -135,7 +137,7 @@ slot_commit(struct slot *s, unsigned generation)
     struct message m;
     struct error err;
 
-    s->generation = generation;
+    s->generation = s->committing = generation;
     message_init(&m, MESSAGE_COMMIT);
     message_put_u64(&m, generation);
     if (message_send(s->child.fd, &m, &err))
@@ -184,6 +186,15 @@ take_prepared(struct slot *s, struct message *m)
     s->host->prepared(s->host, s, generation, why);
 }
 
+static void
+take_serving(struct slot *s, struct message *m)
+{
+    if ((unsigned)message_get_u64(m) != s->committing)
+        return;
+    s->committing = 0;
+    s->host->serving(s->host);
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -196,6 +207,8 @@ take(struct slot *s, struct message *m)
         s->tally.bugs = message_get_u64(m);
     } else if (m->type == MESSAGE_PREPARED) {
         take_prepared(s, m);
+    } else if (m->type == MESSAGE_SERVING) {
+        take_serving(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {

@@ -8,6 +8,7 @@
 #include "process/log_target.h"
 #include "process/message.h"
 #include "process/plan_transfer.h"
+#include "process/shared_dicts.h"
 #include "process/sockets.h"
 #include "process/spawn.h"
 #include "process/worker_setup.h"
@@ -30,6 +31,7 @@ struct slot_host {
     unsigned generation; /* that all serve, or are about to */
     const struct log_target *log;
     const struct shared_tls *tls;
+    const struct shared_dicts *dicts;
     bool restarting; /* whether a worker that died is started again */
     /* A process has its sockets; what else it is told first. */
     void (*started)(struct slot_host *host, struct slot *slot);
@@ -37,6 +39,8 @@ struct slot_host {
     /* It can serve that generation, or (`why` is not empty) can't. */
     void (*prepared)(struct slot_host *host, struct slot *slot,
                      unsigned generation, struct slice why);
+    /* A worker serves what it was told to. */
+    void (*serving)(struct slot_host *host);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);
 };
@@ -56,6 +60,8 @@ struct slot {
     ev_io io;
     ev_timer timer;       /* DOWN: until the next start; STARTING: limit */
     unsigned generation;  /* that it serves, or starts with */
+    unsigned committing;  /* that it was told to serve and has not said it does;
+                             0: none */
     unsigned preparing;   /* that it was asked to prepare and has not answered
                              about; 0: none */
     struct tally tally;   /* as it last told */

@@ -34,6 +34,7 @@ struct supervisor {
     struct evaluation evaluation;
     struct sockets sockets;
     struct shared_tls tls;
+    struct shared_dicts dicts;
     struct certificate_watch certificates;
     struct staples staples;
     struct control_link *control; /* or NULL */
@@ -391,6 +392,12 @@ on_prepared(struct slot_host *host, struct slot *slot, unsigned generation,
     reload_prepared(&of(host)->reload, slot, generation, why);
 }
 
+static void
+on_serving(struct slot_host *host)
+{
+    reload_serving(&of(host)->reload);
+}
+
 /* Another generation serves, with other files and sockets. */
 static void
 on_reloaded(void *arg, const struct log_target *log)
@@ -424,6 +431,20 @@ fail_to_start(struct supervisor *s, const struct slot *slot)
     stop_if_empty(s);
 }
 
+/* What its process held of shared dicts is given back by the others. */
+static void
+tell_reaped(struct supervisor *s, const struct slot *slot)
+{
+    struct message m;
+
+    if (s->dicts.count == 0)
+        return;
+    message_init(&m, MESSAGE_REAPED);
+    message_put_u64(&m, slot->number);
+    message_put_u64(&m, slot->starts + 1);
+    tell_all(s, &m);
+}
+
 static void
 on_down(struct slot_host *host, struct slot *slot)
 {
@@ -432,6 +453,7 @@ on_down(struct slot_host *host, struct slot *slot)
     if (s->state == STARTING)
         fail_to_start(s, slot);
     else if (s->state == RUNNING) {
+        tell_reaped(s, slot);
         cover_slots(s->slots, slot_count(s));
         reload_down(&s->reload, slot);
     } else
@@ -534,6 +556,15 @@ share_tls(struct supervisor *s)
     return s->tls.cache >= 0 || print_errors(slice_of(err.text));
 }
 
+static bool
+share_dicts(struct supervisor *s)
+{
+    struct error err;
+
+    return shared_dicts_create(&s->dicts, &s->evaluation.plan, &err) ||
+           print_errors(slice_of(err.text));
+}
+
 /* The configuration is known, or what is wrong with it. */
 static void
 on_evaluated(void *arg, struct evaluation *result, const char *errors)
@@ -545,7 +576,7 @@ on_evaluated(void *arg, struct evaluation *result, const char *errors)
         s->evaluation = *result;
         evaluation_init(result);
         fine = open_sockets(s) && open_control(s) && open_log(s) &&
-               share_tls(s) && start_workers(s);
+               share_tls(s) && share_dicts(s) && start_workers(s);
     }
     if (fine)
         return;
@@ -594,6 +625,7 @@ deinit(struct supervisor *s)
     explicit_bzero(s->tls.ticket_secret, sizeof s->tls.ticket_secret);
     if (s->tls.cache >= 0)
         (void)close(s->tls.cache);
+    shared_dicts_close(&s->dicts);
     if (s->host.loop != NULL)
         ev_loop_destroy(s->host.loop);
 }
@@ -607,10 +639,12 @@ supervisor_run(const struct config_order *order)
     s.host.sockets = &s.sockets;
     s.host.log = &s.log;
     s.host.tls = &s.tls;
+    s.host.dicts = &s.dicts;
     s.host.started = on_started;
     s.host.generation = 1;
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
+    s.host.serving = on_serving;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))

@@ -5,6 +5,7 @@
 #include "lua/bundle.h"
 #include "lua/certificates.h"
 #include "lua/lasting.h"
+#include "lua/lease.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
@@ -12,6 +13,7 @@
 #include "process/acceptors.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
+#include "process/role.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -19,13 +21,9 @@
 #include "session/probe.h"
 #include "session/sessions.h"
 
-#include <errno.h>
-#include <execinfo.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +33,13 @@
 #define EXPIRY_PERIOD 86400.
 /* Descriptors that are not of sessions: pipes, auth servers, the log. */
 #define DESCRIPTORS_KEPT 256
+
+/* A dict that was handed over and is not open yet. */
+struct handed_dict {
+    struct handed_dict *next;
+    char *name;
+    int fd;
+};
 
 struct worker {
     struct worker_setup setup;
@@ -49,6 +54,7 @@ struct worker {
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
+    struct handed_dict *dicts;
     struct generations generations;
     size_t descriptors; /* limit of open ones */
     bool ready;
@@ -96,18 +102,31 @@ take_socket(struct worker *w, struct message *m)
     return true;
 }
 
+/* Opened when privileges have been given up. */
 static bool
-take_log(struct message *m)
+take_dict(struct worker *w, struct message *m)
 {
-    struct log_target target = {.facility = (int)message_get_i64(m)};
-    uint64_t level = message_get_u64(m), format = message_get_u64(m);
+    struct slice name = message_get_text(m);
+    struct handed_dict *d = xcalloc(1, sizeof *d);
 
-    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
+    d->name = xstrndup(name.ptr, name.len);
+    d->fd = message_take_fd(m, 0);
+    d->next = w->dicts;
+    w->dicts = d;
+    return message_is_whole(m);
+}
+
+static bool
+take_reaped(const struct worker *w, struct message *m)
+{
+    struct dict_holder next;
+
+    next.worker = (uint32_t)message_get_u64(m);
+    next.process = (uint32_t)message_get_u64(m);
+    if (!message_is_whole(m))
         return false;
-    log_set_level((enum log_level)level);
-    log_set_format((enum log_format)format);
-    target.fd = message_take_fd(m, 0);
-    log_writer_retarget(target);
+    shared_reap(w->lasting->shared, next);
+    lease_settle(w->lasting->shared);
     return true;
 }
 
@@ -134,9 +153,17 @@ static bool
 take_commit(struct worker *w, struct message *m)
 {
     unsigned generation = (unsigned)message_get_u64(m);
+    struct message serving;
+    struct error err;
 
-    return message_is_whole(m) &&
-           generations_commit(&w->generations, generation);
+    if (!message_is_whole(m) ||
+        !generations_commit(&w->generations, generation))
+        return false;
+    message_init(&serving, MESSAGE_SERVING);
+    message_put_u64(&serving, generation);
+    if (!message_send(SPAWN_FD, &serving, &err))
+        log_error("%s", err.text);
+    return true;
 }
 
 static bool
@@ -275,7 +302,7 @@ take(struct worker *w, struct message *m)
     if (m->type == MESSAGE_SOCKET)
         return take_socket(w, m);
     if (m->type == MESSAGE_LOG)
-        return take_log(m);
+        return role_take_log(m);
     if (m->type == MESSAGE_PREPARE)
         return take_deployment(w, m);
     if (m->type == MESSAGE_COMMIT)
@@ -286,6 +313,8 @@ take(struct worker *w, struct message *m)
         return take_certificates(w, m);
     if (m->type == MESSAGE_STAPLE)
         return take_staple(w, m);
+    if (m->type == MESSAGE_REAPED)
+        return take_reaped(w, m);
     if (m->type == MESSAGE_CONTROL)
         return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
@@ -323,7 +352,7 @@ on_message(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- starting --- */
 
-/* SETUP, then the sockets, then START. */
+/* SETUP, then the sockets and the dicts, then START. */
 static bool
 take_setup(struct worker *w)
 {
@@ -335,61 +364,47 @@ take_setup(struct worker *w)
     while (message_receive(SPAWN_FD, true, &m) == RECEIVE_DONE) {
         if (m.type == MESSAGE_START)
             return true;
-        bool taken = m.type == MESSAGE_SOCKET && take_socket(w, &m);
+        bool taken = (m.type == MESSAGE_SOCKET && take_socket(w, &m)) ||
+                     (m.type == MESSAGE_DICT && take_dict(w, &m));
         message_deinit(&m);
         if (!taken)
             break;
     }
-    return fail("the supervisor sent no sockets");
-}
-
-/* Signals of a terminal or a service manager go to all processes; what they
- * mean, the supervisor tells. */
-static void
-ignore_signals(void)
-{
-    const int ignored[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        (void)signal(ignored[i], SIG_IGN);
-}
-
-/* What the C library and OpenSSL would otherwise open at their first use, much
- * later. */
-static void
-open_early(void)
-{
-    void *frame;
-
-    tzset();
-    (void)backtrace(&frame, 1);
-    digest_prepare();
+    return fail("the supervisor sent no sockets or dicts");
 }
 
 static bool
-give_up_privileges(struct worker *w, struct error *err)
+start_log(const struct worker_setup *setup, struct error *err)
 {
-    if (!privileges_harden(err))
-        return false;
-    w->descriptors = privileges_raise_descriptors();
-    if (!privileges_drop(&w->setup.identity, err))
-        return false;
-    /* Changing the user clears both of these. */
-    if (!privileges_harden(err))
-        return false;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        return error_set(err, "death signal: %s", strerror(errno));
+    struct log_target target = {setup->log, setup->log_facility};
+
+    return role_start_log(setup->log_level, setup->log_format, target, err);
+}
+
+static void
+drop_first_dict(struct worker *w)
+{
+    struct handed_dict *d = w->dicts;
+
+    w->dicts = d->next;
+    free(d->name);
+    free(d);
+}
+
+/* All of them: none is opened later. */
+static bool
+open_dicts(struct worker *w, struct error *err)
+{
+    struct shared *shared = w->lasting->shared;
+
+    for (; w->dicts != NULL; drop_first_dict(w)) {
+        const struct handed_dict *d = w->dicts;
+        if (!shared_add(shared, slice_of(d->name), d->fd, err))
+            return false;
+    }
+    shared_hold_as(shared,
+                   (struct dict_holder){w->setup.number, w->setup.process});
     return true;
-}
-
-static bool
-start_log(const struct worker *w, struct error *err)
-{
-    struct log_target target = {w->setup.log, w->setup.log_facility};
-
-    log_set_level(w->setup.log_level);
-    log_set_format(w->setup.log_format);
-    return log_writer_start(target, err);
 }
 
 static bool
@@ -404,6 +419,8 @@ make_host(struct worker *w, struct error *err)
     if (w->tls_cache == NULL)
         return false;
     w->lasting = lasting_new(w->loop, w->dns);
+    if (!open_dicts(w, err))
+        return false;
     w->host = (struct host){
         .loop = w->loop,
         .dns = w->dns,
@@ -546,8 +563,9 @@ start(struct worker *w)
 {
     struct error err;
 
-    ignore_signals();
-    open_early();
+    role_ignore_signals();
+    role_open_early();
+    digest_prepare(); /* as OpenSSL would, later */
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
@@ -561,8 +579,9 @@ start(struct worker *w)
     w->acceptors.arg = w;
     if (!take_setup(w))
         return false;
-    if (!give_up_privileges(w, &err) || !start_log(w, &err) ||
-        !make_host(w, &err))
+    w->descriptors = privileges_raise_descriptors();
+    if (!role_give_up_privileges(&w->setup.identity, &err) ||
+        !start_log(&w->setup, &err) || !make_host(w, &err))
         return fail(err.text);
     w->host.exhausted = on_exhausted;
     w->host.arg = w;
@@ -584,6 +603,8 @@ deinit(struct worker *w)
     worker_link_free(w->link);
     generations_deinit(&w->generations);
     deployment_deinit(&w->setup.deployment);
+    while (w->dicts != NULL)
+        drop_first_dict(w);
     lasting_free(w->lasting);
     if (w->dns != NULL)
         dns_free(w->dns);

@@ -8,6 +8,7 @@ worker_setup_put(const struct worker_setup *setup, unsigned generation,
 {
     message_init(m, MESSAGE_SETUP);
     message_put_u64(m, setup->number);
+    message_put_u64(m, setup->process);
     message_put_u64(m, setup->identity.change);
     message_put_u64(m, setup->identity.uid);
     message_put_u64(m, setup->identity.gid);
@@ -31,6 +32,7 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     if (m->type != MESSAGE_SETUP)
         return false;
     setup->number = (unsigned)message_get_u64(m);
+    setup->process = (unsigned)message_get_u64(m);
     setup->identity.change = message_get_u64(m) != 0;
     setup->identity.uid = (uid_t)message_get_u64(m);
     setup->identity.gid = (gid_t)message_get_u64(m);

@@ -14,7 +14,8 @@ struct shared_tls {
 };
 
 struct worker_setup {
-    unsigned number; /* slot: 1, 2, ... */
+    unsigned number;  /* slot: 1, 2, ... */
+    unsigned process; /* the how manieth there: 1, 2, ... */
     struct identity identity;
     enum log_level log_level;
     enum log_format log_format;

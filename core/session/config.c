@@ -33,6 +33,16 @@ config_certificate(const struct config *c, struct slice name)
     return NULL;
 }
 
+const struct dict_config *
+config_dict(const struct config *c, struct slice name)
+{
+    for (size_t i = 0; i < c->dict_count; i++) {
+        if (slice_equal(c->dicts[i].name, name))
+            return &c->dicts[i];
+    }
+    return NULL;
+}
+
 bool
 target_is_set(const struct target *t)
 {

@@ -94,6 +94,12 @@ struct tls_profile {
     char digest[64]; /* of its section and of the files that this names */
 };
 
+/* A table that all workers share: one entry of `shared`. */
+struct dict_config {
+    struct slice name; /* a NUL behind it */
+    size_t size;       /* bytes */
+};
+
 /* One of `pools`, and how its members are spoken to. */
 struct upstream_pool {
     struct pool pool;
@@ -111,8 +117,10 @@ struct config {
     size_t pool_count;
     struct tls_name *certificates; /* that the `certificate` hook may show */
     size_t certificate_count;
-    struct certificates *own; /* of lua/certificates.h: all of ours */
-    const char *resolver;     /* dns_new's `servers`, or NULL */
+    struct certificates *own;  /* of lua/certificates.h: all of ours */
+    struct dict_config *dicts; /* in the order of their names */
+    size_t dict_count;
+    const char *resolver; /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */
@@ -137,6 +145,10 @@ void config_list_members(const struct config *c, struct pools *pools);
 /* The entry of `certificates` called `name`, or NULL.  Borrowed. */
 struct tls_identity *config_certificate(const struct config *c,
                                         struct slice name);
+
+/* The entry of `shared` called `name`, or NULL. */
+const struct dict_config *config_dict(const struct config *c,
+                                      struct slice name);
 
 /* The listener of `c` that `l`, of another configuration, has become: the one
  * of its name, if that speaks the same protocol; or NULL. */

@@ -136,6 +136,7 @@ struct session {
     unsigned attempts;    /* login attempts that were asked about */
     unsigned generation;  /* that accepted it; then, of who decided last */
     void *call;           /* the policy layer's running hook, or NULL */
+    void *leases;         /* the policy layer's; policy_ops.forget ends them */
     bool deadline_passed; /* fact recorded by the timer */
     bool stopped;         /* the worker ends now: close without waiting */
     bool kicked;          /* an operator wants it ended */

@@ -112,14 +112,14 @@ sessions_again(struct session *s)
         ev_idle_start(all->loop, &all->turns);
 }
 
-/* A client that is not read has left if poll(2) says so. */
+/* A client that is not read has left if its connection was reset.  One that
+ * has only said its last (FIN) still waits for the answers. */
 static bool
 has_departed(const struct session *s)
 {
-    struct pollfd p = {.fd = s->client.stream.fd, .events = POLLRDHUP};
+    struct pollfd p = {.fd = s->client.stream.fd};
 
-    return poll(&p, 1, 0) > 0 &&
-           (p.revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 static void

@@ -13,6 +13,11 @@ return {
     { "log", "section", section = "log", doc = "what is logged, and where" },
     { "resolver", "list", of = "resolver",
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
+    { "shared", "map", names = "^[%a_][%w_-]*$", default = {},
+      of = { type = "size", min = 1048576, max = 17179869184,
+        expected = "a size such as \"8m\" (in this machine's memory: no other store is "
+          .. "supported)" },
+      doc = "tables of `moongate.shared` by name, and the memory that each takes: \"8m\"" },
     { "pools", "map", names = "^[%a_][%w_-]*$", default = {},
       of = { type = "section", section = "pool" },
       doc = "upstreams that stand in for each other; \"pool:NAME\" is one of them" },

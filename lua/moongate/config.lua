@@ -291,6 +291,18 @@ local function lay_over(from, over)
   end
 end
 
+local DICTS_MAX = 32
+
+--- Tables that workers share.
+local function check_shared(shared, report)
+  local count = 0
+  for name in pairs(shared) do
+    count = count + 1
+    if #name > 63 then report:add({ "shared", name }, "the name is longer than 63 bytes") end
+  end
+  if count > DICTS_MAX then report:add({ "shared" }, ("at most %d tables"):format(DICTS_MAX)) end
+end
+
 --- For the host: the checked configuration, and all its errors as one text. With errors it is
 --- what remains of it, for the policies to be looked at all the same; or nil if that is too little.
 function core.finish_config(made, path, over)
@@ -315,6 +327,7 @@ function core.finish_config(made, path, over)
         :format(listener.name))
     end
   end
+  check_shared(gateway.shared or {}, report)
   for _, listener in ipairs(listeners) do listener.policy = listener.policy or {} end
   gateway.listen = listeners
   core.config = core.freeze(gateway)

@@ -5,6 +5,7 @@
 local core = require "moongate.core"
 local lines = require "moongate.lines"
 local overlay = require "moongate.overlay"
+local quoted = require "moongate.quoted"
 
 local schema = {}
 
@@ -54,7 +55,7 @@ local with = overlay.longer
 
 local function describe(value)
   if core.is_secret(value) then return "a secret" end
-  if type(value) == "string" then return ("%q"):format(value) end
+  if type(value) == "string" then return quoted(value) end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
   return "a " .. type(value)
 end
@@ -118,7 +119,9 @@ end
 
 function types.size(value, field)
   local bytes = whole(value) and value or scaled(value, BYTES)
-  if not whole(bytes) or bytes < 0 then return nil, "bytes, or a text such as \"8k\"" end
+  if not whole(bytes) or bytes < 0 then
+    return nil, field.expected or "bytes, or a text such as \"8k\""
+  end
   return ranged(bytes, field)
 end
 

@@ -93,7 +93,7 @@ local GUIDE = [[
 
 The gateway accepts IMAP on port $imap, POP3 on $pop3 and SMTP submission on $submission
 of 127.0.0.1. Behind it, without it: Dovecot $dimap and $dpop3, Postfix $dsmtp and $dsubmission.
-Who may log in: conf/examples/scripts/quickstart_users.lua (edit it, and start again).
+Who may log in: conf/examples/scripts/quickstart_users.lua (edit it, and reload).
 Try, in another terminal:
 
   curl -u frank@example.org:starlight 'imap://127.0.0.1:$imap/INBOX;UID=1'

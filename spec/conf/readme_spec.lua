@@ -1,20 +1,22 @@
 --- The Lua in the READMEs that is marked with a file name is right: `moongate check` says so.
 --
 -- A block that begins with "```lua moongate.lua" is a configuration, one with
--- "```lua env/NAME.lua" is laid over it, one with "```lua scripts/NAME.lua" is a policy; those of
--- one README lie in one folder. A policy without a configuration gets one that does nothing but
--- name it.
+-- "```lua env/NAME.lua" is laid over it, one with "```lua scripts/NAME.lua" is a policy, one with
+-- "```lua spec/NAME.lua" a spec; those of one README lie in one folder. Policies without a
+-- configuration get one that does nothing but name them.
 local child = require "spec.support.child"
 local client = require "spec.support.client"
 local gateway = require "spec.support.gateway"
 local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
+local unistd = require "posix.unistd"
 local upstream = require "spec.support.upstream"
 
 local CONFIGURATION = [[
 local c = require "moongate.config"
 return c.gateway {
-  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "%s" },
+  shared = { limits = "1m" },
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { %s },
     upstream = "127.0.0.1:143" },
 }
 ]]
@@ -63,11 +65,13 @@ local function sets(path)
       policies[block.name] = block
     end
   end
-  for name, block in pairs(policies) do
-    if #found == 0 then
-      local policy = name:match "([%w_]+)%.lua$"
-      found[1] = { line = block.line, ["moongate.lua"] = CONFIGURATION:format(policy) }
+  if #found == 0 and next(policies) then
+    local names = {}
+    for name in pairs(policies) do
+      names[#names + 1] = ("%q"):format(name:match "([%w_]+)%.lua$")
     end
+    found[1] = { line = select(2, next(policies)).line,
+      ["moongate.lua"] = CONFIGURATION:format(table.concat(names, ", ")) }
   end
   for _, set in ipairs(found) do
     for name, block in pairs(policies) do set[name] = block.text end
@@ -75,12 +79,18 @@ local function sets(path)
   return found
 end
 
-local function check(set, ...)
+--- A folder with the files of a set, as long as the test runs.
+local function unpacked(set)
   local folder = stdlib.mkdtemp "/tmp/moongate-readme-XXXXXX"
   finally(function() os.execute("rm -rf " .. folder) end)
   for name, text in pairs(set) do
     if name ~= "line" then write(folder .. "/" .. name, text) end
   end
+  return folder
+end
+
+local function check(set, ...)
+  local folder = unpacked(set)
   return child.run { gateway.binary(), "check", "-c", folder .. "/moongate.lua",
     ... }
 end
@@ -93,7 +103,8 @@ describe("the READMEs", function()
     for _, path in ipairs(READMES) do assert.is_true(#read(path) > 100, path) end
     local names = {}
     for _, block in ipairs(blocks "README.md") do names[block.name] = true end
-    assert.same({ ["moongate.lua"] = true, ["scripts/users.lua"] = true }, names)
+    assert.same({ ["moongate.lua"] = true, ["scripts/users.lua"] = true,
+      ["spec/users_spec.lua"] = true }, names)
   end)
 
   for _, path in ipairs(READMES) do
@@ -136,6 +147,25 @@ describe("the READMEs", function()
     gw:expect_log 'refused user="erin@example.org"'
     c:send_line("b LOGIN erin@example.org moonlight"):expect_until "^b OK"
     assert.same({ "erin@example.org", "moonlight" }, { up:peer(1).user, up:peer(1).password })
+  end)
+
+  it("show what the commands say of that policy", function()
+    local folder = unpacked(sets("README.md")[1])
+    local binary = gateway.binary()
+    if binary:sub(1, 1) ~= "/" then binary = unistd.getcwd() .. "/" .. binary end
+    local function plain(text) return (text:gsub("%d+%.%d ms", "N ms")) end
+    local count = 0
+    local shown = read("README.md"):match "\n```\n(%$ moongate check.-)\n```\n"
+    for line, expected in (shown .. "\n"):gmatch "%$ ([^\n]*)\n([^$]*)" do
+      if line:match "^moongate reload" then break end
+      local _, output = child.run { "sh", "-c", "moongate() { \"$0\" \"$@\"; }\n" .. line, binary,
+        directory = folder }
+      for text in expected:gmatch "[^\n]+" do
+        assert.truthy(plain(output):find(plain(text), 1, true), output)
+        count = count + 1
+      end
+    end
+    assert.equal(5, count)
   end)
 
   it("would be caught with a mistake in them", function()

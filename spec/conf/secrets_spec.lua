@@ -116,6 +116,16 @@ describe("a secret", function()
     assert.equal(6, select(2, text:gsub("secret%(redacted%)", "")))
   end)
 
+  it("is not shown in an URL, right or wrong", function()
+    local code, text = run [["no secret" }, q = { redis = "redis://gw:open@sesame@10.0.0.9:1/0"]]
+    assert.equal(0, code, text)
+    assert.matches('settings.q.redis = "redis://gw:***@10.0.0.9:1/0"', text, 1, true)
+    code, text = check.run { files = { ["moongate.lua"] =
+      check.configuration 'log = { level = "https://gw:open@10.0.0.9/" },' } }
+    assert.equal(1, code)
+    assert.matches("https://gw:***@10.0.0.9/", text, 1, true)
+  end)
+
   it("is not shown either where a policy alone takes it for one", function()
     local code, text = run [["open sesame"]]
     assert.equal(0, code, text)

@@ -127,6 +127,9 @@ describe("the control process", function()
       "GET / HTTP/1.1\r\nx: " .. ("y"):rep(100000) .. "\r\n\r\n",
       "POST /v1/kick HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n" .. ("z"):rep(40000),
       "POST /v1/kick HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+      ("\0"):rep(100000),
+      "GET /v1/status\0 HTTP/1.1\r\nHost: \0\r\n\r\n\0",
+      "POST /v1/kick HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n" .. ("\0"):rep(9),
     } do
       local c = control.connect(path)
       c:send(text)
@@ -263,6 +266,7 @@ describe("the control socket", function()
   it("is served until the last session has ended", function()
     local g = start(1)
     local c = pop3.connect(g.ports.pop3)
+    control.get(path, "/v1/status") -- it is there
     local pid = process_of(g)
     signal.kill(g.process.pid, signal.SIGSTOP)
     signal.kill(g.process.pid, signal.SIGTERM)
@@ -280,6 +284,7 @@ describe("the control socket", function()
 
   it("is given up with a process that is stuck", function()
     local g = start(1)
+    control.get(path, "/v1/status") -- it is there
     signal.kill(process_of(g), signal.SIGSTOP)
     stop(g)
   end)
@@ -303,6 +308,56 @@ describe("the control socket", function()
       assert.is_false(fine)
       assert.matches(message, text)
     end
+  end)
+end)
+
+describe("whoever follows", function()
+  local g
+  before_each(function() g = start(1) end)
+  after_each(function() stop(g) end)
+
+  --- A follower; it reads nothing from now on.
+  local function follow()
+    local c = control.connect(path)
+    c:send "GET /v1/trace HTTP/1.1\r\nHost: x\r\n\r\n"
+    c:expect_until '^{"watching":1}'
+    c:pause()
+    return c
+  end
+
+  --- Makes some megabytes of events.
+  local function talk()
+    local c = client.connect(g.ports.pop3)
+    c:expect "^%+OK"
+    for _ = 1, 60 do
+      c:send(("CAPA\r\n"):rep(100))
+      for _ = 1, 100 do c:expect_until "^%.$" end
+    end
+    c:close()
+  end
+
+  it("and reads too little is told how much is lost", function()
+    local follower = follow()
+    talk()
+    follower:resume()
+    local lost = follower:expect_until '{"lost":(%d+)}'
+    assert.is_true(tonumber(lost) > 0)
+    is_served(g)
+  end)
+
+  it("holds up nobody when control is stuck, which is dropped and taken up again", function()
+    local follower = follow()
+    local pid = process_of(g)
+    signal.kill(pid, signal.SIGSTOP)
+    talk()
+    g:expect_log("(the control process does not read what it asked for)", 30)
+    is_served(g)
+    signal.kill(pid, signal.SIGCONT)
+    control.eventually(path, function(status) return status.workers[1].sessions end)
+    assert.equal(pid, process_of(g))
+    follower:resume()
+    local answer = control.get(path, "/v1/sessions")
+    assert.same({}, answer.missing)
   end)
 end)
 

@@ -35,10 +35,12 @@ local auth_http = require("moongate.auth_http").new { url = "http://asked.test:%
 local crypt, dns, file = require "moongate.crypt", require "moongate.dns", require "moongate.file"
 local http, json = require "moongate.http", require "moongate.json"
 local socket = require "moongate.socket"
+local seen = require "moongate.shared".get "seen"
 local map = file.map("users", { fields = { "user", "hash" } })
 return {
   auth = function(session, credentials)
     assert(map:get "ann".hash == "x")
+    assert(seen:incr(session.id) == 1 and seen:lease("ann", 9, session))
     for _, scheme in ipairs { "argon2id", "bcrypt", "sha512", "yescrypt" } do
       local hash = assert(crypt.hash("secret", { scheme = scheme,
         rounds = scheme == "bcrypt" and 4 or nil }))
@@ -72,7 +74,7 @@ describe("a worker that is ready", function()
       ["scripts/asks.lua"] = POLICY:format(web.port, web.port, web.port, web.port),
       ["moongate.lua"] = ([[
         local c = require "moongate.config"
-        return c.gateway { workers = 1, resolver = { %q },
+        return c.gateway { workers = 1, resolver = { %q }, shared = { seen = "1m" },
           c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = "asks" },
           c.listen "smtp" { address = "127.0.0.1:0", protocol = "smtp", policy = "asks",
             resolve_client = true },

@@ -9,6 +9,7 @@ local c = require "moongate.config"
 
 return c.gateway {
   workers = 1, CONTROL
+  shared = { places = "1m" },
   log = { level = "debug" },
   c.listen "imap" {
     address = "127.0.0.1:0", protocol = "imap", policy = { "live" }, shadow = { "mark", "next" },
@@ -42,12 +43,16 @@ return {
 --- Users are named after what the new policy does with them.
 local NEXT = [[
 local moongate = require "moongate"
+local places = require "moongate.shared".get "places"
 local socket = require "moongate.socket"
 
 local ways = {
   same = function() return moongate.accept { upstream = "%s" } end,
   elsewhere = function() return moongate.accept { upstream = "192.0.2.1:143" } end,
   refused = function() return moongate.reject { reason = "not-allowed", text = "never shown" } end,
+  leases = function(session)
+    session:log("info", "shadow leases", { held = places:lease("one", 1, session) })
+  end,
   fails = function() error "on purpose" end,
   spins = function() while true do end end,
   hangs = function()
@@ -63,7 +68,7 @@ return {
     local way = ways[credentials.user]
     session.vars.seen = "shadow"
     session:set_user "somebody"
-    return way()
+    return way(session)
   end,
   route = function(session)
     session:log("info", "shadow routes", { user = session.user })
@@ -142,6 +147,14 @@ describe("a shadow chain", function()
     assert.equal('live: nil, shadow: to 192.0.2.9:143 by "next"',
       difference(login "same", "route"))
     assert.falsy(gw:log():find("shadow routes[^\n]*somebody"))
+  end)
+
+  it("keeps no lease", function()
+    login "leases"
+    gw:expect_log '(shadow leases held="?true)'
+    login "leases"
+    gw:expect_log '(shadow leases held="?true.*shadow leases held="?true)'
+    assert.falsy(gw:log():find "shadow leases held=\"?false")
   end)
 
   it("is silent when both decide the same", function()

@@ -147,7 +147,8 @@ describe("the hook certificate", function()
     tls.start(c, tls.client { name = "gone.test" })
     gw:expect_log "(the client is still there)"
     c:reset()
-    assert.equal("timeout", gw:session_of(c)["end"])
+    local why = gw:session_of(c)["end"] -- whichever is noticed first
+    assert.is_true(why == "timeout" or why == "client_gone", why)
   end)
 
   it("is not asked of a client that resumes", function()

@@ -171,6 +171,13 @@ describe("moongate trace", function()
     } do assert.truthy(output:find(wanted, 1, true), wanted .. "\n" .. output) end
   end)
 
+  it("leaves no core file, as all commands", function()
+    local process = follow "--user nobody"
+    local limits = io.open(("/proc/%d/limits"):format(process.pid)):read "*a"
+    assert.matches("Max core file size%s+0%s+0", limits)
+    finish(process)
+  end)
+
   it("begins in the middle of a session", function()
     local c = client.connect(gw.ports.imap)
     c:expect "^%* OK"

@@ -234,7 +234,7 @@ describe("moongate try", function()
   for arguments, wanted in pairs {
     ["imap --user a -c nowhere.lua"] = { 1, "nowhere.lua" },
     ["imap --user a -c broken.lua"] = { 1, "broken.lua" },
-    ["imap --user a -c moongate.lua --listener nothing"] = { 1, "no such listener" },
+    ["imap --user a -c moongate.lua --listener nothing"] = { 1, "has no listener \"nothing\"" },
     ["imap --user a -c moongate.lua --mechanism NONE"] = { 1, "unknown mechanism" },
     ["imap -c moongate.lua"] = { 2, "--user is missing" },
     ["nntp --user a"] = { 2, "imap, pop3 or smtp?" },

@@ -236,6 +236,7 @@ end
 local MAKE = {
   Secret = function() return require "moongate.secret".of "x" end,
   Socket = function() return require "moongate.socket".tcp() end,
+  SharedDict = function() return require "moongate.shared".get "x" end,
   Timer = function() return require "moongate.timer".after(1000, "x", function() end) end,
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })

@@ -1,6 +1,7 @@
 --- What a configuration comes to, value by value, and where each was written: for `moongate check`.
 local core = require "moongate.core"
 local overlay = require "moongate.overlay"
+local quoted = require "moongate.quoted"
 local sections = require "api.config"
 
 local REDACTED = "secret(redacted)"
@@ -32,7 +33,7 @@ end
 --- As Lua would write it; `hidden` has secrets where `value` has the texts that became them.
 local function literal(value, hidden)
   if core.is_secret(value) or core.is_secret(hidden) then return REDACTED end
-  if type(value) == "string" then return (("%q"):format(value):gsub("\n", "n")) end
+  if type(value) == "string" then return (quoted(value):gsub("\n", "n")) end
   if type(value) ~= "table" then return tostring(value) end
   local words = {}
   for _, key in ipairs(sorted_keys(value)) do

@@ -6,8 +6,9 @@ local HELP = [[
 Usage: moongate diff [OPTION...] FROM TO
 
 Prints what differs between the configurations and policies of two generations
-that the running gateway serves or still keeps, as diff -u does. Files that may
-hold secrets are only named. `moongate status` lists the generations.
+that the running gateway serves or still keeps, as diff -u does; with them what
+is written there, passwords too. Keys, certificates, data files and what c.secret
+has read are only named. `moongate status` lists the generations.
 
 ]] .. gateway.HELP .. [[
       --help          this text

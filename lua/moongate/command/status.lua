@@ -6,7 +6,8 @@ local HELP = [[
 Usage: moongate status [OPTION...]
 
 Tells how the running gateway is: since when it runs, its workers with their
-sessions, where it listens, and which generations of its configuration it has.
+sessions, where it listens, which generations of its configuration it has, and
+why the last reload was refused, if it was.
 
 ]] .. gateway.HELP .. [[
       --json          the whole answer, as JSON
@@ -45,6 +46,16 @@ local function generations_of(status)
   return gateway.columns({ "GENERATION", "STATE", "SINCE", "BY", "HASH" }, rows)
 end
 
+--- Why the last reload or rollback was refused; nothing once one was not.
+local function refusal_of(status)
+  local refused = status.refused
+  if not refused then return "" end
+  local lines = refused.error:gsub("%f[^\n%z][^\n]", function(first)
+    return "  " .. first
+  end):gsub("\n*$", "\n")
+  return ("\nREFUSED  %s\n%s"):format(os.date("%Y-%m-%d %H:%M:%S", refused.at), lines)
+end
+
 local given, rest = options.read({ ... },
   { command = "status", help = HELP, gateway.SOCKET, gateway.JSON })
 if not given then return rest end
@@ -58,5 +69,6 @@ if given.json then
 end
 io.stdout:write(("moongate %s, %s for %s, pid %d, %d sessions\n\n"):format(status.version,
   status.state, gateway.duration(status.seconds), status.pid, status.sessions),
-  workers_of(status), "\n", listeners_of(status), "\n", generations_of(status))
+  workers_of(status), "\n", listeners_of(status), "\n", generations_of(status),
+  refusal_of(status))
 return 0

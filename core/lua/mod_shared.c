@@ -1,0 +1,371 @@
+/* mod_shared.c -- `moongate.shared`: get(name), a table of small values that
+ * all workers share and that reloads and dead workers leave alone.
+ *
+ * Each call is one transaction, over before it returns: nothing of Lua runs in
+ * it. */
+#include "base/slice.h"
+#include "lua/await.h"
+#include "lua/clock.h"
+#include "lua/failure.h"
+#include "lua/generation.h"
+#include "lua/lasting.h"
+#include "lua/lease.h"
+#include "lua/module.h"
+#include "lua/objects.h"
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+#include <math.h>
+
+#define METATABLE "moongate.shared"
+#define TTL_MIN   0.001
+#define TTL_MAX   1e9 /* seconds */
+
+struct handle {
+    size_t size;
+    char name[SHARED_NAME_MAX + 1];
+};
+
+static struct handle *
+check_handle(lua_State *L)
+{
+    return luaL_checkudata(L, 1, METATABLE);
+}
+
+static struct shared *
+shared_of(lua_State *L)
+{
+    return host_of(L)->lasting->shared;
+}
+
+static struct dict *
+check_dict(lua_State *L)
+{
+    const struct handle *h = check_handle(L);
+    struct error err;
+    struct dict *d =
+        shared_find(shared_of(L), slice_of(h->name), h->size, &err);
+
+    if (d == NULL)
+        (void)luaL_error(L, "%s", err.text);
+    return d;
+}
+
+/* --- arguments --- */
+
+static struct slice
+check_key(lua_State *L, int index)
+{
+    struct slice key;
+
+    if (object_test(L, index, OBJECT_SECRET) != NULL)
+        luaL_argerror(L, index, "a Secret is no key: use secret:hmac(key)");
+    key.ptr = luaL_checklstring(L, index, &key.len);
+    luaL_argcheck(L, key.len >= 1 && key.len <= DICT_KEY_MAX, index,
+                  "a key of 1 to 8192 bytes expected");
+    return key;
+}
+
+static struct dict_value
+check_value(lua_State *L, int index)
+{
+    struct dict_value v = {.type = DICT_STRING};
+
+    if (lua_type(L, index) == LUA_TSTRING) {
+        v.text.ptr = lua_tolstring(L, index, &v.text.len);
+    } else if (lua_type(L, index) == LUA_TNUMBER) {
+        v.type = DICT_NUMBER;
+        v.number = lua_tonumber(L, index);
+    } else if (lua_type(L, index) == LUA_TBOOLEAN) {
+        v.type = DICT_BOOLEAN;
+        v.number = lua_toboolean(L, index);
+    } else if (object_test(L, index, OBJECT_SECRET) != NULL) {
+        luaL_argerror(L, index, "a Secret is not kept");
+    } else {
+        luaL_argerror(L, index, "a string, a number or a boolean expected");
+    }
+    return v;
+}
+
+static uint64_t
+milliseconds(lua_State *L)
+{
+    return (uint64_t)(clock_seconds(L) * 1000);
+}
+
+/* Now, and the end of a row that lives for the seconds at `index`. */
+static struct dict_when
+check_when(lua_State *L, int index)
+{
+    struct dict_when when = {milliseconds(L), 0};
+
+    if (lua_isnoneornil(L, index))
+        return when;
+    double ttl = luaL_checknumber(L, index);
+    luaL_argcheck(L, ttl >= TTL_MIN && ttl <= TTL_MAX, index,
+                  "seconds from 0.001 to 1e9 expected");
+    when.expiry = when.now + (uint64_t)ceil(ttl * 1000);
+    return when;
+}
+
+static double
+check_finite(lua_State *L, int index, double otherwise)
+{
+    double number = luaL_optnumber(L, index, otherwise);
+
+    luaL_argcheck(L, isfinite(number), index, "a finite number expected");
+    return number;
+}
+
+/* --- results --- */
+
+static int
+push_failure(lua_State *L, enum dict_result result)
+{
+    const char *name = check_handle(L)->name;
+
+    switch (result) {
+    case DICT_NO_NUMBER:
+        return failure_push(L, FAILURE_PROTOCOL,
+                            "shared %s: the value is no number", name);
+    case DICT_TOO_LONG:
+        return failure_push(L, FAILURE_OVERLOAD,
+                            "shared %s: a value may have %d bytes", name,
+                            (int)dict_value_max(check_dict(L)));
+    case DICT_FULL:
+        return failure_push(L, FAILURE_OVERLOAD,
+                            "shared %s: no room beside the leases", name);
+    case DICT_BUSY:
+        return failure_push(L, FAILURE_OVERLOAD,
+                            "shared %s: another worker keeps it locked", name);
+    case DICT_DONE:
+    case DICT_ABSENT:
+    case DICT_PRESENT:
+    case DICT_BROKEN:
+        break;
+    }
+    return failure_push(L, FAILURE_PROTOCOL, "shared %s: it is damaged", name);
+}
+
+/* True if done, false if `otherwise` happened. */
+static int
+push_whether(lua_State *L, enum dict_result result, enum dict_result otherwise)
+{
+    if (result != DICT_DONE && result != otherwise)
+        return push_failure(L, result);
+    lua_pushboolean(L, result == DICT_DONE);
+    return 1;
+}
+
+static void
+push_value(lua_State *L, const struct dict_value *v)
+{
+    switch (v->type) {
+    case DICT_STRING:
+        lua_pushlstring(L, v->text.ptr, v->text.len);
+        break;
+    case DICT_NUMBER:
+        lua_pushnumber(L, v->number);
+        break;
+    case DICT_BOOLEAN:
+        lua_pushboolean(L, v->number != 0);
+        break;
+    }
+}
+
+/* --- methods --- */
+
+static int
+dict_get_value(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct dict_value v;
+    enum dict_result result = dict_get(d, check_key(L, 2), milliseconds(L), &v);
+
+    if (result == DICT_DONE)
+        push_value(L, &v);
+    else if (result == DICT_ABSENT)
+        lua_pushnil(L);
+    else
+        return push_failure(L, result);
+    return 1;
+}
+
+static int
+dict_set_value(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+    struct dict_value v = check_value(L, 3);
+
+    return push_whether(L, dict_set(d, key, &v, check_when(L, 4)), DICT_DONE);
+}
+
+static int
+dict_add_value(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+    struct dict_value v = check_value(L, 3);
+
+    return push_whether(L, dict_add(d, key, &v, check_when(L, 4)),
+                        DICT_PRESENT);
+}
+
+static int
+dict_incr(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+    double by = check_finite(L, 3, 1), number = check_finite(L, 4, 0);
+    enum dict_result result =
+        dict_add_to(d, key, by, check_when(L, 5), &number);
+
+    if (result != DICT_DONE)
+        return push_failure(L, result);
+    lua_pushnumber(L, number);
+    return 1;
+}
+
+static int
+dict_delete_value(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+
+    return push_whether(L, dict_delete(d, check_key(L, 2), milliseconds(L)),
+                        DICT_ABSENT);
+}
+
+static int
+dict_ttl(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    uint64_t now = milliseconds(L), expiry = 0;
+    enum dict_result result = dict_expiry(d, check_key(L, 2), now, &expiry);
+
+    if (result != DICT_DONE && result != DICT_ABSENT)
+        return push_failure(L, result);
+    if (result == DICT_ABSENT)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, expiry == 0 ? (lua_Number)INFINITY
+                                      : (double)(expiry - now) / 1000);
+    return 1;
+}
+
+/* One whose end can be waited for: a notification's is a copy. */
+static struct session *
+check_session(lua_State *L, int index)
+{
+    struct session *s = object_session(L, index);
+
+    if (s->login == NULL)
+        luaL_argerror(L, index, "a session that is not over expected");
+    return s;
+}
+
+static int
+dict_lease_key(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+    double limit = luaL_checknumber(L, 3);
+    struct session *s = check_session(L, 4);
+
+    luaL_argcheck(L, limit >= 0 && limit <= 1e9 && floor(limit) == limit, 3,
+                  "a whole number expected");
+    return push_whether(L, lease_take(s, shared_of(L), d, key, (uint64_t)limit),
+                        DICT_PRESENT);
+}
+
+static int
+dict_give_back_key(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+
+    return push_whether(L, lease_give_back(check_session(L, 3), d, key),
+                        DICT_ABSENT);
+}
+
+static int
+dict_leased_count(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    uint64_t count = 0;
+    enum dict_result result = dict_leased(d, check_key(L, 2), &count);
+
+    if (result != DICT_DONE)
+        return push_failure(L, result);
+    lua_pushnumber(L, (lua_Number)count);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"get", dict_get_value},       {"set", dict_set_value},
+    {"add", dict_add_value},       {"incr", dict_incr},
+    {"delete", dict_delete_value}, {"ttl", dict_ttl},
+    {"lease", dict_lease_key},     {"give_back", dict_give_back_key},
+    {"leased", dict_leased_count}, {NULL, NULL},
+};
+
+static const luaL_Reg events[] = {{NULL, NULL}};
+
+/* --- names --- */
+
+static int
+raise_unknown(lua_State *L, const struct config *c, const char *name)
+{
+    const char *names[SHARED_MAX + 1] = {NULL};
+
+    for (size_t i = 0; i < c->dict_count && i < SHARED_MAX; i++)
+        names[i] = c->dicts[i].name.ptr;
+    const char *near = nearest_name(name, names);
+    if (near != NULL)
+        return luaL_error(L,
+                          "shared.get: the configuration's `shared` has no "
+                          "\"%s\" (did you mean \"%s\"?)",
+                          name, near);
+    return luaL_error(
+        L, "shared.get: the configuration's `shared` has no \"%s\"", name);
+}
+
+/* The interpreter has no configuration: any name is a small dict. */
+static size_t
+check_name(lua_State *L, const char *name)
+{
+    const struct generation *g = vm_of(L)->generation;
+
+    if (g == NULL || g->config == NULL)
+        return DICT_SIZE_MIN;
+    const struct dict_config *c = config_dict(g->config, slice_of(name));
+    if (c == NULL)
+        (void)raise_unknown(L, g->config, name);
+    return c != NULL ? c->size : 0;
+}
+
+static int
+get_dict(lua_State *L)
+{
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+
+    luaL_argcheck(L, len >= 1 && len <= SHARED_NAME_MAX, 1,
+                  "a name of 1 to 63 bytes expected");
+    size_t size = check_name(L, name);
+    struct handle *h = lua_newuserdata(L, sizeof *h);
+    *h = (struct handle){.size = size};
+    memcpy(h->name, name, len);
+    object_set_type(L, METATABLE, events, methods);
+    return 1;
+}
+
+int
+mod_shared_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"get", get_dict}, {NULL, NULL}};
+
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

@@ -1,0 +1,76 @@
+--- `moongate.shared`. The format is explained in README.md.
+local KEY = { "key", "string", doc = "1 to 8192 bytes" }
+local VALUE = { "value", "string|number|boolean",
+  doc = "of a text up to 64 KiB, and no more than a 64th of the table" }
+local TTL = { "ttl", "number", optional = true, unit = "seconds", min = 0.001, max = 1000000000,
+  doc = "how long it lives; forever by default" }
+local SESSION = { "session", "Session" }
+
+return {
+  name = "moongate.shared",
+  doc = "Tables of small values that all workers of a machine share: the entries of `shared` in "
+    .. "the configuration. What is in them survives reloads and the end of a worker, but not that "
+    .. "of the gateway. A table is never full: values that are over go first, then those that "
+    .. "are over soonest, then those that were written longest ago. In `moongate lua`, "
+    .. "`moongate test` and `moongate check` they are the process's own.",
+  functions = {
+    {
+      "get", doc = "The table of this name.",
+      arguments = { { "name", "string", doc = "as in the configuration" } },
+      returns = { { "SharedDict" } },
+      errors = "raises when the configuration has no such table",
+    },
+  },
+  classes = {
+    {
+      "SharedDict", variable = "dict",
+      doc = "A table that all workers share. Each call is done as a whole or not at all. "
+        .. "Secrets are not kept.",
+      methods = {
+        { "get", doc = "The value, or nil where there is none.",
+          arguments = { KEY },
+          returns = { { "string|number|boolean" } },
+          fails = { "overload", "protocol" } },
+        { "set", doc = "Keeps a value.",
+          arguments = { KEY, VALUE, TTL },
+          returns = { { "boolean", doc = "true" } },
+          fails = { "overload", "protocol" } },
+        { "add", doc = "Keeps a value if there is none.",
+          arguments = { KEY, VALUE, TTL },
+          returns = { { "boolean", doc = "whether there was none" } },
+          fails = { "overload", "protocol" } },
+        { "incr", doc = "Adds to a number. Where there is none it begins with `init`, and `ttl` "
+            .. "counts from then on.",
+          arguments = { KEY,
+            { "by", "number", default = 1 }, { "init", "number", default = 0 }, TTL },
+          returns = { { "number", doc = "the sum" } },
+          fails = { "overload", "protocol" } },
+        { "delete", doc = "Removes a value.",
+          arguments = { KEY },
+          returns = { { "boolean", doc = "whether there was one" } },
+          fails = { "overload", "protocol" } },
+        { "ttl", doc = "How long a value still lives; nil where there is none.",
+          arguments = { KEY },
+          returns = { { "number", doc = "seconds; `math.huge`: forever" } },
+          fails = { "overload", "protocol" } },
+        { "lease", doc = "Takes one of `limit` places, which the session holds until it ends, "
+            .. "however that is: a place comes back too when the worker dies. A session holds a "
+            .. "key once. Places are counted apart from values.",
+          arguments = { KEY,
+            { "limit", "integer", min = 0, max = 1000000000,
+              doc = "how many may be held by all sessions together" }, SESSION },
+          returns = { { "boolean", doc = "whether the session holds one" } },
+          fails = { "overload", "protocol" },
+          errors = "raises in `spliced` and `closed`" },
+        { "give_back", doc = "Gives a place back before the session ends.",
+          arguments = { KEY, SESSION },
+          returns = { { "boolean", doc = "whether the session held one" } },
+          errors = "raises in `spliced` and `closed`" },
+        { "leased", doc = "How many places are held.",
+          arguments = { KEY },
+          returns = { { "integer" } },
+          fails = { "overload", "protocol" } },
+      },
+    },
+  },
+}
