@@ -377,6 +377,15 @@ rehearse(struct directory_question *q, struct ev_loop *loop, double seconds)
     ev_timer_start(loop, &q->deadline);
 }
 
+static void
+refuse(struct directory_question *q, struct ev_loop *loop)
+{
+    directory_fail(q, FAILURE_OVERLOAD, "%d questions are waiting already",
+                   DIRECTORY_WAITING_MAX);
+    ev_timer_init(&q->deadline, on_failed, 0., 0.);
+    ev_timer_start(loop, &q->deadline);
+}
+
 void
 directory_ask(struct directory_question *q, struct directory_client *c,
               double seconds, directory_done_fn done)
@@ -394,10 +403,7 @@ directory_ask(struct directory_question *q, struct directory_client *c,
         return;
     }
     if (d->waiting_count >= DIRECTORY_WAITING_MAX) {
-        directory_fail(q, FAILURE_OVERLOAD, "%d questions are waiting already",
-                       DIRECTORY_WAITING_MAX);
-        ev_timer_init(&q->deadline, on_failed, 0., 0.);
-        ev_timer_start(loop, &q->deadline);
+        refuse(q, loop);
         return;
     }
     ev_timer_init(&q->deadline, on_deadline, seconds, 0.);

@@ -306,11 +306,19 @@ pool_search(lua_State *L)
 
 /* --- escaping --- */
 
+static void
+add_escaped(luaL_Buffer *out, unsigned char byte)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[] = {'\\', digits[byte >> 4], digits[byte & 15]};
+
+    luaL_addlstring(out, text, sizeof text);
+}
+
 /* Pushes `text` with what `is_special` says as a backslash and two digits. */
 static int
 escape(lua_State *L, bool (*is_special)(struct slice text, size_t at))
 {
-    static const char digits[] = "0123456789abcdef";
     struct slice text;
     luaL_Buffer out;
 
@@ -319,14 +327,10 @@ escape(lua_State *L, bool (*is_special)(struct slice text, size_t at))
         return luaL_argerror(L, 1, "longer than 4 KiB");
     luaL_buffinit(L, &out);
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.ptr[i];
-        if (!is_special(text, i)) {
+        if (is_special(text, i))
+            add_escaped(&out, (unsigned char)text.ptr[i]);
+        else
             luaL_addchar(&out, text.ptr[i]);
-            continue;
-        }
-        luaL_addchar(&out, '\\');
-        luaL_addchar(&out, digits[byte >> 4]);
-        luaL_addchar(&out, digits[byte & 15]);
     }
     luaL_pushresult(&out);
     return 1;

@@ -144,7 +144,7 @@ keep_row(struct sql_question *q, PGresult *r)
     }
     if ((q->row_count & (q->row_count - 1)) == 0) {
         size_t room = q->row_count == 0 ? 1 : 2 * q->row_count;
-        PGresult **grown = realloc(q->rows, room * sizeof(*grown));
+        PGresult **grown = realloc(q->rows, room * sizeof(PGresult *));
         require(grown != NULL);
         q->rows = grown;
     }
