@@ -51,6 +51,7 @@ static const char general_help[] =
     "  diff      tell what differs between two generations\n"
     "  who       list its sessions (also: sessions)\n"
     "  kick      end sessions\n"
+    "  purge     have memoized functions of policies forget\n"
     "  trace     follow sessions: what is said, asked and decided\n"
     "\n"
     "  moongate COMMAND --help   tells more about one\n"
@@ -206,6 +207,7 @@ static const struct command commands[] = {
     {"who", command_in_lua, NULL, NULL},
     {"sessions", command_in_lua, NULL, NULL},
     {"kick", command_in_lua, NULL, NULL},
+    {"purge", command_in_lua, NULL, NULL},
     {"trace", command_in_lua, NULL, NULL},
     {"@helper", command_role, NULL, helper_run},
     {"@ocsp", command_role, NULL, ocsp_helper_run},

@@ -30,7 +30,7 @@ base64_encode(struct slice in, char *out)
 
 /* Without a table look-up by secret, and without locale. */
 static int
-value_of(char c)
+value_of(char c, const char others[2])
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -38,18 +38,18 @@ value_of(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return c == others[0] ? 62 : c == others[1] ? 63 : -1;
 }
 
 /* Decodes the first `digits` of four characters at `in`; false if one of them
  * is no digit or their last bits, which stand for nothing, are not zero. */
 static bool
-decode_group(const char *in, size_t digits, char *out)
+decode_group(const char *in, size_t digits, const char others[2], char *out)
 {
     unsigned bits = 0;
 
     for (size_t i = 0; i < 4; i++) {
-        int value = i < digits ? value_of(in[i]) : 0;
+        int value = i < digits ? value_of(in[i], others) : 0;
         if (value < 0)
             return false;
         bits = bits << 6 | (unsigned)value;
@@ -71,7 +71,22 @@ base64_decode(struct slice in, char *out, size_t *len)
         pad++;
     for (size_t i = 0; i < in.len; i += 4) {
         size_t digits = i + 4 == in.len ? 4 - pad : 4;
-        if (!decode_group(in.ptr + i, digits, out + *len))
+        if (!decode_group(in.ptr + i, digits, "+/", out + *len))
+            return false;
+        *len += digits - 1;
+    }
+    return true;
+}
+
+bool
+base64url_decode(struct slice in, char *out, size_t *len)
+{
+    *len = 0;
+    if (in.len % 4 == 1)
+        return false;
+    for (size_t i = 0; i < in.len; i += 4) {
+        size_t digits = in.len - i < 4 ? in.len - i : 4;
+        if (!decode_group(in.ptr + i, digits, "-_", out + *len))
             return false;
         *len += digits - 1;
     }

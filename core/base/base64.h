@@ -12,3 +12,7 @@ void base64_encode(struct slice in, char *out);
 /* Decodes into `out`, which has room for in.len / 4 * 3 bytes, and sets
  * `*len`.  false for anything that the encoder could not have written. */
 bool base64_decode(struct slice in, char *out, size_t *len);
+
+/* The same of base64url without padding, as RFC 7515 has it; `out` has room
+ * for in.len bytes. */
+bool base64url_decode(struct slice in, char *out, size_t *len);

@@ -38,6 +38,17 @@ digest_md5(struct slice a, struct slice b, char hex[32])
     return ok;
 }
 
+bool
+digest_sha1(struct slice text, char hex[40])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+
+    if (EVP_Digest(text.ptr, text.len, md, NULL, EVP_sha1(), NULL) != 1)
+        return false;
+    to_hex(md, 20, hex);
+    return true;
+}
+
 void
 digest_sha256(struct slice text, char hex[64])
 {

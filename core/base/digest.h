@@ -18,6 +18,9 @@ bool digest_md5(struct slice a, struct slice b, char hex[32]) MUST_USE;
 bool digest_hmac_md5(struct slice key, struct slice text,
                      char hex[32]) MUST_USE;
 
+/* What Redis calls a script by; false as above. */
+bool digest_sha1(struct slice text, char hex[40]) MUST_USE;
+
 void digest_sha256(struct slice text, char hex[64]);
 
 void digest_hmac_sha256(struct slice key, struct slice text, char hex[64]);

@@ -35,7 +35,40 @@ read_question(void)
     require(question_get(&copy, &again));
     require(copy.id == q.id && copy.kind == q.kind && copy.credit == q.credit);
     require(slice_equal(copy.reason, q.reason));
+    require(slice_equal(copy.purge.name, q.purge.name));
+    require(slice_equal(copy.purge.key, q.purge.key));
+    require((copy.purge.key.ptr == NULL) == (q.purge.key.ptr == NULL));
     same_filter(&copy.filter, &q.filter);
+}
+
+static void
+read_session_question(void)
+{
+    struct session_question q, copy;
+
+    if (!session_question_get(&q, &m))
+        return;
+    session_question_put(&q, &again);
+    again.at = 0;
+    require(session_question_get(&copy, &again));
+    require(copy.slot == q.slot && copy.id == q.id && copy.kicks == q.kicks);
+    require(slice_equal(copy.reason, q.reason));
+    require(slice_equal(copy.except, q.except));
+    same_filter(&copy.filter, &q.filter);
+}
+
+static void
+read_session_answer(void)
+{
+    struct session_answer a, copy;
+
+    if (!session_answer_get(&a, &m))
+        return;
+    session_answer_put(&a, &again);
+    again.at = 0;
+    require(session_answer_get(&copy, &again));
+    require(copy.slot == a.slot && copy.id == a.id &&
+            copy.workers == a.workers && copy.count == a.count);
 }
 
 static void
@@ -123,7 +156,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const readers[])(void) = {
-        read_question, read_order, read_report, read_rows, read_counters};
+        read_question,      read_order,    read_report,
+        read_rows,          read_counters, read_session_question,
+        read_session_answer};
     const size_t count = sizeof readers / sizeof readers[0];
 
     if (size < 1 || size - 1 > MESSAGE_MAX)

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "proto/protocols.h"
+#include "proto/sasl_token.h"
 
 #include <stdlib.h>
 
@@ -11,8 +12,11 @@ static void
 check_credentials(const struct credentials *c)
 {
     require(credential_is_sane(c->user) && credential_is_sane(c->authzid) &&
-            credential_is_sane(c->password.bytes));
-    require(c->user.len > 0 || c->mechanism == MECHANISM_EXTERNAL);
+            (mechanism_has_token(c->mechanism)
+                 ? token_is_sane(c->password.bytes)
+                 : credential_is_sane(c->password.bytes)));
+    require(c->user.len > 0 || c->mechanism == MECHANISM_EXTERNAL ||
+            c->mechanism == MECHANISM_OAUTHBEARER);
     require(c->mechanism != MECHANISM_CRAM_MD5 || digest_is_hex(c->response));
 }
 

@@ -44,6 +44,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
                 .literal_max = (options & 64) != 0 ? 32 : 512,
                 .reply_max = 1024,
                 .no_auth = (options & 1) != 0,
+                .tokens_in_clear = true,
                 .starttls = (options & 2) != 0,
                 .tls_required = (options & 4) != 0,
                 .pass_capabilities = (options & 8) != 0,

@@ -297,7 +297,9 @@ ask(struct auth_exchange *e)
 static void
 start_tls(struct auth_exchange *e)
 {
-    if (!auth_tls_start(&e->group->tls, e->pool->url.host, e->pool->url.port,
+    const struct auth_url *url = &e->pool->url;
+
+    if (!auth_tls_start(&e->group->tls, url->host, url->port,
                         &e->conn->stream)) {
         fail(e, FAILURE_TLS, "TLS could not be started");
         return;

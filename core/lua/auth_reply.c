@@ -1,5 +1,6 @@
 #include "lua/auth_reply.h"
 
+#include "base/base64.h"
 #include "base/slice.h"
 #include "net/addr.h"
 #include "proto/dialog.h"
@@ -136,16 +137,35 @@ read_login(const struct http_reply *reply, struct auth_answer *a)
         invalid(a, "Auth-User is empty");
 }
 
-/* The two fields that go with a refusal; false if either is doubled. */
+/* JSON about a refused token, as it is or in base64, in which a client gets
+ * it.  What is neither is left out: the mechanism has words of its own. */
+static void
+read_sasl(struct slice value, struct auth_answer *a)
+{
+    size_t len = value.len;
+
+    if (slice_has_prefix(value, S("{")) && len <= sizeof a->sasl)
+        memcpy(a->sasl, value.ptr, len);
+    else if (len / 4 * 3 > sizeof a->sasl ||
+             !base64_decode(value, a->sasl, &len))
+        return;
+    struct slice json = {a->sasl, len};
+    if (slice_has_prefix(json, S("{")) && !has_control(json))
+        a->sasl_len = len;
+}
+
+/* The fields that go with a refusal; false if one is doubled. */
 static bool
 read_refusal(const struct http_reply *reply, struct auth_answer *a)
 {
-    struct slice wait, code;
-    bool has_wait, has_code;
+    struct slice wait, code, sasl;
+    bool has_wait, has_code, has_sasl;
 
     if (!take(reply, S("Auth-Wait"), &wait, &has_wait) ||
-        !take(reply, S("Auth-Error-Code"), &code, &has_code))
+        !take(reply, S("Auth-Error-Code"), &code, &has_code) ||
+        !take(reply, S("Auth-Error-SASL"), &sasl, &has_sasl))
         return false;
+    read_sasl(sasl, a);
     if (all_digits(wait)) {
         size_t seconds = slice_to_size(wait);
         a->wait = seconds > WAIT_MAX ? WAIT_MAX : (double)seconds;
@@ -169,7 +189,8 @@ auth_reply_read(const struct http_reply *reply, struct auth_answer *a)
     } else if (!has_status || status.len == 0) {
         invalid(a, "no Auth-Status");
     } else if (!read_refusal(reply, a)) {
-        invalid(a, "more than one Auth-Wait or Auth-Error-Code");
+        invalid(a,
+                "more than one Auth-Wait, Auth-Error-Code or Auth-Error-SASL");
     } else if (slice_equal(status, S("OK"))) {
         a->verdict = AUTH_OK;
         read_login(reply, a);

@@ -14,6 +14,7 @@ enum auth_verdict {
 };
 
 #define AUTH_TEXT_MAX 400
+#define AUTH_SASL_MAX 1024
 
 /* Slices point into the answer. */
 struct auth_answer {
@@ -25,8 +26,10 @@ struct auth_answer {
     bool has_user, has_password;
     struct slice user;
     struct secret password;
-    double wait;       /* seconds; 0 without Auth-Wait */
-    struct slice code; /* "535 5.7.8", or empty */
+    double wait;              /* seconds; 0 without Auth-Wait */
+    struct slice code;        /* "535 5.7.8", or empty */
+    char sasl[AUTH_SASL_MAX]; /* JSON of Auth-Error-SASL, */
+    size_t sasl_len;          /* or nothing */
 };
 
 void auth_reply_read(const struct http_reply *reply, struct auth_answer *a);

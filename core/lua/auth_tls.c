@@ -99,6 +99,15 @@ auth_tls_read(const struct options *o, struct auth_tls *t)
         t->verify = t->pin_count > 0 ? TLS_VERIFY_PIN : TLS_VERIFY_NONE;
 }
 
+void
+auth_tls_name(struct auth_tls *t, const char *profile, const char *server_name)
+{
+    free(t->profile);
+    free(t->server_name);
+    t->profile = xstrndup(profile, strlen(profile));
+    t->server_name = xstrndup(server_name, strlen(server_name));
+}
+
 /* Looked up each time: certificates may have been renewed. */
 static struct tls_client_context *
 context_of(const struct auth_tls *t)
@@ -108,10 +117,16 @@ context_of(const struct auth_tls *t)
     return config_tls_profile(t->config, slice_of(t->profile));
 }
 
+bool
+auth_tls_is_ready(const struct auth_tls *t)
+{
+    return context_of(t) != NULL;
+}
+
 void
 auth_tls_require(lua_State *L, const struct auth_tls *t, const char *what)
 {
-    if (context_of(t) == NULL)
+    if (!auth_tls_is_ready(t))
         (void)luaL_error(L,
                          "%s: the configuration's tls_profiles has no \"%s\"",
                          what, *t->profile != '\0' ? t->profile : "default");

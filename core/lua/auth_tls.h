@@ -1,5 +1,5 @@
 /* auth_tls.h -- TLS with the servers that policies ask about logins: auth
- * servers, databases, directories; what these must prove. */
+ * and Redis servers, databases, directories; what these must prove. */
 #pragma once
 
 #include "base/buf.h"
@@ -9,7 +9,7 @@
 
 struct auth_tls {
     const struct config *config; /* whose tls_profiles are used; borrowed */
-    char *profile, *server_name; /* "": "default", the host of the URL */
+    char *profile, *server_name; /* "": "default", the host asked */
     enum tls_verify verify;
     unsigned char pins[TARGET_PINS_MAX][TLS_PIN_SIZE];
     size_t pin_count;
@@ -23,11 +23,17 @@ void auth_tls_read(const struct options *o, struct auth_tls *t);
 
 /* Raises, beginning with `what`, if there is no such profile. */
 void auth_tls_require(lua_State *L, const struct auth_tls *t, const char *what);
+/* Sets both; "" stands for the default. */
+void auth_tls_name(struct auth_tls *t, const char *profile,
+                   const char *server_name);
+
+/* Whether the profile is there. */
+bool auth_tls_is_ready(const struct auth_tls *t);
 
 /* Appends all that decides whether a connection may be shared. */
 void auth_tls_describe(const struct auth_tls *t, struct buf *out);
 
-/* Begins the handshake with the server; false when that can't be. */
+/* Begins the handshake with the server at `host`; false when that can't be. */
 bool auth_tls_start(const struct auth_tls *t, const char *host, uint16_t port,
                     struct stream *stream) MUST_USE;
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "lua/child.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
 #include "lua/trace.h"
@@ -86,6 +87,8 @@ call_new(struct vm *vm, double budget,
     c->arg = arg;
     c->ends = ev_now(vm->host->loop) + budget;
     ev_init(&c->deadline, on_deadline);
+    list_init(&c->children);
+    list_init(&c->watches);
     list_append(&vm->calls, &c->link);
     vm->call_count++;
     return c;
@@ -125,6 +128,17 @@ call_thread(struct call *c)
     return c->thread;
 }
 
+static void
+tell_watches(struct call *c)
+{
+    while (!list_is_empty(&c->watches)) {
+        struct call_watch *w =
+            container_of(c->watches.next, struct call_watch, link);
+        list_remove(&w->link);
+        w->over(w);
+    }
+}
+
 void
 call_release(struct call *c, bool clean)
 {
@@ -132,6 +146,9 @@ call_release(struct call *c, bool clean)
 
     if (c->thread == NULL)
         return;
+    c->joins = false;
+    children_end(c);
+    tell_watches(c);
     if (clean && vm->thread_count < VM_THREADS_MAX) {
         lua_settop(c->thread, 0);
         vm->threads[vm->thread_count++] = c->thread_ref;
@@ -214,6 +231,16 @@ awaits(const struct call *c)
            lua_touserdata(c->thread, 1) == &await_token;
 }
 
+/* The deadline of a child is that of its parent. */
+static void
+arm_deadline(struct call *c)
+{
+    if (c->parent != NULL || ev_is_active(&c->deadline))
+        return;
+    ev_timer_set(&c->deadline, call_time_left(c), 0.);
+    ev_timer_start(c->vm->host->loop, &c->deadline);
+}
+
 /* What the coroutine yielded: one wait, or something that it should not. */
 static enum call_end
 after_yield(struct call *c)
@@ -226,10 +253,7 @@ after_yield(struct call *c)
         lua_pushliteral(c->thread, "coroutine.yield outside of a coroutine");
         return fail(c);
     }
-    if (!ev_is_active(&c->deadline)) {
-        ev_timer_set(&c->deadline, call_time_left(c), 0.);
-        ev_timer_start(c->vm->host->loop, &c->deadline);
-    }
+    arm_deadline(c);
     return CALL_WAITS;
 }
 
@@ -257,24 +281,65 @@ exhausted(struct vm *vm)
         host->exhausted(host->arg, vm->generation);
 }
 
+/* Its function has returned; its children may still run, or have failed
+ * without anybody having been told. */
+static enum call_end
+join(struct call *c)
+{
+    c->joins = children_run(c);
+    if (c->joins) {
+        arm_deadline(c);
+        return CALL_WAITS;
+    }
+    const char *error = children_error(c);
+    if (error == NULL)
+        return CALL_RETURNED;
+    keep_error(c, slice_of(error));
+    call_release(c, false);
+    return CALL_FAILED;
+}
+
+void
+call_joined(struct call *c)
+{
+    c->finished(c, join(c));
+}
+
 static enum call_end
 after_end(struct call *c, int status)
 {
     cancel_op(c);
-    return status == 0 ? CALL_RETURNED : fail(c);
+    return status == 0 ? join(c) : fail(c);
+}
+
+/* Children have the CPU time of their parent. */
+static struct call *
+root_of(struct call *c)
+{
+    while (c->parent != NULL)
+        c = c->parent;
+    return c;
+}
+
+/* What a child used within a burst of its family is in that burst. */
+static bool
+is_counted(const struct call *root, struct call *outer)
+{
+    return outer == NULL || root_of(outer) != root;
 }
 
 static enum call_end
 resume(struct call *c, int nargs)
 {
     struct vm *vm = c->vm;
-    struct call *outer = vm->running;
-    double left = c->cpu_left < CPU_BURST ? c->cpu_left : CPU_BURST;
+    struct call *outer = vm->running, *root = root_of(c);
+    double left = root->cpu_left < CPU_BURST ? root->cpu_left : CPU_BURST;
 
     vm->running = c;
     struct budget budget = vm_enter(vm, left);
     int status = lua_resume(c->thread, nargs);
-    c->cpu_left -= vm_spent(vm);
+    if (is_counted(root, outer))
+        root->cpu_left -= vm_spent(vm);
     if (vm->budget.over)
         counters_count(vm_counters(vm), "hook_cpu_kills_total");
     vm_leave(vm, budget);
@@ -285,6 +350,16 @@ resume(struct call *c, int nargs)
     if (vm->memory.refused)
         exhausted(vm);
     return end;
+}
+
+void
+call_check_function(lua_State *L, int index)
+{
+    if (lua_isfunction(L, index))
+        return;
+    if (!luaL_getmetafield(L, index, "__call"))
+        luaL_checktype(L, index, LUA_TFUNCTION);
+    lua_pop(L, 1);
 }
 
 enum call_end

@@ -22,16 +22,28 @@ enum call_end {
     CALL_TIMEOUT,  /* the budget is over (only through `finished`) */
 };
 
+/* Told, and taken out of its list, when the function of a call is over,
+ * whether it ended well or was cancelled. */
+struct call_watch {
+    struct list link;
+    void (*over)(struct call_watch *w);
+};
+
 struct call {
     struct list link; /* in vm->calls, or among the free */
     struct vm *vm;
-    lua_State *thread; /* NULL between two functions */
+    struct call *parent;  /* that it is a part of, see child.h; or NULL */
+    struct list children; /* of its function, see child.h */
+    size_t child_count;   /* how many were ever spawned */
+    struct list watches;  /* of its function */
+    bool joins;           /* it has returned, and waits for its children */
+    lua_State *thread;    /* NULL between two functions */
     int thread_ref;
     unsigned long sequence; /* of the operation it waits for, or 0 */
     void (*cancel)(void *op);
     void *op;
     bool synchronous;   /* nothing may wait */
-    bool background;    /* no session waits for it: call_spawn */
+    bool background;    /* no session waits for it: call_spawn, detach */
     const char *policy; /* whose function runs; "": nobody knows */
     double cpu_left;    /* seconds */
     ev_timer deadline;
@@ -62,8 +74,14 @@ lua_State *call_thread(struct call *c);
 /* Runs them.  After CALL_RETURNED take the results and call call_release. */
 enum call_end call_start(struct call *c, int nargs);
 
+/* Raises if the value at `index` is none that can be called. */
+void call_check_function(lua_State *L, int index);
+
 /* Gives the finished thread back, to be used again if `clean`. */
 void call_release(struct call *c, bool clean);
+
+/* The last child of a function that has returned has ended. */
+void call_joined(struct call *c);
 
 /* Cuts the call's password and token out of `text`. */
 void call_redact(const struct call *c, char *text);

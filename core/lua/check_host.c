@@ -8,6 +8,7 @@
 #include "lua/inspect.h"
 #include "lua/objects.h"
 #include "lua/reach.h"
+#include "lua/redis_server.h"
 #include "lua/target.h"
 #include "lua/values.h"
 
@@ -193,6 +194,39 @@ host_evaluate(lua_State *L)
     return 1;
 }
 
+static void
+push_place(lua_State *L, const char *host, uint16_t port, bool tls)
+{
+    lua_newtable(L);
+    lua_pushstring(L, host);
+    lua_setfield(L, -2, "host");
+    lua_pushinteger(L, port);
+    lua_setfield(L, -2, "port");
+    lua_pushstring(L, tls ? "implicit" : "off");
+    lua_setfield(L, -2, "tls");
+}
+
+/* Its password is not told. */
+static int
+parse_redis_url(lua_State *L, struct slice text)
+{
+    struct redis_server server;
+    struct error err;
+
+    redis_server_init(&server);
+    if (redis_server_parse(&server, text, false, &err)) {
+        redis_server_name(&server);
+        push_place(L, server.place.host, server.place.port, server.tls);
+        (void)lua_pushfstring(L, "Redis server \"%s\"", server.name);
+        lua_setfield(L, -2, "what");
+    } else {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+    }
+    redis_server_deinit(&server);
+    return lua_istable(L, -1) ? 1 : 2;
+}
+
 /* ("http://host:port/uri"): { host =, port =, tls = }, or nil and the
  * message. */
 static int
@@ -203,18 +237,17 @@ host_parse_url(lua_State *L)
     struct error err;
 
     text.ptr = luaL_checklstring(L, 1, &text.len);
+    if (slice_has_prefix(text, S("redis")) ||
+        slice_has_prefix(text, S("unix:")))
+        return parse_redis_url(L, text);
     if (!auth_url_parse(text, &url, &err)) {
         lua_pushnil(L);
         lua_pushstring(L, err.text);
         return 2;
     }
-    lua_newtable(L);
-    lua_pushstring(L, url.host);
-    lua_setfield(L, -2, "host");
-    lua_pushinteger(L, url.port);
-    lua_setfield(L, -2, "port");
-    lua_pushstring(L, url.tls ? "implicit" : "off");
-    lua_setfield(L, -2, "tls");
+    push_place(L, url.host, url.port, url.tls);
+    (void)lua_pushfstring(L, "auth server \"%s\"", url.text);
+    lua_setfield(L, -2, "what");
     auth_url_deinit(&url);
     return 1;
 }

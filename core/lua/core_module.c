@@ -5,9 +5,14 @@
 #include "base/slice.h"
 #include "lua/call.h"
 #include "lua/checks.h"
+#include "lua/child.h"
 #include "lua/clock.h"
 #include "lua/decision.h"
+#include "lua/detach.h"
+#include "lua/gate.h"
+#include "lua/jwt.h"
 #include "lua/log_lua.h"
+#include "lua/memo_object.h"
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/patterns.h"
@@ -226,6 +231,16 @@ static const luaL_Reg functions[] = {
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},
+    {"jwt_open", jwt_open},
+    {"jwt_key", jwt_key},
+    {"jwt_key_pem", jwt_key_pem},
+    {"jwt_is_signed", jwt_is_signed},
+    {"spawn", child_spawn},
+    {"child_wait", child_wait},
+    {"detach", detach},
+    {"gate", gate_new},
+    {"memo", memo_object_new},
+    {"purge", memo_object_purge},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},

@@ -1,12 +1,14 @@
 #include "lua/decision.h"
 
 #include "base/base64.h"
+#include "base/json_writer.h"
 #include "base/slice.h"
 #include "lua/objects.h"
 #include "lua/pool_object.h"
 #include "lua/secret.h"
 #include "lua/target.h"
 #include "lua/trace.h"
+#include "proto/sasl_token.h"
 #include "session/session.h"
 
 #include <lauxlib.h>
@@ -22,11 +24,12 @@ enum option_kind {
     OPTION_LOG,     /* text that is only logged: any bytes, cut */
     OPTION_NAME,    /* a user: one line of at most CREDENTIAL_MAX bytes */
     OPTION_SECRET,  /* a Secret or text */
+    OPTION_TOKEN,   /* a Secret or text, of what a token is made of */
     OPTION_SECONDS, /* a delay */
     OPTION_FLAG,
     OPTION_CODE,     /* "535" or "535 5.7.8" */
     OPTION_ENHANCED, /* "5.7.8" */
-    OPTION_SASL,     /* JSON */
+    OPTION_SASL,     /* JSON, or a table of what it says */
     OPTION_UPSTREAM, /* "host:port", "pool:NAME" or a `to` */
     OPTION_POOL,     /* the NAME alone */
     OPTION_POOL_KEY,
@@ -43,7 +46,7 @@ enum option_kind {
     OPTION_SOURCE,
     OPTION_CONNECT_TIMEOUT,
     OPTION_MECHANISM,
-    OPTION_LOGIN, /* a `login` */
+    OPTION_LOGIN, /* a `login`, or "passthrough" */
     OPTION_XCLIENT,
     OPTION_VARS,
     OPTION_COUNT,
@@ -119,7 +122,7 @@ static const struct option login_options[] = {
     {"mechanism", OPTION_MECHANISM, 0},
     {"user", OPTION_NAME, AT(login_user)},
     {"password", OPTION_SECRET, AT(password)},
-    {"token", OPTION_SECRET, AT(password)},
+    {"token", OPTION_TOKEN, AT(token)},
     {"authzid", OPTION_NAME, AT(authzid)},
     {"xclient", OPTION_XCLIENT, 0},
     {"none", OPTION_FLAG, AT(none)},
@@ -207,6 +210,83 @@ read_secret(const struct reading *r)
         luaL_error(r->L, "%s: %s: control characters are not allowed", r->what,
                    r->name);
     return bytes;
+}
+
+static struct slice
+read_token(const struct reading *r)
+{
+    struct slice bytes;
+
+    if (!secret_or_string(r->L, -1, &bytes))
+        wrong(r, "a secret or text");
+    /* One that was wiped is nothing but NULs, and found when it is used. */
+    bool wiped = bytes.len > 0 && bytes.ptr[0] == '\0';
+    if (bytes.len == 0 || (!wiped && !token_is_sane(bytes)))
+        luaL_error(r->L, "%s: %s: not a token of at most %d bytes", r->what,
+                   r->name, (int)TOKEN_MAX);
+    return bytes;
+}
+
+/* What is said about a refused token (RFC 7628 3.2.2). */
+static const struct {
+    const char *name, *member;
+} denial_members[] = {
+    {"status", "status"},
+    {"schemes", "schemes"},
+    {"scope", "scope"},
+    {"openid_configuration", "openid-configuration"},
+};
+
+#define DENIAL_MEMBERS (sizeof denial_members / sizeof denial_members[0])
+
+static void
+check_denial_names(const struct reading *r)
+{
+    const char *names[DENIAL_MEMBERS + 1] = {NULL};
+
+    for (size_t i = 0; i < DENIAL_MEMBERS; i++)
+        names[i] = denial_members[i].name;
+    lua_pushnil(r->L);
+    while (lua_next(r->L, -2) != 0) {
+        bool known = false;
+        const char *name =
+            lua_type(r->L, -2) == LUA_TSTRING ? lua_tostring(r->L, -2) : "";
+        for (size_t i = 0; i < DENIAL_MEMBERS && !known; i++)
+            known = strcmp(names[i], name) == 0;
+        if (!known)
+            object_unknown(r->L, "sasl", name, names);
+        lua_pop(r->L, 1);
+    }
+}
+
+/* Replaces the table on the top by its JSON. */
+static void
+encode_denial(const struct reading *r)
+{
+    int table = lua_gettop(r->L);
+    struct buf out;
+    struct json_writer w = {.out = &out};
+
+    check_denial_names(r);
+    /* All that may raise comes before the buffer is there. */
+    for (size_t i = 0; i < DENIAL_MEMBERS; i++) {
+        lua_getfield(r->L, table, denial_members[i].name);
+        if (!lua_isnil(r->L, -1))
+            (void)read_line(r, TEXT_MAX);
+    }
+    buf_init(&out, (size_t)2 * SASL_MAX);
+    json_begin(&w, NULL, '{');
+    for (size_t i = 0; i < DENIAL_MEMBERS; i++) {
+        struct slice value;
+        value.ptr = lua_tolstring(r->L, table + 1 + (int)i, &value.len);
+        if (value.ptr != NULL)
+            json_text(&w, denial_members[i].member, value);
+    }
+    json_end(&w, '}');
+    lua_settop(r->L, table);
+    lua_pushlstring(r->L, buf_bytes(&out).ptr, buf_len(&out));
+    buf_deinit(&out);
+    lua_replace(r->L, table);
 }
 
 static double
@@ -344,13 +424,18 @@ read_login(const struct reading *r)
 {
     const struct decision *login = decision_test(r->L, -1);
 
+    /* As the client has logged in, which is what happens anyway. */
+    if (lua_type(r->L, -1) == LUA_TSTRING &&
+        slice_equal(read_line(r, TEXT_MAX), S("passthrough")))
+        return;
     if (login == NULL || login->kind != VERDICT_LOGIN) {
-        wrong(r, "moongate.login{}");
+        wrong(r, "moongate.login{} or \"passthrough\"");
         return;
     }
     r->d->has_login = true;
     r->d->login_user = login->login_user;
     r->d->password = login->password;
+    r->d->token = login->token;
     r->d->authzid = login->authzid;
     r->d->mechanism = login->mechanism;
     r->d->none = login->none;
@@ -470,6 +555,8 @@ read_text_option(const struct reading *r, enum option_kind kind,
         *text = read_log(r);
     else if (kind == OPTION_SECRET)
         *text = read_secret(r);
+    else if (kind == OPTION_TOKEN)
+        *text = read_token(r);
     else if (kind == OPTION_CODE)
         read_checked(r, text, is_code, "a code such as \"535\"");
     else if (kind == OPTION_ENHANCED)
@@ -486,11 +573,16 @@ read_option(const struct reading *r, const struct option *o)
     void *at = (char *)r->d + o->offset;
 
     switch (o->kind) {
+    case OPTION_SASL:
+        if (lua_istable(r->L, -1))
+            encode_denial(r);
+        read_text_option(r, o->kind, at);
+        return;
     case OPTION_TEXT:
     case OPTION_NAME:
-    case OPTION_SASL:
     case OPTION_LOG:
     case OPTION_SECRET:
+    case OPTION_TOKEN:
     case OPTION_CODE:
     case OPTION_ENHANCED:
         read_text_option(r, o->kind, at);

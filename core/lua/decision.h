@@ -20,7 +20,7 @@ struct decision {
     bool has_target, has_fallback, has_login;
     struct target target, fallback;
     struct slice login_user, authzid; /* ptr NULL: not given */
-    struct slice password;            /* also: the token */
+    struct slice password, token;
     enum mechanism mechanism;
     bool none, pass_error_message;
     int xclient; /* -1: not given */

@@ -66,13 +66,15 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
     struct login *l = &v->login;
     bool planned = s->login->hook == HOOK_UPSTREAM_AUTH;
 
-    *l = planned ? dialog->login
-                 : (struct login){
-                       .user = v->user.ptr != NULL ? v->user
-                                                   : dialog->credentials.user,
-                       .password = dialog->credentials.password,
-                       .forward = dialog->settings->forward,
-                   };
+    *l = planned
+             ? dialog->login
+             : (struct login){
+                   .user =
+                       v->user.ptr != NULL ? v->user : dialog->credentials.user,
+                   .password = dialog->credentials.password,
+                   .token = mechanism_has_token(dialog->credentials.mechanism),
+                   .forward = dialog->settings->forward,
+               };
     l->mechanism = d->mechanism;
     l->none = d->none;
     l->pass_error_message = d->pass_error_message;
@@ -83,10 +85,12 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
         return false;
     if (d->authzid.ptr != NULL && !copy(a, d->authzid, &l->authzid))
         return false;
+    if (d->password.ptr == NULL && d->token.ptr == NULL)
+        return true;
     /* A secret that was wiped since is nothing but NULs. */
-    return d->password.ptr == NULL ||
-           (!has_control(d->password) &&
-            copy(a, d->password, &l->password.bytes));
+    struct slice given = d->token.ptr != NULL ? d->token : d->password;
+    l->token = d->token.ptr != NULL;
+    return !has_control(given) && copy(a, given, &l->password.bytes);
 }
 
 bool

@@ -77,6 +77,15 @@ enum dict_result dict_add(struct dict *d, struct slice key,
  * `when.expiry`.  The sum is in `*number`. */
 enum dict_result dict_add_to(struct dict *d, struct slice key, double by,
                              struct dict_when when, double *number) MUST_USE;
+/* Takes a token from a bucket that holds `capacity` and gets one more each
+ * `interval`.  DICT_PRESENT: there is none for another `wait`.  Milliseconds,
+ * with fractions. */
+struct dict_bucket {
+    double interval, capacity;
+    double wait; /* is told */
+};
+enum dict_result dict_take(struct dict *d, struct slice key, uint64_t now,
+                           struct dict_bucket *bucket) MUST_USE;
 enum dict_result dict_delete(struct dict *d, struct slice key,
                              uint64_t now) MUST_USE;
 /* When it will be over; 0: never. */

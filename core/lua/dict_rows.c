@@ -119,12 +119,14 @@ dict_remove_first(struct dict *d, MDB_txn *txn, size_t count, uint64_t now)
 
 /* --- changes --- */
 
-enum way { SET, ADD, ADD_TO, DELETE };
+enum way { SET, ADD, ADD_TO, TAKE, DELETE };
 
 struct edit {
     enum way way;
     struct slice key;
-    struct dict_value value; /* ADD_TO: where to begin, then the sum */
+    struct dict_value value; /* ADD_TO: where to begin, then the sum; TAKE:
+                                when the bucket is full again */
+    struct dict_bucket *bucket;
     double by;
     struct dict_when when;
 };
@@ -223,6 +225,29 @@ add_up(struct edit *e, const struct found *old)
     return DICT_DONE;
 }
 
+/* Tokens that are missing are time that must go by until it is full. */
+static enum dict_result
+take_token(struct edit *e, const struct found *old)
+{
+    struct dict_bucket *b = e->bucket;
+    double now = (double)e->when.now, full = 0, most;
+
+    if (old != NULL && old->row.type != DICT_NUMBER)
+        return DICT_NO_NUMBER;
+    if (old != NULL)
+        memcpy(&full, old->value.ptr, sizeof full);
+    most = now + b->interval * (b->capacity - 1);
+    if (!(full >= now))
+        full = now;
+    b->wait = full - most;
+    if (b->wait > 0)
+        return DICT_PRESENT;
+    b->wait = 0;
+    e->value.number = full + b->interval;
+    e->when.expiry = (uint64_t)e->value.number + 1;
+    return DICT_DONE;
+}
+
 static uint64_t
 end_of(const struct edit *e)
 {
@@ -247,6 +272,9 @@ apply_to(struct dict *d, MDB_txn *txn, struct edit *e, const struct found *old)
         if (live)
             result = add_up(e, old);
         e->value.number += e->by;
+        break;
+    case TAKE:
+        result = take_token(e, live ? old : NULL);
         break;
     case SET:
         break;
@@ -307,6 +335,21 @@ enum dict_result
 dict_delete(struct dict *d, struct slice key, uint64_t now)
 {
     struct edit e = {.way = DELETE, .key = key, .when.now = now};
+
+    return change(d, &e);
+}
+
+enum dict_result
+dict_take(struct dict *d, struct slice key, uint64_t now,
+          struct dict_bucket *bucket)
+{
+    struct edit e = {
+        .way = TAKE,
+        .key = key,
+        .value.type = DICT_NUMBER,
+        .bucket = bucket,
+        .when.now = now,
+    };
 
     return change(d, &e);
 }

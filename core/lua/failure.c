@@ -26,6 +26,8 @@ failure_name(enum failure kind)
         return "closed";
     case FAILURE_OVERLOAD:
         return "overload";
+    case FAILURE_SERVER:
+        return "server";
     case FAILURE_CANCELLED:
         return "cancelled";
     }

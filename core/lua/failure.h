@@ -13,6 +13,7 @@ enum failure {
     FAILURE_PROTOCOL, /* the peer, or a file, makes no sense */
     FAILURE_CLOSED,
     FAILURE_OVERLOAD,
+    FAILURE_SERVER, /* it has answered with an error */
     FAILURE_CANCELLED,
 };
 

@@ -8,6 +8,7 @@
 #include "lua/hook_ops.h"
 #include "lua/objects.h"
 #include "lua/policy_load.h"
+#include "lua/redis_subscription.h"
 #include "lua/shadow.h"
 #include "lua/timers.h"
 #include "session/session.h"
@@ -193,12 +194,14 @@ void
 generation_serve(struct generation *g)
 {
     timers_start(g->vm);
+    redis_subscriptions_start(g->vm);
 }
 
 void
 generation_retire(struct generation *g)
 {
     timers_stop(g->vm);
+    redis_subscriptions_stop(g->vm);
     vm_end_background(g->vm);
 }
 

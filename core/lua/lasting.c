@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "lua/http_client.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 
 #include <stdlib.h>
 
@@ -17,6 +18,8 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->pools = pools_new();
     list_init(&l->auth_pools);
     list_init(&l->directories);
+    list_init(&l->memos);
+    list_init(&l->redis_pools);
     l->shared = shared_new();
     return l;
 }
@@ -28,10 +31,12 @@ lasting_free(struct lasting *l)
         return;
     require(list_is_empty(&l->auth_pools));
     require(list_is_empty(&l->directories));
+    require(list_is_empty(&l->redis_pools));
     if (l->http != NULL)
         http_client_free(l->http);
     lease_forget(l->shared);
     shared_free(l->shared);
+    memos_free(l);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

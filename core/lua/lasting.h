@@ -1,6 +1,7 @@
 /* lasting.h -- what outlives the generations of a process: its counters, what
- * it knows of upstreams, the connections to auth and HTTP servers, databases
- * and directories that are kept open, and what `moongate.shared` holds. */
+ * it knows of upstreams, the connections to auth, HTTP and Redis servers,
+ * databases and directories that are kept open, and what `moongate.shared`
+ * holds. */
 #pragma once
 
 #include "base/counters.h"
@@ -20,8 +21,11 @@ struct lasting {
     struct pools *pools;
     struct list auth_pools;   /* of auth_pool.h */
     struct list directories;  /* of directory.h */
+    struct list redis_pools;  /* of redis_pool.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;
+    struct list memos; /* of memo.h */
+    unsigned detached; /* functions that run, see detach.h */
 };
 
 struct lasting *lasting_new(struct ev_loop *loop, struct dns *dns);

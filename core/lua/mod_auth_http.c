@@ -76,6 +76,7 @@ make_reject(lua_State *L, const struct auth_answer *a)
     set_text(L, "text", slice_of(a->text));
     set_text(L, "log", slice_of(a->text));
     set_text(L, "code", a->code);
+    set_text(L, "sasl", (struct slice){a->sasl, a->sasl_len});
     lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
     lua_setfield(L, -2, "delay");
     lua_pushboolean(L, a->wait <= 0);

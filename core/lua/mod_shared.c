@@ -20,6 +20,8 @@
 #define METATABLE "moongate.shared"
 #define TTL_MIN   0.001
 #define TTL_MAX   1e9 /* seconds */
+#define RATE_MIN  1e-6
+#define RATE_MAX  1e6 /* tokens a second */
 
 struct handle {
     size_t size;
@@ -227,6 +229,28 @@ dict_incr(lua_State *L)
     return 1;
 }
 
+/* (dict, key, rate, burst): true, or false and the seconds until there is a
+ * token. */
+static int
+dict_take_token(lua_State *L)
+{
+    struct dict *d = check_dict(L);
+    struct slice key = check_key(L, 2);
+    double rate = luaL_checknumber(L, 3), burst = luaL_optnumber(L, 4, 1);
+
+    luaL_argcheck(L, rate >= RATE_MIN && rate <= RATE_MAX, 3,
+                  "tokens a second, from 1e-6 to 1e6, expected");
+    luaL_argcheck(L, burst >= 1 && burst <= 1e6 && floor(burst) == burst, 4,
+                  "a whole number from 1 to 1000000 expected");
+    struct dict_bucket b = {.interval = 1000 / rate, .capacity = burst};
+    enum dict_result result = dict_take(d, key, milliseconds(L), &b);
+    if (result != DICT_PRESENT)
+        return push_whether(L, result, DICT_PRESENT);
+    lua_pushboolean(L, 0);
+    lua_pushnumber(L, b.wait / 1000);
+    return 2;
+}
+
 static int
 dict_delete_value(lua_State *L)
 {
@@ -302,11 +326,17 @@ dict_leased_count(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"get", dict_get_value},       {"set", dict_set_value},
-    {"add", dict_add_value},       {"incr", dict_incr},
-    {"delete", dict_delete_value}, {"ttl", dict_ttl},
-    {"lease", dict_lease_key},     {"give_back", dict_give_back_key},
-    {"leased", dict_leased_count}, {NULL, NULL},
+    {"get", dict_get_value},
+    {"set", dict_set_value},
+    {"add", dict_add_value},
+    {"incr", dict_incr},
+    {"delete", dict_delete_value},
+    {"ttl", dict_ttl},
+    {"lease", dict_lease_key},
+    {"give_back", dict_give_back_key},
+    {"leased", dict_leased_count},
+    {"take", dict_take_token},
+    {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {{NULL, NULL}};

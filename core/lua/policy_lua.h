@@ -12,6 +12,7 @@ struct bundle;
 struct tls_cache;
 struct dns;
 struct lasting;
+struct session_asker;
 struct generation; /* a lua_State, its configuration and policies */
 
 /* What a generation needs from the worker it runs in. */
@@ -31,6 +32,10 @@ struct host {
      * be built anew.  Told once a generation, in the middle of a hook, so this
      * may not free it; NULL: nobody wants to know. */
     void (*exhausted)(void *arg, struct generation *g);
+    /* Has the other workers forget results, see memos_purge; false: they can't
+     * be told now.  NULL: there are none. */
+    bool (*purge)(void *arg, struct slice name, struct slice key);
+    struct session_asker *asker; /* NULL: nobody is served here */
     void *arg;
     /* Called before each line of Lua, see lua_sethook; NULL, as ever but under
      * `moongate test --coverage`: lines are of no interest. */

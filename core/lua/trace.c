@@ -188,13 +188,8 @@ trace_put_secret(struct json_writer *w, const char *name, struct slice secret)
 static bool
 tells_secret(const struct session *s, struct slice text)
 {
-    const struct dialog *d;
-
-    if (s->login == NULL)
-        return false;
-    d = &s->login->dialog;
-    return redact_holds(text, d->credentials.password.bytes) ||
-           redact_holds(text, d->login.password.bytes);
+    return s->login != NULL &&
+           redact_holds_credentials(&s->login->dialog, text);
 }
 
 void

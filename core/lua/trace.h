@@ -59,6 +59,11 @@ void trace_hook_failed(struct call *c, const struct session *s,
                        const char *why);
 void trace_hook_cancelled(struct call *c, const struct session *s);
 
+/* --- its children, for child.c: what they wait for is told with the rest --- */
+
+void trace_child_begin(struct call *child, struct call *parent);
+void trace_child_end(struct call *child);
+
 /* --- what it waits for, for call.c --- */
 
 void trace_wait_begin(struct call *c);

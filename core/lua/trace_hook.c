@@ -18,10 +18,11 @@
 struct wait_list {
     struct buf text;
     struct json_writer writer;
-    bool wanted;
+    bool wanted, records; /* the answers too */
 };
 
 struct hook_trace {
+    struct hook_trace *parent; /* whose lists a child adds to; or NULL */
     const struct loaded_policy *policy;
     int hook;
     int where; /* the decision's line */
@@ -34,11 +35,12 @@ struct hook_trace {
 };
 
 static void
-list_begin(struct wait_list *l, bool wanted)
+list_begin(struct wait_list *l, bool wanted, bool records)
 {
     buf_init(&l->text, WAITS_MAX);
     l->writer = (struct json_writer){.out = &l->text};
     l->wanted = wanted;
+    l->records = records;
 }
 
 void
@@ -51,9 +53,27 @@ trace_hook_begin(struct call *c, const struct session *s,
     t->policy = policy;
     t->hook = hook;
     t->began = trace_clock();
-    list_begin(&t->told, trace_follows(s, AUDIENCE_LOOKS_ON));
-    list_begin(&t->recorded, trace_follows(s, AUDIENCE_RECORDS));
+    list_begin(&t->told, trace_follows(s, AUDIENCE_LOOKS_ON), false);
+    list_begin(&t->recorded, trace_follows(s, AUDIENCE_RECORDS), true);
     c->trace = t;
+}
+
+void
+trace_child_begin(struct call *child, struct call *parent)
+{
+    struct hook_trace *t = parent->trace;
+
+    if (t == NULL)
+        return;
+    child->trace = xcalloc(1, sizeof *child->trace);
+    child->trace->parent = t->parent != NULL ? t->parent : t;
+}
+
+void
+trace_child_end(struct call *child)
+{
+    free(child->trace);
+    child->trace = NULL;
 }
 
 void
@@ -96,7 +116,7 @@ add_wait(struct call *c, struct wait_list *l, int results)
     json_text(w, "what", safe(c, t->name[0] != '\0' ? t->name : "wait"));
     json_given(w, "outcome", safe(c, t->outcome));
     json_number(w, "ms", trace_since(t->waiting_since));
-    if (l == &t->recorded && results >= 0)
+    if (l->records && results >= 0)
         trace_answer_put(w, c, c->thread, results);
     json_end(w, '}');
 }
@@ -108,9 +128,10 @@ trace_wait_end(struct call *c, int results)
 
     if (!t->waiting)
         return;
+    struct hook_trace *all = t->parent != NULL ? t->parent : t;
     t->waiting = false;
-    add_wait(c, &t->told, results);
-    add_wait(c, &t->recorded, results);
+    add_wait(c, &all->told, results);
+    add_wait(c, &all->recorded, results);
     t->name[0] = t->outcome[0] = '\0';
 }
 

@@ -368,6 +368,7 @@ vm_new(const struct host *host, struct source *source, bool open,
     vm->open = open;
     list_init(&vm->calls);
     list_init(&vm->timers);
+    list_init(&vm->subscriptions);
     vm->serving = open;
     vm->L = lua_newstate(memory_allocate, vm);
     require(vm->L != NULL);
@@ -385,11 +386,15 @@ vm_new(const struct host *host, struct source *source, bool open,
 void
 vm_end_background(struct vm *vm)
 {
-    for (struct list *l = vm->calls.next, *next; l != &vm->calls; l = next) {
+    struct list *l = vm->calls.next;
+
+    while (l != &vm->calls) {
         struct call *c = container_of(l, struct call, link);
-        next = l->next;
-        if (c->background)
-            call_expire(c);
+        l = l->next;
+        if (!c->background)
+            continue;
+        call_expire(c);
+        l = vm->calls.next; /* its children have gone too */
     }
 }
 

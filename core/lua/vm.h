@@ -41,12 +41,13 @@ struct vm {
     size_t call_count;
     unsigned top_level; /* module bodies being run: nothing may wait */
     struct budget budget;
-    struct list timers; /* see timers.h */
-    bool serving;       /* they run */
-    bool looks_at_once; /* at the clock, not after many instructions */
-    bool closing;       /* no more calls */
-    bool replays;       /* hooks wait for nothing real, see replay.h */
-    bool open;          /* the interpreter: whole library, no budget, no cap */
+    struct list timers;        /* see timers.h */
+    struct list subscriptions; /* see redis_subscription.h */
+    bool serving;              /* both run */
+    bool looks_at_once;        /* at the clock, not after many instructions */
+    bool closing;              /* no more calls */
+    bool replays;              /* hooks wait for nothing real, see replay.h */
+    bool open; /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
     struct gc gc;

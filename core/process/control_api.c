@@ -313,6 +313,56 @@ finish_kick(struct request *r)
     exchange_write(r->exchange, S("}\n"));
 }
 
+/* --- POST /v1/purge --- */
+
+/* Copies a text of the body; its ptr is NULL if it is not there. */
+static bool
+read_text(const cJSON *value, char *room, size_t size, struct slice *text)
+{
+    if (value == NULL)
+        return true;
+    if (!cJSON_IsString(value) || strlen(value->valuestring) >= size)
+        return false;
+    (void)snprintf(room, size, "%s", value->valuestring);
+    *text = slice_of(room);
+    return true;
+}
+
+static void
+begin_purge(struct request *r)
+{
+    struct slice body = exchange_body(r->exchange);
+    struct purge *p = &r->question.purge;
+    cJSON *json = cJSON_ParseWithLength(body.ptr, body.len);
+    bool fine = read_text(cJSON_GetObjectItemCaseSensitive(json, "name"),
+                          r->purge_name, sizeof r->purge_name, &p->name) &&
+                read_text(cJSON_GetObjectItemCaseSensitive(json, "key"),
+                          r->purge_key, sizeof r->purge_key, &p->key);
+
+    cJSON_Delete(json);
+    if (fine && p->name.len > 0)
+        request_ask(r, QUESTION_PURGE, 0);
+    else
+        request_fail(r, 400,
+                     "name, and if need be key: texts of up to %d and "
+                     "%d bytes expected",
+                     MEMO_NAME_MAX, MEMO_PURGE_MAX);
+}
+
+static void
+finish_purge(struct request *r)
+{
+    char name[6 * MEMO_NAME_MAX + 8];
+
+    log_info("control: uid %u purged \"%s\"",
+             (unsigned)exchange_uid(r->exchange),
+             log_escape(r->question.purge.name, name, sizeof name));
+    exchange_start(r->exchange, 200, JSON);
+    exchange_write(r->exchange, S("{\"purged\":true"));
+    request_put_missing(r);
+    exchange_write(r->exchange, S("}\n"));
+}
+
 /* --- GET /v1/counters --- */
 
 static void
@@ -483,6 +533,7 @@ static const struct route routes[] = {
      true},
     {"GET", "/v1/diff", begin_diff, take_nothing, finish_order, false, false},
     {"POST", "/v1/kick", begin_kick, take_nothing, finish_kick, false, true},
+    {"POST", "/v1/purge", begin_purge, take_nothing, finish_purge, false, true},
     {"GET", "/v1/counters", begin_counters, take_counters, finish_counters,
      false, false},
     {"GET", "/v1/trace", begin_trace, take_event, finish_nothing, true, false},

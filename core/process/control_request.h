@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "lua/memo.h"
 #include "process/control_http.h"
 #include "process/control_links.h"
 
@@ -48,6 +49,7 @@ struct request {
     const struct route *route;
     struct question question; /* to every worker; its id is the request's */
     char reason[REASON_MAX + 1];
+    char purge_name[MEMO_NAME_MAX + 1], purge_key[MEMO_PURGE_MAX + 1];
     struct part *parts; /* by slot - 1 */
     unsigned slot_count;
     unsigned waiting; /* parts that wait */

@@ -1,6 +1,7 @@
 #include "process/control_words.h"
 
 #include "base/slice.h"
+#include "lua/memo.h"
 #include "proto/dialog.h"
 
 #define TEXT_MAX  1024 /* of one field of a row */
@@ -89,6 +90,79 @@ order_get(struct order *o, struct message *m)
 }
 
 void
+purge_put(const struct purge *p, struct message *m)
+{
+    message_put_text(m, p->name);
+    message_put_u64(m, p->key.ptr != NULL);
+    message_put_text(m, p->key);
+}
+
+bool
+purge_get(struct purge *p, struct message *m)
+{
+    p->name = message_get_text(m);
+    bool has_key = message_get_u64(m) != 0;
+    p->key = message_get_text(m);
+    if (!has_key && p->key.len > 0)
+        return false;
+    if (!has_key)
+        p->key.ptr = NULL;
+    return !m->bad && p->name.len <= MEMO_NAME_MAX &&
+           p->key.len <= MEMO_PURGE_MAX;
+}
+
+void
+session_question_put(const struct session_question *q, struct message *m)
+{
+    message_init(m, MESSAGE_ASK);
+    message_put_u64(m, q->slot);
+    message_put_u64(m, q->id);
+    message_put_u64(m, q->kicks);
+    message_put_text(m, q->reason);
+    message_put_text(m, q->except);
+    session_filter_put(&q->filter, m);
+}
+
+bool
+session_question_get(struct session_question *q, struct message *m)
+{
+    uint64_t slot = message_get_u64(m);
+
+    q->id = message_get_u64(m);
+    q->kicks = message_get_u64(m) != 0;
+    q->reason = message_get_text(m);
+    q->except = message_get_text(m);
+    q->slot = slot <= UINT32_MAX ? (unsigned)slot : 0;
+    return session_filter_get(&q->filter, m) && message_is_whole(m) &&
+           q->slot != 0 && q->reason.len <= REASON_MAX &&
+           !has_control(q->reason) &&
+           q->except.len < sizeof q->filter.session &&
+           (!q->kicks || session_filter_is_narrow(&q->filter));
+}
+
+void
+session_answer_put(const struct session_answer *a, struct message *m)
+{
+    message_init(m, MESSAGE_ANSWER);
+    message_put_u64(m, a->slot);
+    message_put_u64(m, a->id);
+    message_put_u64(m, a->workers);
+    message_put_u64(m, a->count);
+}
+
+bool
+session_answer_get(struct session_answer *a, struct message *m)
+{
+    uint64_t slot = message_get_u64(m);
+
+    a->slot = slot <= UINT32_MAX ? (unsigned)slot : 0;
+    a->id = message_get_u64(m);
+    a->workers = message_get_u64(m);
+    a->count = message_get_u64(m);
+    return message_is_whole(m) && a->slot != 0;
+}
+
+void
 question_put(const struct question *a, struct message *m)
 {
     message_init(m, MESSAGE_QUESTION);
@@ -96,6 +170,7 @@ question_put(const struct question *a, struct message *m)
     message_put_u64(m, a->kind);
     message_put_u64(m, a->credit);
     message_put_text(m, a->reason);
+    purge_put(&a->purge, m);
     session_filter_put(&a->filter, m);
 }
 
@@ -106,9 +181,10 @@ question_get(struct question *a, struct message *m)
     uint64_t kind = message_get_u64(m);
     a->credit = message_get_u64(m);
     a->reason = message_get_text(m);
-    if (!session_filter_get(&a->filter, m) || !message_is_whole(m) ||
-        kind >= QUESTION_COUNT || a->credit > CREDIT_MAX ||
-        a->reason.len > REASON_MAX || has_control(a->reason))
+    if (!purge_get(&a->purge, m) || !session_filter_get(&a->filter, m) ||
+        !message_is_whole(m) || kind >= QUESTION_COUNT ||
+        a->credit > CREDIT_MAX || a->reason.len > REASON_MAX ||
+        has_control(a->reason))
         return false;
     a->kind = (enum question_kind)kind;
     return true;

@@ -60,6 +60,41 @@ struct order {
 void order_put(const struct order *o, struct message *m);
 bool order_get(struct order *o, struct message *m) MUST_USE;
 
+/* --- what memoized functions are to forget --- */
+
+/* PURGE, and in a QUESTION. */
+struct purge {
+    struct slice name, key; /* the key's ptr NULL: all of it */
+};
+
+void purge_put(const struct purge *p, struct message *m);
+/* Borrows from the message. */
+bool purge_get(struct purge *p, struct message *m) MUST_USE;
+
+/* --- workers to each other, about sessions: see session_asks.h --- */
+
+struct session_question {
+    unsigned slot; /* who asks */
+    uint64_t id;   /* among its questions */
+    bool kicks;
+    struct slice reason, except; /* borrow from the message */
+    struct session_filter filter;
+};
+
+void session_question_put(const struct session_question *q, struct message *m);
+bool session_question_get(struct session_question *q,
+                          struct message *m) MUST_USE;
+
+struct session_answer {
+    unsigned slot; /* who asked */
+    uint64_t id;
+    uint64_t workers; /* of the supervisor: how many it has asked; else 0 */
+    uint64_t count;   /* of a worker */
+};
+
+void session_answer_put(const struct session_answer *a, struct message *m);
+bool session_answer_get(struct session_answer *a, struct message *m) MUST_USE;
+
 /* --- control to worker --- */
 
 enum question_kind {
@@ -69,6 +104,7 @@ enum question_kind {
     QUESTION_COUNTERS, /* by COUNTERS */
     QUESTION_EVENTS,   /* EVENT from now on, until FORGET; the first is empty */
     QUESTION_RECORD,   /* the same, and the events have what I/O answered */
+    QUESTION_PURGE,    /* forgets, see memos_purge */
     QUESTION_COUNT,
 };
 
@@ -82,12 +118,13 @@ struct question {
     uint64_t credit; /* messages of answer that may come; GRANT gives more */
     struct session_filter filter;
     struct slice reason; /* of a kick */
+    struct purge purge;
 };
 
 #define CREDIT_MAX 1024
 
 void question_put(const struct question *a, struct message *m);
-/* The reason borrows from the message. */
+/* The reason and the purge borrow from the message. */
 bool question_get(struct question *a, struct message *m) MUST_USE;
 
 /* --- worker to control --- */

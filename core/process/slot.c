@@ -1,5 +1,6 @@
 #include "process/slot.h"
 
+#include "process/control_words.h"
 #include "process/worker_setup.h"
 
 #include <errno.h>
@@ -195,6 +196,40 @@ take_serving(struct slot *s, struct message *m)
     s->host->serving(s->host);
 }
 
+/* What was received is what is sent on. */
+static bool
+take_purge(struct slot *s, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m) || !message_is_whole(m))
+        return false;
+    s->host->purged(s->host, s, m);
+    return true;
+}
+
+static bool
+take_question(struct slot *s, struct message *m)
+{
+    struct session_question q;
+
+    if (!session_question_get(&q, m) || q.slot != s->number)
+        return false;
+    s->host->asked(s->host, s, q.id, m);
+    return true;
+}
+
+static bool
+take_answer(struct slot *s, struct message *m)
+{
+    struct session_answer a;
+
+    if (!session_answer_get(&a, m) || a.workers != 0)
+        return false;
+    s->host->answered(s->host, a.slot, m);
+    return true;
+}
+
 /* false: not what a worker may say. */
 static bool
 take(struct slot *s, struct message *m)
@@ -211,6 +246,12 @@ take(struct slot *s, struct message *m)
         take_serving(s, m);
     } else if (m->type == MESSAGE_FAILED) {
         take_failure(s, m);
+    } else if (m->type == MESSAGE_ASK) {
+        return take_question(s, m);
+    } else if (m->type == MESSAGE_ANSWER) {
+        return take_answer(s, m);
+    } else if (m->type == MESSAGE_PURGE) {
+        return take_purge(s, m);
     } else if (m->type == MESSAGE_READY && s->state == SLOT_STARTING) {
         s->state = SLOT_READY;
         ev_timer_stop(s->host->loop, &s->timer);

@@ -41,6 +41,14 @@ struct slot_host {
                      unsigned generation, struct slice why);
     /* A worker serves what it was told to. */
     void (*serving)(struct slot_host *host);
+    /* The others are to forget what it has forgotten. */
+    void (*purged)(struct slot_host *host, const struct slot *slot,
+                   const struct message *purge);
+    /* It asks about sessions, or tells what it was asked. */
+    void (*asked)(struct slot_host *host, struct slot *slot, uint64_t id,
+                  const struct message *question);
+    void (*answered)(struct slot_host *host, unsigned to,
+                     const struct message *answer);
     /* Its process has ended; `slot->failure` may tell why. */
     void (*down)(struct slot_host *host, struct slot *slot);
 };

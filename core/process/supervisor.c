@@ -5,6 +5,7 @@
 #include "net/tls_cache.h"
 #include "process/certificate_watch.h"
 #include "process/control_link.h"
+#include "process/control_words.h"
 #include "process/cover.h"
 #include "process/helper.h"
 #include "process/log_writer.h"
@@ -446,6 +447,46 @@ tell_reaped(struct supervisor *s, const struct slot *slot)
 }
 
 static void
+on_purged(struct slot_host *host, const struct slot *slot,
+          const struct message *purge)
+{
+    struct supervisor *s = of(host);
+
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (&s->slots[i] != slot)
+            slot_tell(&s->slots[i], purge);
+    }
+}
+
+/* Who asks is among those who are asked, and hears first how many that are. */
+static void
+on_asked(struct slot_host *host, struct slot *slot, uint64_t id,
+         const struct message *question)
+{
+    struct supervisor *s = of(host);
+    struct session_answer a = {.slot = slot->number, .id = id};
+    struct message m;
+
+    for (size_t i = 0; i < slot_count(s); i++)
+        a.workers += s->slots[i].state == SLOT_READY;
+    session_answer_put(&a, &m);
+    slot_tell(slot, &m);
+    for (size_t i = 0; i < slot_count(s); i++) {
+        if (s->slots[i].state == SLOT_READY)
+            slot_tell(&s->slots[i], question);
+    }
+}
+
+static void
+on_answered(struct slot_host *host, unsigned to, const struct message *answer)
+{
+    struct supervisor *s = of(host);
+
+    if (to <= slot_count(s))
+        slot_tell(&s->slots[to - 1], answer);
+}
+
+static void
 on_down(struct slot_host *host, struct slot *slot)
 {
     struct supervisor *s = of(host);
@@ -645,6 +686,9 @@ supervisor_run(const struct config_order *order)
     s.host.ready = on_ready;
     s.host.prepared = on_prepared;
     s.host.serving = on_serving;
+    s.host.purged = on_purged;
+    s.host.asked = on_asked;
+    s.host.answered = on_answered;
     s.host.down = on_down;
     evaluation_init(&s.evaluation);
     if (start(&s))

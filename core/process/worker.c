@@ -6,14 +6,17 @@
 #include "lua/certificates.h"
 #include "lua/lasting.h"
 #include "lua/lease.h"
+#include "lua/memo.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
 #include "net/dns.h"
 #include "net/tls_cache.h"
 #include "process/acceptors.h"
+#include "process/control_words.h"
 #include "process/generations.h"
 #include "process/log_writer.h"
 #include "process/role.h"
+#include "process/session_asks.h"
 #include "process/spawn.h"
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
@@ -51,6 +54,7 @@ struct worker {
     struct host host;
     struct tls_cache *tls_cache;
     struct dns *dns;
+    struct session_asks *asks;
     struct worker_link *link; /* NULL until it is ready */
     struct worker_trace trace;
     struct lasting *lasting;
@@ -226,6 +230,17 @@ take_staple(struct worker *w, struct message *m)
 }
 
 static bool
+take_purge(const struct worker *w, struct message *m)
+{
+    struct purge purge;
+
+    if (!purge_get(&purge, m))
+        return false;
+    memos_purge(w->lasting, purge.name, purge.key);
+    return message_is_whole(m);
+}
+
+static bool
 take_control(struct worker *w, struct message *m)
 {
     if (w->link == NULL || !message_is_whole(m))
@@ -315,6 +330,10 @@ take(struct worker *w, struct message *m)
         return take_staple(w, m);
     if (m->type == MESSAGE_REAPED)
         return take_reaped(w, m);
+    if (m->type == MESSAGE_ASK || m->type == MESSAGE_ANSWER)
+        return session_asks_take(w->asks, m);
+    if (m->type == MESSAGE_PURGE)
+        return take_purge(w, m);
     if (m->type == MESSAGE_CONTROL)
         return take_control(w, m);
     if (m->type == MESSAGE_DRAIN)
@@ -474,7 +493,7 @@ make_link(struct worker *w)
         .loop = w->loop,
         .sessions = w->generations.sessions,
         .generation = number_of_generation,
-        .counters = w->lasting->counters,
+        .lasting = w->lasting,
         .followed = note_followers,
         .arg = w,
     };
@@ -517,6 +536,7 @@ on_prepared(void *arg, unsigned generation, const char *why)
         require(generations_commit(&w->generations, generation));
         w->ready = true;
         make_link(w);
+        session_asks_use(w->asks, w->generations.sessions);
         ev_timer_start(w->loop, &w->expiry);
         tell(MESSAGE_READY);
         return;
@@ -544,6 +564,20 @@ on_exhausted(void *arg, struct generation *g)
     struct worker *w = arg;
 
     generations_rebuild(&w->generations, g);
+}
+
+/* Our own results have been forgotten already. */
+static bool
+tell_purge(void *arg, struct slice name, struct slice key)
+{
+    const struct purge purge = {name, key};
+    struct message m;
+    struct error err;
+
+    (void)arg;
+    message_init(&m, MESSAGE_PURGE);
+    purge_put(&purge, &m);
+    return message_send(SPAWN_FD, &m, &err);
 }
 
 /* What the setup came with becomes the generations'. */
@@ -584,6 +618,9 @@ start(struct worker *w)
         !start_log(&w->setup, &err) || !make_host(w, &err))
         return fail(err.text);
     w->host.exhausted = on_exhausted;
+    w->host.purge = tell_purge;
+    w->asks = session_asks_new(w->loop, w->setup.number);
+    w->host.asker = session_asks_asker(w->asks);
     w->host.arg = w;
     generations_init(&w->generations, &w->host);
     w->generations.prepared = on_prepared;
@@ -601,7 +638,10 @@ deinit(struct worker *w)
 {
     acceptors_deinit(&w->acceptors);
     worker_link_free(w->link);
+    if (w->asks != NULL)
+        session_asks_use(w->asks, NULL);
     generations_deinit(&w->generations);
+    session_asks_free(w->asks);
     deployment_deinit(&w->setup.deployment);
     while (w->dicts != NULL)
         drop_first_dict(w);

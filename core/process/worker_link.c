@@ -2,6 +2,8 @@
 
 #include "base/list.h"
 #include "base/slice.h"
+#include "lua/lasting.h"
+#include "lua/memo.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -291,6 +293,8 @@ take_turn(struct worker_link *l, struct job *j)
     case QUESTION_EVENTS:
     case QUESTION_RECORD:
         return j->lost > 0 || !j->heard ? tell_event(l, j, S("")) : TURN_WAITS;
+    case QUESTION_PURGE:
+        return say_done(l, j);
     case QUESTION_COUNT:
         break;
     }
@@ -401,6 +405,7 @@ begin_job(struct worker_link *l, const struct question *question)
     j->question = *question;
     if (question->reason.len > 0)
         memcpy(j->reason, question->reason.ptr, question->reason.len);
+    j->question.purge = (struct purge){0};
     j->question.reason = (struct slice){j->reason, question->reason.len};
     list_append(&l->jobs, &j->link);
     l->job_count++;
@@ -408,7 +413,9 @@ begin_job(struct worker_link *l, const struct question *question)
         question->kind == QUESTION_KICK) {
         sessions_walk_begin(l->host.sessions, &j->walk);
     } else if (question->kind == QUESTION_COUNTERS) {
-        counters_each(l->host.counters, keep_counter, j);
+        counters_each(l->host.lasting->counters, keep_counter, j);
+    } else if (question->kind == QUESTION_PURGE) {
+        memos_purge(l->host.lasting, question->purge.name, question->purge.key);
     }
     count_follower(l, j, 1);
 }

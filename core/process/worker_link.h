@@ -19,7 +19,7 @@ struct worker_link_host {
     struct ev_loop *loop;
     struct sessions *sessions;
     unsigned (*generation)(void *arg); /* that serves new sessions */
-    const struct counters *counters;
+    struct lasting *lasting;           /* whose counters are told */
     /* Somebody has begun to follow sessions, or ended it. */
     void (*followed)(void *arg);
     void *arg;

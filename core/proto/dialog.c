@@ -63,6 +63,7 @@ dialog_restart_upstream(struct dialog *d)
     d->reply_framer = (struct framer){0};
     d->upstream_state = 0;
     d->upstream_offers = 0;
+    d->upstream_mechanism = MECHANISM_NONE;
     d->upstream_mechanisms = 0;
     d->upstream_capabilities = S("");
     d->upstream_held = NULL;
@@ -77,6 +78,9 @@ dialog_offers(const struct dialog *d, enum mechanism m)
     if (d->settings->tls_required && !d->secure)
         return false;
     if (m == MECHANISM_EXTERNAL && !d->certified)
+        return false;
+    /* RFC 7628 5: whoever overhears a token has it. */
+    if (mechanism_has_token(m) && !d->secure && !d->settings->tokens_in_clear)
         return false;
     return m != MECHANISM_NONE && (d->mechanisms & MECHANISM_BIT(m)) != 0;
 }

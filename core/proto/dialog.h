@@ -32,6 +32,7 @@ struct proto_settings {
     size_t reply_max;          /* longest upstream reply, bytes */
     bool starttls;             /* a certificate is there: offer STARTTLS */
     bool tls_required;         /* no credentials in clear */
+    bool tokens_in_clear;      /* tokens also without TLS */
     bool ask_helo, ask_mail;   /* a policy has that hook */
     enum forward forward;      /* upstreams are told who the client is */
     bool xoip;                 /* POP3: by XOIP, asked for or not */
@@ -75,6 +76,7 @@ struct login {
     struct secret password;
     struct slice authzid;
     enum mechanism mechanism; /* MECHANISM_NONE: as the upstream offers */
+    bool token;               /* the password is a token */
     bool none;                /* no AUTH: the connection itself is trusted */
     enum forward forward;     /* tell who the client is */
     bool pass_error_message;  /* refusals go to the client verbatim */
@@ -99,6 +101,7 @@ enum fault {
 struct reply {
     enum reason reason; /* what it means for the client */
     struct slice text;  /* the reply without tag and CRLF, in the arena */
+    struct slice sasl;  /* its JSON about a token, or "" */
 };
 
 /* Resumable position in the bytes being framed. */
@@ -153,8 +156,9 @@ struct dialog {
     enum forward forward;            /* and when */
     struct framer reply_framer;
     unsigned upstream_state;
-    unsigned upstream_offers; /* protocol's own bits */
-    unsigned upstream_mechanisms;
+    unsigned upstream_offers;          /* protocol's own bits */
+    enum mechanism upstream_mechanism; /* in which it is being logged in at */
+    unsigned upstream_mechanisms; /* set of MECHANISM_BIT: of the token ones */
     struct slice upstream_capabilities; /* as received, in the arena */
     struct held *upstream_held;         /* newest first, in the arena */
     struct reply reply;

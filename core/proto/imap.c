@@ -25,12 +25,14 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
     const struct proto_settings *settings = d->settings;
 
+    struct slice untagged = slice_drop(in, slice_find(in, ' ') + 1);
+    size_t max = sasl_line_max(d, untagged);
+
     if (d->sasl.active)
-        return line_frame(&d->command_framer, in, settings->command_max,
-                          command);
+        return line_frame(&d->command_framer, in, max, command);
 
     struct imap_limits limits = {
-        .command = settings->command_max,
+        .command = max,
         .literal = settings->literal_max,
         .unasked = settings->literal_max < UNASKED_MAX ? settings->literal_max
                                                        : UNASKED_MAX,
@@ -184,6 +186,8 @@ follow_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
+    case SASL_DENIED:
+        return ASK_DENIED;
     case SASL_CANCELLED:
     case SASL_BAD:
         break;
@@ -331,6 +335,9 @@ say(struct dialog *d, enum say what)
         return;
     case SAY_PROCEED:
         (void)answer_ok(d);
+        return;
+    case SAY_DENIAL:
+        (void)follow_sasl(d, SASL_CHALLENGE, sasl_deny(d));
         return;
     case SAY_REFUSAL:
         say_refusal(d);

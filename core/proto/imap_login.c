@@ -11,6 +11,9 @@
 /* Longer strings go as literals: old servers have small line buffers. */
 #define QUOTED_MAX 256
 
+/* Longer responses go on their own line, for which servers have more room. */
+#define INITIAL_MAX 4096
+
 struct slice
 imap_login_tag(const struct dialog *d)
 {
@@ -94,36 +97,30 @@ start_login_command(struct dialog *d)
 }
 
 /* What is sent once the upstream is ready for it. */
-static void
-put_response(struct dialog *d)
+static struct slice
+response_of(struct dialog *d, enum mechanism m)
 {
-    bool external = d->login.mechanism == MECHANISM_EXTERNAL;
-
-    dialog_put_upstream(d, external ? sasl_encode_external(d)
-                                    : sasl_encode_plain(d));
-    dialog_put_upstream(d, S("\r\n"));
+    if (mechanism_has_token(m))
+        return sasl_encode_token(d, m);
+    return m == MECHANISM_EXTERNAL ? sasl_encode_external(d)
+                                   : sasl_encode_plain(d);
 }
 
-/* PLAIN, or EXTERNAL. */
+/* PLAIN, EXTERNAL, or a token. */
 static enum ask
-start_authenticate(struct dialog *d)
+start_authenticate(struct dialog *d, enum mechanism m)
 {
-    enum mechanism m = d->login.mechanism == MECHANISM_EXTERNAL
-                           ? MECHANISM_EXTERNAL
-                           : MECHANISM_PLAIN;
+    struct slice response = response_of(d, m);
 
     dialog_put_upstream(d, imap_login_tag(d));
     dialog_tell_upstream(d, " AUTHENTICATE %s", mechanism_name(m));
-    if (!offers(d, "SASL-IR")) {
-        dialog_put_upstream(d, S("\r\n"));
-        d->upstream_state = STATE_RESPONSE;
-        return ASK_INPUT;
+    d->upstream_state = STATE_RESPONSE;
+    if (offers(d, "SASL-IR") && response.len <= INITIAL_MAX) {
+        dialog_put_upstream(d, S(" "));
+        dialog_put_upstream(d, response.len > 0 ? response : S("="));
+        d->upstream_state = STATE_ANSWER;
     }
-    dialog_put_upstream(d, S(" "));
-    if (d->login.user.len + d->login.authzid.len == 0)
-        dialog_put_upstream(d, S("="));
-    put_response(d);
-    d->upstream_state = STATE_ANSWER;
+    dialog_put_upstream(d, S("\r\n"));
     return ASK_INPUT;
 }
 
@@ -136,6 +133,19 @@ start_cram_md5(struct dialog *d)
     return ASK_INPUT;
 }
 
+static enum mechanism
+choose_for_token(const struct dialog *d)
+{
+    unsigned offered = 0;
+
+    if (offers(d, "AUTH=OAUTHBEARER"))
+        offered |= MECHANISM_BIT(MECHANISM_OAUTHBEARER);
+    if (offers(d, "AUTH=XOAUTH2"))
+        offered |= MECHANISM_BIT(MECHANISM_XOAUTH2);
+    return sasl_token_mechanism(d, offered,
+                                (d->upstream_offers & OFFERS_KNOWN) != 0);
+}
+
 /* The mechanism that a policy wants, or the first that the upstream takes. */
 static enum mechanism
 choose(const struct dialog *d)
@@ -144,6 +154,8 @@ choose(const struct dialog *d)
     bool can_plain =
         (d->upstream_offers & OFFERS_KNOWN) == 0 || offers(d, "AUTH=PLAIN");
 
+    if (login_tells_token(d))
+        return choose_for_token(d);
     if (login->mechanism != MECHANISM_NONE)
         return login->mechanism;
     if (login->authzid.len > 0)
@@ -169,10 +181,11 @@ takes(const struct dialog *d, enum mechanism m)
                d->login.authzid.len == 0;
     case MECHANISM_EXTERNAL:
         return !known || offers(d, "AUTH=EXTERNAL");
+    case MECHANISM_OAUTHBEARER:
+    case MECHANISM_XOAUTH2: /* chosen among what is offered */
+        return d->login.token;
     case MECHANISM_NONE:
     case MECHANISM_APOP:
-    case MECHANISM_OAUTHBEARER:
-    case MECHANISM_XOAUTH2:
     case MECHANISM_COUNT:
         break;
     }
@@ -188,7 +201,9 @@ imap_login_start(struct dialog *d)
         return close_for(d, FAULT_NO_LOGIN);
     if (m == MECHANISM_LOGIN)
         return start_login_command(d);
-    return m == MECHANISM_CRAM_MD5 ? start_cram_md5(d) : start_authenticate(d);
+    d->upstream_mechanism = m;
+    return m == MECHANISM_CRAM_MD5 ? start_cram_md5(d)
+                                   : start_authenticate(d, m);
 }
 
 static enum ask
@@ -204,6 +219,16 @@ answer_challenge(struct dialog *d, struct slice challenge)
     return ASK_INPUT;
 }
 
+/* The token is refused: the tagged NO comes once this is answered. */
+static enum ask
+answer_denial(struct dialog *d, struct slice challenge)
+{
+    dialog_put_upstream(d,
+                        sasl_note_denial(d, d->upstream_mechanism, challenge));
+    dialog_put_upstream(d, S("\r\n"));
+    return ASK_INPUT;
+}
+
 enum ask
 imap_login_go_on(struct dialog *d, struct slice challenge)
 {
@@ -216,11 +241,15 @@ imap_login_go_on(struct dialog *d, struct slice challenge)
         dialog_put_upstream(d, S("\r\n"));
         break;
     case STATE_RESPONSE:
-        put_response(d);
+        dialog_put_upstream(d, response_of(d, d->upstream_mechanism));
+        dialog_put_upstream(d, S("\r\n"));
         break;
     case STATE_CHALLENGE:
         return answer_challenge(d, challenge);
     default:
+        if (d->upstream_state == STATE_ANSWER &&
+            mechanism_has_token(d->upstream_mechanism))
+            return answer_denial(d, challenge);
         /* Some servers say "+" to a literal that did not wait for it. */
         if (d->upstream_state == STATE_ANSWER &&
             (d->upstream_offers & OFFERS_LITERAL) != 0)

@@ -78,6 +78,8 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
+    case SASL_DENIED:
+        return ASK_DENIED;
     case SASL_CANCELLED:
     case SASL_BAD:
         return invalid(d);
@@ -306,8 +308,7 @@ on_command(struct dialog *d, struct slice command)
 static enum parse
 frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
-    return line_frame(&d->command_framer, in, d->settings->command_max,
-                      command);
+    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
 }
 
 static void
@@ -332,6 +333,9 @@ say(struct dialog *d, enum say what)
     switch (what) {
     case SAY_GREETING:
         say_greeting(d);
+        return;
+    case SAY_DENIAL:
+        (void)take_sasl(d, SASL_CHALLENGE, sasl_deny(d));
         return;
     case SAY_REFUSAL:
     case SAY_BYE:

@@ -23,6 +23,7 @@ enum pop3_waiting {
 enum {
     PASS_IS_SENT = 1,
     XCLIENT_OFFERED = 2,
+    LIST_KNOWN = 8,
     IDENTITY_MUST = 4, /* a "no" to who the client is ends the login */
 };
 
@@ -113,20 +114,25 @@ refuse(struct dialog *d, enum reason reason, struct slice line)
 static struct slice
 response_of(struct dialog *d)
 {
-    return d->login.mechanism == MECHANISM_EXTERNAL ? sasl_encode_external(d)
-                                                    : sasl_encode_plain(d);
+    enum mechanism m = d->upstream_mechanism;
+
+    if (mechanism_has_token(m))
+        return sasl_encode_token(d, m);
+    return m == MECHANISM_EXTERNAL ? sasl_encode_external(d)
+                                   : sasl_encode_plain(d);
 }
 
-/* PLAIN, or what the policy asked for. */
+/* PLAIN, or what else is wanted. */
 static enum ask
-send_auth(struct dialog *d)
+send_auth(struct dialog *d, enum mechanism m)
 {
-    enum mechanism m = d->login.mechanism;
+    if (m != MECHANISM_CRAM_MD5 && m != MECHANISM_EXTERNAL &&
+        !mechanism_has_token(m))
+        m = MECHANISM_PLAIN;
+    d->upstream_mechanism = m;
     bool speaks_first = m != MECHANISM_CRAM_MD5;
     struct slice response = speaks_first ? response_of(d) : S("");
 
-    if (m != MECHANISM_CRAM_MD5 && m != MECHANISM_EXTERNAL)
-        m = MECHANISM_PLAIN;
     dialog_tell_upstream(d, "AUTH %s", mechanism_name(m));
     d->upstream_state = WAITING_PROMPT;
     if (speaks_first && response.len + 16 <= LINE_MAX_RFC) {
@@ -146,15 +152,48 @@ send_pass(struct dialog *d)
     dialog_put_upstream(d, S("\r\n"));
 }
 
+/* Whether dialog->login can be told in this protocol at all. */
+static bool
+login_is_possible(const struct dialog *d)
+{
+    const struct login *login = &d->login;
+
+    if (login->none || !login_has_password(d))
+        return false;
+    switch (login->mechanism) {
+    case MECHANISM_NONE:
+    case MECHANISM_PLAIN:
+        return login->user.len > 0;
+    case MECHANISM_OAUTHBEARER:
+    case MECHANISM_XOAUTH2:
+        return login->user.len > 0 && login->token;
+    case MECHANISM_LOGIN: /* USER and PASS */
+    case MECHANISM_CRAM_MD5:
+        return login->user.len > 0 && login->authzid.len == 0;
+    case MECHANISM_EXTERNAL:
+        return true;
+    case MECHANISM_APOP:
+    case MECHANISM_COUNT:
+        break;
+    }
+    return false;
+}
+
 static enum ask
 send_login(struct dialog *d)
 {
     const struct login *login = &d->login;
     const struct capabilities *learnt = d->learnt;
 
+    if (login_tells_token(d)) {
+        enum mechanism m = sasl_token_mechanism(
+            d, d->upstream_mechanisms, (d->upstream_offers & LIST_KNOWN) != 0);
+        return m != MECHANISM_NONE ? send_auth(d, m)
+                                   : close_for(d, FAULT_NO_LOGIN);
+    }
     if (login->authzid.len > 0 || (login->mechanism != MECHANISM_NONE &&
                                    login->mechanism != MECHANISM_LOGIN))
-        return send_auth(d);
+        return send_auth(d, login->mechanism);
 
     dialog_put_upstream(d, S("USER "));
     dialog_put_upstream(d, login->user);
@@ -168,37 +207,11 @@ send_login(struct dialog *d)
     return ASK_INPUT;
 }
 
-/* Whether dialog->login can be told in this protocol at all. */
-static bool
-login_is_possible(const struct dialog *d)
-{
-    const struct login *login = &d->login;
-
-    if (login->none || !login_has_password(d))
-        return false;
-    switch (login->mechanism) {
-    case MECHANISM_NONE:
-    case MECHANISM_PLAIN:
-        return login->user.len > 0;
-    case MECHANISM_LOGIN: /* USER and PASS */
-    case MECHANISM_CRAM_MD5:
-        return login->user.len > 0 && login->authzid.len == 0;
-    case MECHANISM_EXTERNAL:
-        return true;
-    case MECHANISM_APOP:
-    case MECHANISM_OAUTHBEARER:
-    case MECHANISM_XOAUTH2:
-    case MECHANISM_COUNT:
-        break;
-    }
-    return false;
-}
-
-/* Whether CAPA tells anything that clients will be told. */
+/* Whether CAPA tells how to log in, or anything that clients will be told. */
 static bool
 wants_list(const struct dialog *d)
 {
-    if (d->probing)
+    if (d->probing || d->login.token)
         return true;
     return d->learnt != NULL && !d->learnt->known &&
            d->settings->capabilities.ptr == NULL;
@@ -272,6 +285,24 @@ on_greeting(struct dialog *d, struct slice line)
     return ASK_INPUT;
 }
 
+/* "SASL PLAIN XOAUTH2" */
+static void
+learn_mechanisms(struct dialog *d, struct slice list)
+{
+    struct slice line;
+    enum mechanism m;
+
+    while (offer_next(&list, &line)) {
+        if (!slice_equal_nocase(slice_cut(&line, ' '), S("SASL")))
+            continue;
+        while (line.len > 0) {
+            struct slice name = slice_cut(&line, ' ');
+            if (mechanism_find(name, &m) && mechanism_has_token(m))
+                d->upstream_mechanisms |= MECHANISM_BIT(m);
+        }
+    }
+}
+
 static enum ask
 on_capabilities(struct dialog *d, struct slice reply)
 {
@@ -279,8 +310,11 @@ on_capabilities(struct dialog *d, struct slice reply)
 
     if (!is_status(first, S("+OK")) && !is_status(first, S("-ERR")))
         return close_for(d, FAULT_GARBAGE);
-    if (is_status(first, S("+OK")))
+    if (is_status(first, S("+OK"))) {
+        d->upstream_offers |= LIST_KNOWN;
+        learn_mechanisms(d, reply);
         dialog_learn(d, offer_filter(d, reply, S("STLS\nSASL\n.")));
+    }
     if (!d->probing)
         return introduce(d);
     dialog_put_upstream(d, S("QUIT\r\n"));
@@ -297,7 +331,7 @@ is_prompt(struct slice line)
 static enum ask
 send_response(struct dialog *d, struct slice challenge)
 {
-    bool cram = d->login.mechanism == MECHANISM_CRAM_MD5;
+    bool cram = d->upstream_mechanism == MECHANISM_CRAM_MD5;
     struct slice response =
         cram ? sasl_encode_cram_md5(d, challenge) : response_of(d);
 
@@ -306,6 +340,16 @@ send_response(struct dialog *d, struct slice challenge)
     dialog_put_upstream(d, response);
     dialog_put_upstream(d, S("\r\n"));
     d->upstream_state = WAITING_AUTH;
+    return ASK_INPUT;
+}
+
+/* The token is refused: "-ERR" comes once this is answered. */
+static enum ask
+answer_denial(struct dialog *d, struct slice challenge)
+{
+    dialog_put_upstream(d,
+                        sasl_note_denial(d, d->upstream_mechanism, challenge));
+    dialog_put_upstream(d, S("\r\n"));
     return ASK_INPUT;
 }
 
@@ -318,6 +362,9 @@ on_login_reply(struct dialog *d, struct slice reply)
         return refuse(d, reason_of(line), line);
     if (d->upstream_state == WAITING_PROMPT && is_prompt(line))
         return send_response(d, slice_drop(line, 2));
+    if (d->upstream_state == WAITING_AUTH && is_prompt(line) &&
+        mechanism_has_token(d->upstream_mechanism))
+        return answer_denial(d, slice_drop(line, 2));
     if (!is_status(line, S("+OK")) || d->upstream_state == WAITING_PROMPT)
         return close_for(d, FAULT_GARBAGE);
     if (d->upstream_state == WAITING_USER) {

@@ -8,6 +8,8 @@
 
 #define HIDDEN S("***")
 
+#define TOKEN_BEGINNING 16 /* bytes that give a token away */
+
 /* What is shown of a command's arguments. */
 enum shown {
     SHOWN_ALL,
@@ -76,15 +78,17 @@ is_base64(char c)
            (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
 }
 
-/* Whether the word is base64 of something that holds `hidden`. */
+/* Whether the word is base64 of something that holds `hidden`.  One that is
+ * very long, or was cut, is looked at as far as it goes. */
 static bool
 holds_encoded(struct slice word, struct slice hidden)
 {
     char bytes[3 * CREDENTIAL_MAX];
     size_t len;
 
-    if (word.len < hidden.len || word.len / 4 * 3 > sizeof bytes ||
-        !base64_decode(word, bytes, &len))
+    word = slice_take(word, sizeof bytes / 3 * 4);
+    word.len -= word.len % 4;
+    if (word.len < hidden.len || !base64_decode(word, bytes, &len))
         return false;
     bool holds = holds_plain((struct slice){bytes, len}, hidden);
     explicit_bzero(bytes, sizeof bytes);
@@ -109,11 +113,18 @@ redact_holds(struct slice text, struct slice hidden)
     return false;
 }
 
-static bool
-repeats_password(const struct dialog *d, struct slice line)
+bool
+redact_holds_credentials(const struct dialog *d, struct slice text)
 {
-    return redact_holds(line, d->credentials.password.bytes) ||
-           redact_holds(line, d->login.password.bytes);
+    struct slice given = d->credentials.password.bytes;
+    struct slice sent = d->login.password.bytes;
+
+    /* Of a token no part may be shown, however a peer has cut it. */
+    if (mechanism_has_token(d->credentials.mechanism))
+        given = slice_take(given, TOKEN_BEGINNING);
+    if (d->login.token)
+        sent = slice_take(sent, TOKEN_BEGINNING);
+    return redact_holds(text, given) || redact_holds(text, sent);
 }
 
 static struct slice
@@ -190,5 +201,6 @@ redact_line(const struct dialog *d, enum speaker who, struct slice line,
         shown = show_command(d, line, out, size);
     else
         shown = show_reply(d, line, out, size);
-    return repeats_password(d, shown) ? write_text(out, size, HIDDEN) : shown;
+    return redact_holds_credentials(d, shown) ? write_text(out, size, HIDDEN)
+                                              : shown;
 }

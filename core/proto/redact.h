@@ -25,3 +25,7 @@ struct slice redact_line(const struct dialog *d, enum speaker who,
 
 /* Whether `text` holds `hidden`, as it is or within a word of base64. */
 bool redact_holds(struct slice text, struct slice hidden);
+
+/* Whether it holds the password of the client or of the upstream, or the
+ * beginning of a token. */
+bool redact_holds_credentials(const struct dialog *d, struct slice text);

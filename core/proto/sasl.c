@@ -3,6 +3,8 @@
 #include "base/base64.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
+#include "proto/sasl_token.h"
+#include "proto/sasl_upstream.h"
 
 #define DIGEST_LEN 32 /* hex digits of an MD5 */
 
@@ -24,12 +26,10 @@ static const char *const names[MECHANISM_COUNT] = {
     [MECHANISM_XOAUTH2] = "XOAUTH2",
 };
 
-/* What a client may name; the token mechanisms are not spoken. */
+/* What a client may name. */
 static const enum mechanism spoken[] = {
-    MECHANISM_PLAIN,
-    MECHANISM_LOGIN,
-    MECHANISM_CRAM_MD5,
-    MECHANISM_EXTERNAL,
+    MECHANISM_PLAIN,    MECHANISM_LOGIN,       MECHANISM_CRAM_MD5,
+    MECHANISM_EXTERNAL, MECHANISM_OAUTHBEARER, MECHANISM_XOAUTH2,
 };
 
 const char *
@@ -48,6 +48,37 @@ mechanism_find(struct slice name, enum mechanism *m)
         }
     }
     return false;
+}
+
+bool
+mechanism_has_token(enum mechanism m)
+{
+    return m == MECHANISM_OAUTHBEARER || m == MECHANISM_XOAUTH2;
+}
+
+/* Whether an AUTH or AUTHENTICATE begins here that may bring a token. */
+static bool
+announces_token(const struct dialog *d, struct slice command)
+{
+    enum mechanism m;
+    struct slice verb = slice_cut(&command, ' ');
+    size_t end = slice_find(command, ' ');
+
+    if (!slice_equal_nocase(verb, S("AUTH")) &&
+        !slice_equal_nocase(verb, S("AUTHENTICATE")))
+        return false;
+    return end < command.len && mechanism_find(slice_take(command, end), &m) &&
+           mechanism_has_token(m) && dialog_offers(d, m);
+}
+
+size_t
+sasl_line_max(const struct dialog *d, struct slice command)
+{
+    size_t max = d->settings->command_max;
+    bool token = d->sasl.active ? mechanism_has_token(d->sasl.mechanism)
+                                : announces_token(d, command);
+
+    return token && max < TOKEN_LINE_MAX ? TOKEN_LINE_MAX : max;
 }
 
 bool
@@ -73,7 +104,10 @@ digest_is_hex(struct slice digest)
 static bool
 decode(struct dialog *d, struct slice line, struct slice *decoded)
 {
-    if (line.len > base64_encoded_len(RESPONSE_MAX))
+    size_t max = mechanism_has_token(d->sasl.mechanism) ? TOKEN_MESSAGE_MAX
+                                                        : RESPONSE_MAX;
+
+    if (line.len > base64_encoded_len(max))
         return false;
 
     dialog_begin_attempt(d);
@@ -166,6 +200,9 @@ take(struct dialog *d, struct slice line, struct slice *challenge)
         return take_cram_md5(d, response);
     if (d->sasl.mechanism == MECHANISM_EXTERNAL)
         return take_external(d, response);
+    if (mechanism_has_token(d->sasl.mechanism) &&
+        sasl_token_take(d, d->sasl.mechanism, response))
+        return SASL_DONE;
     return SASL_BAD;
 }
 
@@ -227,10 +264,26 @@ sasl_begin(struct dialog *d, enum mechanism m, struct slice initial,
     return finish(d, take(d, initial, challenge));
 }
 
+struct slice
+sasl_deny(struct dialog *d)
+{
+    enum mechanism m = d->credentials.mechanism;
+    struct slice why = d->refusal.sasl;
+
+    if (why.len == 0 && m == MECHANISM_XOAUTH2)
+        why = S("{\"status\":\"401\",\"schemes\":\"bearer\"}");
+    else if (why.len == 0)
+        why = S("{\"status\":\"invalid_token\"}");
+    d->sasl = (struct sasl){.mechanism = m, .active = true, .denying = true};
+    return sasl_encode(d, why);
+}
+
 enum sasl_step
 sasl_respond(struct dialog *d, struct slice line, struct slice *challenge)
 {
     *challenge = S("");
+    if (d->sasl.denying)
+        return finish(d, SASL_DENIED);
     if (slice_equal(line, S("*")))
         return finish(d, SASL_CANCELLED);
     return finish(d, take(d, line, challenge));

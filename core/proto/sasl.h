@@ -23,6 +23,7 @@ enum mechanism {
 enum sasl_step {
     SASL_CHALLENGE, /* send *challenge (base64 already), read a response */
     SASL_DONE,      /* dialog->credentials is complete */
+    SASL_DENIED,    /* the client knows why it is refused: say the refusal */
     SASL_CANCELLED, /* the client sent "*" */
     SASL_BAD,       /* not base64, or not what the mechanism says */
 };
@@ -31,7 +32,8 @@ enum sasl_step {
 struct sasl {
     enum mechanism mechanism;
     unsigned step;
-    bool active; /* the next line is a response, not a command */
+    bool active;  /* the next line is a response, not a command */
+    bool denying; /* and one to why the token was refused */
 };
 
 /* The name on the wire: "PLAIN", "CRAM-MD5".  Never NULL. */
@@ -40,6 +42,14 @@ const char *mechanism_name(enum mechanism m);
 /* The mechanism that `name` means, in any case; false if unknown.  APOP and
  * NONE are no SASL mechanisms and are never found. */
 bool mechanism_find(struct slice name, enum mechanism *m);
+
+/* Whether the client logs in with a token: OAUTHBEARER, XOAUTH2. */
+bool mechanism_has_token(enum mechanism m);
+
+/* The longest line that the client may send now: the listener's limit, or what
+ * a token needs where one may come.  `command` is what has come of the line,
+ * without IMAP's tag. */
+size_t sasl_line_max(const struct dialog *d, struct slice command);
 
 /* Begins `m` on `d`; `initial` is the initial response as it came ("=" means
  * empty), or has ptr NULL when there was none.  The caller has checked that
@@ -54,6 +64,11 @@ bool credential_is_sane(struct slice bytes);
 
 /* The 32 hex digits of an MD5, as CRAM-MD5 and APOP send it. */
 bool digest_is_hex(struct slice digest);
+
+/* RFC 7628 3.2.2: the challenge, in base64, that tells why the token was
+ * refused: dialog->refusal.sasl or what the mechanism says by default.  Whatever
+ * the client answers leads to SASL_DENIED. */
+struct slice sasl_deny(struct dialog *d);
 
 /* Takes the client's next line, without its CRLF.  After SASL_CANCELLED and
  * SASL_BAD the exchange is over; the caller says so and dialog_forgets. */

@@ -4,6 +4,8 @@
 #include "base/digest.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
+#include "proto/redact.h"
+#include "proto/sasl_token.h"
 
 #define CHALLENGE_MAX 1024
 
@@ -12,7 +14,8 @@ login_is_sane(const struct dialog *d)
 {
     return credential_is_sane(d->login.user) &&
            credential_is_sane(d->login.authzid) &&
-           credential_is_sane(d->login.password.bytes);
+           (d->login.token ? token_is_sane(d->login.password.bytes)
+                           : credential_is_sane(d->login.password.bytes));
 }
 
 bool
@@ -101,4 +104,82 @@ sasl_encode_cram_md5(struct dialog *d, struct slice challenge)
                          digest))
         return S("");
     return sasl_encode(d, (struct slice){answer, room});
+}
+
+bool
+login_tells_token(const struct dialog *d)
+{
+    enum mechanism m = d->login.mechanism;
+
+    return d->login.token && (m == MECHANISM_NONE || mechanism_has_token(m));
+}
+
+enum mechanism
+sasl_token_mechanism(const struct dialog *d, unsigned offered, bool known)
+{
+    static const enum mechanism all[] = {MECHANISM_OAUTHBEARER,
+                                         MECHANISM_XOAUTH2};
+    enum mechanism m = d->login.mechanism;
+
+    if (m == MECHANISM_NONE)
+        m = d->credentials.mechanism;
+    if (mechanism_has_token(m) && (!known || (offered & MECHANISM_BIT(m)) != 0))
+        return m;
+    for (size_t i = 0; i < 2 && d->login.mechanism == MECHANISM_NONE; i++) {
+        if (!known || (offered & MECHANISM_BIT(all[i])) != 0)
+            return all[i];
+    }
+    return MECHANISM_NONE;
+}
+
+/* RFC 5801 4. */
+static char *
+append_escaped(char *end, struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == ',')
+            end = append(end, S("=2C"));
+        else if (name.ptr[i] == '=')
+            end = append(end, S("=3D"));
+        else
+            *end++ = name.ptr[i];
+    }
+    return end;
+}
+
+struct slice
+sasl_encode_token(struct dialog *d, enum mechanism m)
+{
+    const struct login *login = &d->login;
+    struct slice user = login->authzid.len > 0 ? login->authzid : login->user;
+    char *start = keep_room(d, 3 * user.len + login->password.bytes.len + 32);
+
+    if (start == NULL)
+        return S("");
+    char *end = start;
+    if (m == MECHANISM_XOAUTH2) {
+        end = append(append(end, S("user=")), user);
+    } else {
+        end = append(end, user.len > 0 ? S("n,a=") : S("n,"));
+        end = append(append_escaped(end, user), S(","));
+    }
+    end = append(end, S("\1auth=Bearer "));
+    end = append(append(end, login->password.bytes), S("\1\1"));
+    return sasl_encode(d, (struct slice){start, (size_t)(end - start)});
+}
+
+struct slice
+sasl_note_denial(struct dialog *d, enum mechanism m, struct slice challenge)
+{
+    char *text = keep_room(d, challenge.len + 1);
+    size_t len = 0;
+
+    if (text != NULL && challenge.len <= CHALLENGE_MAX &&
+        base64_decode(challenge, text, &len)) {
+        struct slice json = {text, len};
+        if (slice_has_prefix(json, S("{")) && !has_control(json) &&
+            !redact_holds_credentials(d, json))
+            d->reply.sasl = json;
+    }
+    return m == MECHANISM_OAUTHBEARER ? S("AQ==") : S("");
 }

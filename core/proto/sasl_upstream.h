@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/types.h"
+#include "proto/sasl.h"
 
 struct dialog;
 
@@ -26,3 +27,23 @@ struct slice sasl_encode_cram_md5(struct dialog *d, struct slice challenge);
 
 /* The whole response of PLAIN for dialog->login, in base64, in the arena. */
 struct slice sasl_encode_plain(struct dialog *d);
+
+/* Whether dialog->login is told by OAUTHBEARER or XOAUTH2: it holds a token, and
+ * no policy wants that told as a password. */
+bool login_tells_token(const struct dialog *d);
+
+/* How dialog->login's token is told, or MECHANISM_NONE if the upstream takes
+ * none: as the policy wants it, else as the client said it, else as the
+ * upstream offers.  `offered` is a set of MECHANISM_BIT; where it is not known,
+ * 0. */
+enum mechanism sasl_token_mechanism(const struct dialog *d, unsigned offered,
+                                    bool known);
+
+/* The response of OAUTHBEARER or XOAUTH2, in base64, in the arena. */
+struct slice sasl_encode_token(struct dialog *d, enum mechanism m);
+
+/* The upstream refuses the token, and says why (base64, as it came): that is
+ * kept in dialog->reply, if it can be told on.  Returns the response that it
+ * waits for. */
+struct slice sasl_note_denial(struct dialog *d, enum mechanism m,
+                              struct slice challenge);

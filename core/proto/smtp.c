@@ -92,6 +92,8 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
+    case SASL_DENIED:
+        return ASK_DENIED;
     case SASL_CANCELLED:
     case SASL_BAD:
         forget_transaction(d);
@@ -306,8 +308,7 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
         *command = slice_take(in, d->skip);
         return in.len > 0 ? PARSE_DONE : PARSE_MORE;
     }
-    return line_frame(&d->command_framer, in, d->settings->command_max,
-                      command);
+    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
 }
 
 static void
@@ -379,6 +380,9 @@ say(struct dialog *d, enum say what)
         return;
     case SAY_PROCEED:
         say_proceed(d);
+        return;
+    case SAY_DENIAL:
+        (void)take_sasl(d, SASL_CHALLENGE, sasl_deny(d));
         return;
     case SAY_REFUSAL:
         say_refusal(d);

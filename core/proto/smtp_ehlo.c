@@ -82,6 +82,9 @@ learn_mechanisms(struct dialog *d, struct slice line)
             d->upstream_offers |= OFFER_CRAM_MD5;
         if (slice_equal_nocase(name, S("EXTERNAL")))
             d->upstream_offers |= OFFER_EXTERNAL;
+        enum mechanism m;
+        if (mechanism_find(name, &m) && mechanism_has_token(m))
+            d->upstream_mechanisms |= MECHANISM_BIT(m);
     }
 }
 

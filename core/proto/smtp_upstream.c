@@ -100,17 +100,37 @@ take_leave(struct dialog *d)
     return close_for(d, FAULT_QUIT);
 }
 
-static enum ask
-send_auth_plain(struct dialog *d)
+static struct slice
+response_of(struct dialog *d, enum mechanism m)
 {
-    struct slice response = sasl_encode_plain(d);
+    return mechanism_has_token(m) ? sasl_encode_token(d, m)
+                                  : sasl_encode_plain(d);
+}
 
-    if (sizeof "AUTH PLAIN \r\n" - 1 + response.len > COMMAND_MAX) {
-        put_line(d, S("AUTH PLAIN"), S(""));
+/* PLAIN, or a token. */
+static enum ask
+send_auth_at_once(struct dialog *d, enum mechanism m)
+{
+    struct slice response = response_of(d, m);
+    size_t name = strlen(mechanism_name(m));
+
+    d->upstream_mechanism = m;
+    if (sizeof "AUTH  \r\n" - 1 + name + response.len > COMMAND_MAX) {
+        put_line(d, S("AUTH "), slice_of(mechanism_name(m)));
         return wait_for(d, WAITING_PLAIN_PROMPT);
     }
-    put_line(d, S("AUTH PLAIN "), response);
+    dialog_tell_upstream(d, "AUTH %s ", mechanism_name(m));
+    put_line(d, response, S(""));
     return wait_for(d, WAITING_AUTH);
+}
+
+static enum ask
+send_auth_token(struct dialog *d)
+{
+    enum mechanism m = sasl_token_mechanism(d, d->upstream_mechanisms, true);
+
+    return m != MECHANISM_NONE ? send_auth_at_once(d, m)
+                               : close_for(d, FAULT_NO_LOGIN);
 }
 
 static enum ask
@@ -140,9 +160,11 @@ send_auth(struct dialog *d)
         return send_auth_external(d);
     if (d->login.user.len == 0)
         return close_for(d, FAULT_NO_LOGIN);
+    if (login_tells_token(d))
+        return send_auth_token(d);
     if ((offers & OFFER_PLAIN) != 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_PLAIN))
-        return send_auth_plain(d);
+        return send_auth_at_once(d, MECHANISM_PLAIN);
     if ((offers & OFFER_LOGIN) != 0 && d->login.authzid.len == 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_LOGIN)) {
         put_line(d, S("AUTH LOGIN"), S(""));
@@ -275,13 +297,28 @@ on_prompt(struct dialog *d, unsigned code, struct slice reply)
     if (d->upstream_state == WAITING_PASSWORD_PROMPT)
         put_line(d, sasl_encode(d, d->login.password.bytes), S(""));
     else
-        put_line(d, sasl_encode_plain(d), S(""));
+        put_line(d, response_of(d, d->upstream_mechanism), S(""));
     return wait_for(d, WAITING_AUTH);
+}
+
+/* The token is refused: the reply that says so comes once this is answered. */
+static enum ask
+answer_denial(struct dialog *d, struct slice reply)
+{
+    enum mechanism m = d->upstream_mechanism;
+    struct slice challenge;
+
+    if (!mechanism_has_token(m) || !smtp_reply_next(&reply, &challenge))
+        return close_for(d, FAULT_GARBAGE);
+    put_line(d, sasl_note_denial(d, m, challenge), S(""));
+    return ASK_INPUT;
 }
 
 static enum ask
 on_auth(struct dialog *d, unsigned code, struct slice reply)
 {
+    if (code == 334)
+        return answer_denial(d, reply);
     if (code >= 400)
         return refuse(d, smtp_reply_reason(code), reply);
     if (code != 235)

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "proto/sasl_upstream.h"
+#include "proto/redact.h"
 #include "session/identity.h"
 #include "session/record.h"
 #include "session/sessions.h"
@@ -119,6 +119,7 @@ take_accept(struct session *s)
     login->fallback = (struct target){0};
     d->login = (struct login){
         .user = d->credentials.user,
+        .token = mechanism_has_token(d->credentials.mechanism),
         .password = d->credentials.password,
         .forward = s->listener->settings.forward,
     };
@@ -251,26 +252,16 @@ answer_upstream_auth(struct session *s)
     return PHASE_LOGIN;
 }
 
-static bool
-contains(struct slice text, struct slice part)
-{
-    return part.len > 0 && text.len >= part.len &&
-           memmem(text.ptr, text.len, part.ptr, part.len) != NULL;
-}
-
 /* What the upstream said, for the log.  Some servers repeat the command that
  * they don't understand, and with it the password. */
 static struct slice
-loggable_reply(struct session *s)
+loggable_reply(const struct session *s)
 {
-    struct dialog *d = &s->login->dialog;
-    struct slice text = d->reply.text, password = d->login.password.bytes;
+    const struct dialog *d = &s->login->dialog;
 
-    if (contains(text, password) ||
-        (password.len > 0 && (contains(text, sasl_encode(d, password)) ||
-                              contains(text, sasl_encode_plain(d)))))
+    if (redact_holds_credentials(d, d->reply.text))
         return S("(a reply that repeats the password)");
-    return text;
+    return d->reply.text;
 }
 
 /* The upstream's own "no", reworded by a policy or told as it is mapped. */
@@ -292,14 +283,12 @@ answer_upstream_refused(struct session *s)
                                           : VERDICT_REJECT,
                               .refusal.reason = reply->reason,
                               .policy = slice_of(s->record.policy),
+                              .refusal.sasl = reply->sasl,
                               .log = loggable_reply(s)};
         if (verbatim)
             v->refusal.verbatim = reply->text;
     }
-    enum phase next = session_refuse(s, attempt_stage(s));
-    if (next == PHASE_CLOSE && s->end == END_REFUSED)
-        s->end = END_UPSTREAM_REFUSED;
-    return next;
+    return session_refuse(s, attempt_stage(s));
 }
 
 enum phase

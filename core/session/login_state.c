@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "base/slice.h"
+#include "proto/sasl_token.h"
 #include "session/sessions.h"
 
 #include <inttypes.h>
@@ -12,6 +13,9 @@
 #define ANSWER_MAX   ((size_t)16 * 1024) /* what waits for a slow client */
 #define CLIENT_MIN   ((size_t)4096)
 #define UPSTREAM_MAX ((size_t)8 * 1024)
+
+/* A token as it came, as it goes on, and in base64. */
+#define TOKEN_ARENA (3 * TOKEN_LINE_MAX)
 
 static size_t
 at_least(size_t n, size_t floor)
@@ -34,6 +38,13 @@ login_state_salt(struct session *s)
     d->salt = (struct slice){text, (size_t)len};
 }
 
+static bool
+takes_tokens(const struct proto_settings *settings)
+{
+    return (settings->mechanisms & (MECHANISM_BIT(MECHANISM_OAUTHBEARER) |
+                                    MECHANISM_BIT(MECHANISM_XOAUTH2))) != 0;
+}
+
 struct login_state *
 login_state_new(struct session *s, struct capabilities *learnt)
 {
@@ -41,11 +52,13 @@ login_state_new(struct session *s, struct capabilities *learnt)
     struct login_state *login = xcalloc(1, sizeof *login);
 
     s->login = login;
-    arena_init(&login->arena, ARENA_MAX);
-    buf_init(&login->from_client, at_least(settings->command_max, CLIENT_MIN));
+    size_t token = takes_tokens(settings) ? TOKEN_LINE_MAX : 0;
+    size_t command = at_least(settings->command_max, token);
+    arena_init(&login->arena, ARENA_MAX + (token > 0 ? TOKEN_ARENA : 0));
+    buf_init(&login->from_client, at_least(command, CLIENT_MIN));
     buf_init(&login->to_client, ANSWER_MAX + settings->reply_max);
     buf_init(&login->from_upstream, at_least(settings->reply_max, CLIENT_MIN));
-    buf_init(&login->to_upstream, UPSTREAM_MAX + 2 * settings->command_max);
+    buf_init(&login->to_upstream, UPSTREAM_MAX + 2 * command);
     login->dialog = (struct dialog){
         .proto = s->listener->proto,
         .settings = settings,

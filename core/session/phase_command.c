@@ -15,6 +15,9 @@ user_is_fit(struct session *s)
     struct credentials *c = &s->login->dialog.credentials;
     struct slice user;
 
+    /* Whose a token is may be told by the token alone. */
+    if (c->user.len == 0 && mechanism_has_token(c->mechanism))
+        return true;
     if (has_control(c->user) || has_control(c->authzid) ||
         has_control(c->password.bytes))
         return false;
@@ -35,6 +38,7 @@ session_try_login(struct session *s)
     login->waits = 0;
     login->upstream_attempt = 0;
     s->record.mechanism = mechanism_name(d->credentials.mechanism);
+    login->hook = HOOK_AUTH;
     if (!user_is_fit(s)) {
         record_set(&s->record.user, S(""));
         login->verdict = (struct verdict){
@@ -94,6 +98,8 @@ act(struct session *s, enum ask ask)
         return PHASE_COMMAND;
     case ASK_AUTH:
         return session_try_login(s);
+    case ASK_DENIED:
+        return session_end_refusal(s);
     case ASK_RCPT:
         return try_rcpt(s);
     case ASK_HELO:

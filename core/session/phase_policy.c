@@ -37,24 +37,58 @@ log_refusal(struct session *s)
               log_escape(v->log, text, sizeof text));
 }
 
+/* A client that came with a token first hears why, as SASL has it: where the
+ * token was looked at and is the reason. */
+static bool
+is_denial(const struct session *s, enum stage stage)
+{
+    const struct verdict *v = &s->login->verdict;
+    enum reason reason = v->refusal.reason;
+
+    if (v->kind != VERDICT_REJECT || stage != STAGE_LOGIN ||
+        s->login->hook == HOOK_CONNECT_FAILED ||
+        !mechanism_has_token(s->login->dialog.credentials.mechanism))
+        return false;
+    return v->refusal.sasl.len > 0 || reason == REASON_BAD_CREDENTIALS ||
+           reason == REASON_NOT_ALLOWED || reason == REASON_EXPIRED;
+}
+
+enum phase
+session_end_refusal(struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    struct dialog *d = &s->login->dialog;
+    const struct limits *limits = &s->listener->limits;
+    enum stage stage = d->refusal.stage;
+
+    d->proto->say(d, SAY_REFUSAL);
+    if (v->close || s->listener->refusal_closes)
+        return session_end(s, s->login->hook == HOOK_UPSTREAM_REFUSED
+                                  ? END_UPSTREAM_REFUSED
+                                  : END_REFUSED);
+    bool is_attempt = stage == STAGE_LOGIN || stage == STAGE_RCPT;
+    if (is_attempt && s->attempts >= limits->attempts)
+        return session_say_bye(s, REASON_TOO_MANY, END_TOO_MANY_ATTEMPTS);
+    forget_attempt(s);
+    return PHASE_COMMAND;
+}
+
 enum phase
 session_refuse(struct session *s, enum stage stage)
 {
     const struct verdict *v = &s->login->verdict;
     struct dialog *d = &s->login->dialog;
-    const struct limits *limits = &s->listener->limits;
 
     log_refusal(s);
     record_set(&s->record.policy, v->policy);
     d->refusal = v->refusal;
     d->refusal.stage = stage;
-    d->proto->say(d, SAY_REFUSAL);
-    if (v->close || s->listener->refusal_closes)
-        return session_end(s, END_REFUSED);
-    bool is_attempt = stage == STAGE_LOGIN || stage == STAGE_RCPT;
-    if (is_attempt && s->attempts >= limits->attempts)
-        return session_say_bye(s, REASON_TOO_MANY, END_TOO_MANY_ATTEMPTS);
-    forget_attempt(s);
+    if (!is_denial(s, stage))
+        return session_end_refusal(s);
+    /* Neither an upstream nor a generation waits for the client's answer. */
+    session_close_upstream(s);
+    session_let_go(s);
+    d->proto->say(d, SAY_DENIAL);
     return PHASE_COMMAND;
 }
 

@@ -195,6 +195,9 @@ enum phase session_answer(struct session *s);
 /* Tells the client that its login was refused, as login->verdict says. */
 enum phase session_refuse(struct session *s, enum stage stage);
 
+/* The client has heard why its token is refused: the refusal itself. */
+enum phase session_end_refusal(struct session *s);
+
 /* The upstream being tried is lost for `why`: the next one, or a refusal. */
 enum phase session_upstream_failed(struct session *s, enum end why,
                                    struct slice text);

@@ -110,7 +110,10 @@ return {
     { "capabilities", "list", of = "text",
       doc = "replaces the list that is computed" },
     { "mechanisms", "list", of = "mechanism", default = { "PLAIN", "LOGIN" },
-      doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate) and (POP3) APOP" },
+      doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate), OAUTHBEARER and XOAUTH2 "
+      .. "(by a token) and (POP3) APOP" },
+    { "tokens_in_clear", "boolean", default = false,
+      doc = "OAUTHBEARER and XOAUTH2 also without TLS, where something in front ends it" },
     { "forward", "enum", default = "offered", values = { "offered", "always", "off" },
       doc = "upstreams are told who the client is (XCLIENT, IMAP ID): those that offer to hear "
       .. "it; also the others, as nginx does; or none" },

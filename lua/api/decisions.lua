@@ -27,7 +27,9 @@ return {
       upstream("upstream", "where the session goes, if `route` does not say otherwise; else the "
         .. "listener's `upstream`"),
       pool,
-      { "upstream_auth", "Decision", optional = true, doc = "a `login`: how to log in there" },
+      { "upstream_auth", "Decision|\"passthrough\"", optional = true,
+        doc = "a `login`: how to log in there; \"passthrough\", which is the default: as the "
+          .. "client did" },
       { "vars", "table", optional = true, doc = "is put into `session.vars`" },
       log,
     },
@@ -39,8 +41,9 @@ return {
         doc = "the policy's own word, which is logged; some choose the code that the client "
           .. "hears. By default what the hook says" },
       text, code, enhanced, delay, close,
-      { "sasl", "string", optional = true, max_length = 1024,
-        doc = "the JSON that OAUTHBEARER and XOAUTH2 are refused with" },
+      { "sasl", "string|table", optional = true, max_length = 1024,
+        doc = "what OAUTHBEARER and XOAUTH2 are refused with: JSON, or `{ status =, scope =, "
+          .. "schemes =, openid_configuration = }`" },
       log,
     },
   },
@@ -94,12 +97,13 @@ return {
     "login", doc = "How the upstream is logged in at. What is left out is as the client did.",
     fields = {
       { "mechanism", "string", optional = true,
-        values = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL" },
+        values = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2" },
         doc = "by default what it offers" },
       { "user", "string", optional = true, max_length = 1024 },
       { "password", "string|Secret", optional = true, max_length = 1024 },
-      { "token", "string|Secret", optional = true, max_length = 1024,
-        doc = "the same as `password`, for what is none" },
+      { "token", "string|Secret", optional = true, max_length = 16384,
+        doc = "told by OAUTHBEARER or XOAUTH2, as the upstream offers; as a password only where "
+          .. "`mechanism` says so" },
       { "authzid", "string", optional = true, max_length = 1024,
         doc = "whose mailbox it is; `user` is then a master user's name" },
       { "xclient", "boolean", optional = true,

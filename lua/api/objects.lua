@@ -5,7 +5,7 @@ return {
     { "Protocol", values = { "imap", "pop3", "smtp" }, doc = "What a listener speaks." },
     {
       "Mechanism", doc = "How a client logs in.",
-      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL" },
+      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL", "OAUTHBEARER", "XOAUTH2" },
     },
     {
       "End", doc = "Why a session is over.",
@@ -63,7 +63,7 @@ return {
     {
       "FailureKind", doc = "What went wrong outside of the policy.",
       values = { "timeout", "connect", "tls", "dns", "protocol", "closed", "overload",
-        "cancelled" },
+        "server", "cancelled" },
     },
   },
   classes = {

@@ -53,6 +53,15 @@ return {
           arguments = { KEY },
           returns = { { "number", doc = "seconds; `math.huge`: forever" } },
           fails = { "overload", "protocol" } },
+        { "take", doc = "Takes a token from a bucket, which is full at first and gets new ones at "
+            .. "an even rate; `moongate.limit` has this with more ease.",
+          arguments = { KEY,
+            { "rate", "number", min = 0.000001, max = 1000000, doc = "new tokens a second" },
+            { "burst", "integer", default = 1, min = 1, max = 1000000,
+              doc = "how many it holds" } },
+          returns = { { "boolean", doc = "whether there was one" },
+            { "number", doc = "if not, seconds until there is" } },
+          fails = { "overload", "protocol" } },
         { "lease", doc = "Takes one of `limit` places, which the session holds until it ends, "
             .. "however that is: a place comes back too when the worker dies. A session holds a "
             .. "key once. Places are counted apart from values.",

@@ -122,6 +122,7 @@ return {
         { "auth_http", "AuthHttpMock" },
         { "sql", "SqlMock" },
         { "ldap", "LdapMock" },
+        { "redis", "RedisMock" },
       },
       methods = {
         {
@@ -177,7 +178,8 @@ return {
           "calls", doc = "What has happened, in order: hooks and I/O. `tostring` makes a line of "
             .. "each: \"0.000 hook auth -> accept\".",
           returns = { { "table[]", doc = "{ at, kind, name, decision }; `at` in seconds, `kind` is "
-            .. "\"hook\", \"http\", \"dns\", \"socket\", \"auth_http\", \"sql\" or \"ldap\"" } },
+            .. "\"hook\", \"http\", \"dns\", \"socket\", "
+            .. "\"auth_http\", \"redis\", \"sql\" or \"ldap\"" } },
         },
         {
           "counter", doc = "How often a counter was counted.",
@@ -276,6 +278,11 @@ return {
       "\"bind DN\", \"search BASE\", \"bind\" or \"search\""),
     stand("AuthHttpMock", "gateway.auth_http", "Answers `moongate.auth_http`, as HttpMock does.",
       "the url of a server"),
+    stand("RedisMock", "gateway.redis", "Answers `moongate.redis`: a text, a number, a list, true "
+      .. "for OK, false for nothing, { error = text }. A function is given the words of the "
+      .. "command. AUTH, SELECT and SUBSCRIBE are answered by itself, and EVAL comes in the place "
+      .. "of EVALSHA.", "\"GET key\", \"EVAL\", any command, or to `fail` the url without user "
+      .. "and password, as in \"redis://10.0.0.2:6379/0\""),
     {
       "RunningGateway", variable = "running", doc = "The real program in a spec.",
       fields = {

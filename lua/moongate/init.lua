@@ -6,6 +6,8 @@ local moongate = {
   accept = core.accept, reject = core.reject, tempfail = core.tempfail, wait = core.wait,
   to = core.to, retry = core.retry, login = core.login, certificate = core.certificate,
   upstream = core.upstream, pool = core.pool,
+  spawn = core.spawn, detach = core.detach, memoize = require "moongate.memoize",
+  purge = core.purge,
   now = core.now, time = core.time, sleep = core.sleep,
   log = core.log, count = core.count,
   secret = { file = core.secret_file, env = core.secret_env, command = core.secret_command,

@@ -66,6 +66,11 @@ local function wrap(fn)
   return function(...) return returned(resume(co, ...)) end
 end
 
+--- What `wait` of a child does: its results, or its error.
+function core.wait_for_child(child)
+  return returned(core.child_wait(child))
+end
+
 -- The handler runs after the stack is unwound: one that runs inside the error
 -- could not be stopped by the CPU budget.
 local function handled(handler, ok, ...)

@@ -196,7 +196,8 @@ function types.resolver(value)
 end
 
 function types.mechanism(value)
-  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "APOP" }
+  local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
+    "APOP" }
   return types.enum(type(value) == "string" and value:upper() or value, { values = known })
 end
 

@@ -100,8 +100,8 @@ function Gateway:totals() return self.real:totals() end
 --- Whether the memory of its Lua state was full twice within a minute.
 function Gateway:exhausted() return self.real:exhausted() end
 
---- What has happened, in its order: { at =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|
--- "sql"|"ldap", name =, decision = }, as texts "0.000 hook auth -> accept".
+--- What has happened, in its order, as texts "0.000 hook auth -> accept": { at =, name =,
+-- decision =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|"redis"|"sql"|"ldap" }.
 function Gateway:calls() return self.network.calls end
 
 --- Lays the options out on the disk while `fn(path of moongate.lua, options)` reads them.
@@ -169,6 +169,7 @@ function spec.open(options)
     clock = setmetatable({ real = real }, Clock),
     http = world.http, dns = world.dns, socket = world.socket, auth_http = world.auth_http,
     sql = world.sql, ldap = world.ldap,
+    redis = world.redis,
   }, Gateway)
 end
 

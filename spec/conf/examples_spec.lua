@@ -4,7 +4,10 @@ local gateway = require "spec.support.gateway"
 
 describe("conf/examples", function()
   local found = 0
-  for path in io.popen "grep -l 'c.gateway' conf/*.lua conf/examples/*.lua":lines() do
+  -- oauth.lua needs certificates: oauth_example_spec.lua starts it with some.
+  local with_configuration = "grep -l 'c.gateway' conf/*.lua conf/examples/*.lua"
+    .. " | grep -v /oauth.lua"
+  for path in io.popen(with_configuration):lines() do
     found = found + 1
     it(path .. " passes `moongate check`", function()
       local code, output = child.run { gateway.binary(), "check", "-c", path }

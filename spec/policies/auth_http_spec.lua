@@ -7,7 +7,7 @@ local tcp = require "spec.support.tcp"
 local upstream = require "spec.support.upstream"
 
 describe("auth_http", function()
-  local gw, auth, imap, pop3
+  local gw, auth, imap, pop3, tokens
   local answer -- what the auth server says: a table of headers, or a function(request)
 
   local function ok(headers)
@@ -20,8 +20,10 @@ describe("auth_http", function()
   setup(function()
     imap = upstream.start { script = upstream.imap() }
     pop3 = upstream.start { script = upstream.pop3() }
-    auth = http_server.start { answer = function(request)
-      if type(answer) == "function" then return answer(request) end
+    tokens = upstream.start { script = upstream.imap {
+      capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=OAUTHBEARER AUTH=XOAUTH2" } }
+    auth = http_server.start { answer = function(request, peer)
+      if type(answer) == "function" then return answer(request, peer) end
       return { headers = answer }
     end }
     gw = shipped.start {
@@ -34,6 +36,8 @@ describe("auth_http", function()
         pop3 = 'mechanisms = { "PLAIN", "APOP" }, server_name = "mail.example",',
         smtp = 'mechanisms = { "PLAIN", "LOGIN" },',
         mx = 'protocol = "smtp", auth = "none",',
+        tokens = 'protocol = "imap", tokens_in_clear = true, '
+          .. 'mechanisms = { "OAUTHBEARER", "XOAUTH2" }, limits = { attempts = 50 },',
       },
     }
   end)
@@ -42,11 +46,13 @@ describe("auth_http", function()
     client.discard_all()
     imap:clear()
     pop3:clear()
+    tokens:clear()
     auth.requests = {}
   end)
   teardown(function()
     imap:stop()
     pop3:stop()
+    tokens:stop()
     auth:stop()
     gw:stop()
   end)
@@ -97,6 +103,71 @@ describe("auth_http", function()
     }), auth.requests[1].head)
     assert.equal("ann@example.org", imap:peer(1).user)
     assert.equal("the real one", imap:peer(1).password)
+  end)
+
+  describe("of tokens", function()
+    local JSON = '{"status":"invalid_token","scope":"mail"}'
+    local METHODS = {
+      OAUTHBEARER = { "oauthbearer", "n,a=ann,\1auth=Bearer to.ken+/=\1\1" },
+      XOAUTH2 = { "xoauth2", "user=ann\1auth=Bearer to.ken+/=\1\1" },
+    }
+
+    for mechanism, method in pairs(METHODS) do
+      before_each(function() answer = ok { ["Auth-Port"] = tostring(tokens.port) } end)
+
+      local function say()
+        local c = connect "tokens"
+        c:send_line("a AUTHENTICATE " .. mechanism .. " " .. mime.b64(method[2]))
+        return c
+      end
+
+      it("sends that of " .. mechanism .. " as Auth-Pass", function()
+        local c = say()
+        c:expect "^a OK"
+        assert.equal(head(c, "tokens", {
+          "Auth-Method: " .. method[1], "Auth-User: ann", "Auth-Pass: to.ken+/=",
+          "Auth-Protocol: imap", "Auth-Login-Attempt: 1", "Client-IP: 127.0.0.1",
+        }), auth.requests[1].head)
+        assert.same({ "ann", "to.ken+/=", mechanism }, { tokens:peer(1).user, tokens:peer(1).token,
+          tokens:peer(1).mechanism })
+      end)
+
+      it("logs in with a password instead of that of " .. mechanism, function()
+        answer = ok { ["Auth-Port"] = tostring(tokens.port), ["Auth-Pass"] = "real" }
+        say():expect "^a OK"
+        assert.equal("real", tokens:peer(1).password)
+        assert.is_nil(tokens:peer(1).token)
+      end)
+
+      it("tells what Auth-Error-SASL says, in " .. mechanism, function()
+        for _, given in ipairs { JSON, mime.b64(JSON), "", "no JSON", "====" } do
+          answer = { ["Auth-Status"] = "No such token", ["Auth-Wait"] = "0",
+            ["Auth-Error-SASL"] = given }
+          local c = say()
+          local said = mime.unb64((c:expect "^%+ (%S+)$"))
+          if #given > 8 then
+            assert.equal(JSON, said)
+          else
+            assert.matches(mechanism == "XOAUTH2" and '"401"' or '"invalid_token"', said)
+          end
+          c:send_line "AQ=="
+          c:expect "^a NO .*No such token"
+          c:expect_end()
+        end
+      end)
+    end
+
+    it("takes no answer that says it twice", function()
+      answer = function(_, peer)
+        peer:send("HTTP/1.1 200 OK\r\nAuth-Status: no\r\nAuth-Error-SASL: {}\r\n"
+          .. "Auth-Error-SASL: {}\r\nContent-Length: 0\r\n\r\n")
+        peer:flush()
+        peer:close()
+      end
+      local c = connect "tokens"
+      c:send_line("a AUTHENTICATE XOAUTH2 " .. mime.b64(METHODS.XOAUTH2[2]))
+      c:expect "^a NO %[UNAVAILABLE%]"
+    end)
   end)
 
   it("sends the greeting's timestamp with APOP", function()

@@ -31,7 +31,7 @@ describe("moongate.sql", function()
           return sql.pool(more)
         end
         local db = pool {}
-        local one = pool { size = 1, timeout = 0.3 }
+        local one = pool { size = 1, timeout = 3 }
         local other_name = pool { server_name = "other.spec.test" }
         local by_name = pool { server_name = "db.spec.test" }
         local strange = pool { profile = "strange" }

@@ -166,7 +166,8 @@ function Dialog:facts()
     mail = text_of(envelope.mail), rcpt = text_of(envelope.rcpt),
     fault = names.fault[tonumber(d.fault)]:sub(7), errors = tostring(d.errors),
     reason = names.reason[tonumber(d.reply.reason)]:sub(8):lower():gsub("_", "-"),
-    text = text_of(d.reply.text), tag = text_of(d.tag), client_id = text_of(d.client_id),
+    text = text_of(d.reply.text), sasl = text_of(d.reply.sasl),
+    tag = text_of(d.tag), client_id = text_of(d.client_id),
     learnt = self.learnt.known and ffi.string(self.learnt.text, self.learnt.len) or "unknown",
   }
 end
@@ -185,6 +186,12 @@ function Dialog:refuse(reason, options)
   core.dialog_forget(d)
 end
 
+--- What the session says before it refuses a token.
+function Dialog:deny(sasl)
+  self.d.refusal = ffi.new("struct refusal", { sasl = self:slice(sasl or "") })
+  self:say "DENIAL"
+end
+
 --- What the session does when a policy accepts: the login at the next upstream begins.
 function Dialog:accept(options)
   local d, login = self.d, self.d.login
@@ -192,6 +199,7 @@ function Dialog:accept(options)
   login.user = options.user and self:slice(options.user) or d.credentials.user
   login.password.bytes = options.password and self:slice(options.password)
     or d.credentials.password.bytes
+  login.token = not options.password and core.mechanism_has_token(d.credentials.mechanism)
   login.authzid = self:slice(options.authzid or "")
   login.mechanism = constant("MECHANISM_", options.mechanism or "none")
   login.none = options.none == "yes" or d.envelope.rcpt.len > 0

@@ -194,6 +194,11 @@ function ACTIONS.probe(self)
   self:connect()
 end
 
+function ACTIONS.deny(self, item)
+  self.dialog:deny(item.options.sasl)
+  self.phase = "client"
+end
+
 function ACTIONS.refuse(self, item)
   self.dialog:refuse(item.word, item.options)
   self.phase = "client"

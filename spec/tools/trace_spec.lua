@@ -5,10 +5,14 @@ local control = require "spec.support.control"
 local gateway = require "spec.support.gateway"
 local http_server = require "spec.support.http_server"
 local json = require "cjson"
+local mime = require "mime"
 local stat = require "posix.sys.stat"
 local upstream = require "spec.support.upstream"
 
 local PASSWORD, WRONG = "opensesame-7", "wrong-guess-8"
+
+local TOKEN = "a-token-that-nobody-sees-" .. ("9"):rep(8000)
+local BEARER = mime.b64("n,a=fails,\1auth=Bearer " .. TOKEN .. "\1\1")
 
 -- Base64 of what holds the passwords: PLAIN's response, and LOGIN's of both.
 local ENCODED = { "AG9sYQBvcGVuc2VzYW1lLTc=", "d3JvbmctZ3Vlc3MtOA==", "b3BlbnNlc2FtZS03" }
@@ -17,7 +21,8 @@ local CONFIG = [[
 local c = require "moongate.config"
 return c.gateway {
   workers = 2, CONTROL
-  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "asks" } },
+  c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "asks" },
+    mechanisms = { "PLAIN", "LOGIN", "OAUTHBEARER" }, tokens_in_clear = true },
   c.listen "smtp" { address = "127.0.0.1:0", protocol = "smtp", policy = { "asks" } },
   c.listen "pop3" { address = "127.0.0.1:0", protocol = "pop3", policy = { "asks" } },
 }
@@ -30,7 +35,8 @@ local http = require "moongate.http"
 
 return {
   auth = function(session, credentials)
-    if credentials.user == "fails" then error("with " .. credentials.password:reveal()) end
+    local secret = credentials.token or credentials.password
+    if credentials.user == "fails" then error("with " .. secret:reveal()) end
     local known = http.post("URL", { body = credentials.user })
     if not known or known.status ~= 200 then return moongate.tempfail { log = "nobody answers" } end
     local right = crypt.verify(credentials.password, known.body)
@@ -81,7 +87,8 @@ describe("moongate trace", function()
     command.remove(folder)
     local all = table.concat(outputs)
     assert.truthy(#all > 1000)
-    for _, secret in ipairs { PASSWORD, WRONG, unpack(ENCODED) } do
+    for _, secret in ipairs { PASSWORD, WRONG, TOKEN:sub(1, 16), BEARER:sub(41, 60),
+      unpack(ENCODED) } do
       assert.falsy(all:find(secret, 1, true), secret)
     end
   end)
@@ -149,6 +156,13 @@ describe("moongate trace", function()
     c:send_line((ENCODED[2]:gsub("=", "")) .. " again"):expect_until "BAD"
     c:close()
     gw:session_of(c)
+    c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    c:send_line("d AUTHENTICATE OAUTHBEARER " .. BEARER):expect "^d NO %[UNAVAILABLE%]"
+    c:send_line "e AUTHENTICATE OAUTHBEARER":expect "^%+"
+    c:send_line(BEARER):expect "^e NO %[UNAVAILABLE%]"
+    c:close()
+    gw:session_of(c)
     c = client.connect(gw.ports.smtp)
     c:expect "^220"
     c:send_line "EHLO there.example":expect_until "^250 "
@@ -166,8 +180,9 @@ describe("moongate trace", function()
     for _, wanted in ipairs {
       "client   < a LOGIN ***\n", "client   > a NO [AUTHENTICATIONFAILED]",
       "client   < b AUTHENTICATE LOGIN\n", "client   < ***\n", "client   > *** BAD",
+      "client   < d AUTHENTICATE OAUTHBEARER ***\n", "client   < e AUTHENTICATE OAUTHBEARER\n",
       "client   < EHLO there.example\n", "client   < AUTH PLAIN ***\n",
-      "client   < USER fails\n", "client   < PASS ***\n", "-> error: ", "asks.lua:7: with ***",
+      "client   < USER fails\n", "client   < PASS ***\n", "-> error: ", "asks.lua:8: with ***",
     } do assert.truthy(output:find(wanted, 1, true), wanted .. "\n" .. output) end
   end)
 
@@ -252,7 +267,7 @@ describe("moongate trace", function()
       assert.truthy(output:find("changed %w+ auth ola: accept{upstream=127%.0%.0%.1:%d+} %-> "
         .. "accept{upstream=192%.0%.2%.7:143} +asks%.lua:6\n"), output)
       assert.truthy(output:find("changed %w+ auth eve: reject{reason=bad%-credentials} %-> "
-        .. "reject{reason=limit} +asks%.lua:12\n"), output)
+        .. "reject{reason=limit} +asks%.lua:13\n"), output)
       assert.truthy(output:find("4 sessions, 2 decisions are the same, 3 changed\n", 1, true),
         output)
     end)

@@ -63,7 +63,18 @@ describe("a decision", function()
       { "to", { host = "x", tls = "yes" }, "\"off\", \"starttls\" or \"implicit\"" },
       { "to", { host = "x", source = "eth0" }, "not an IP address" },
       { "login", { mechanism = "NTLM" }, "unknown mechanism" },
-      { "accept", { upstream_auth = {} }, "moongate.login{} expected" },
+      { "login", { token = "" }, "not a token" },
+      { "login", { token = "a b" }, "not a token" },
+      { "login", { token = "a\1b" }, "not a token" },
+      { "login", { token = "a=b" }, "not a token" },
+      { "login", { token = ("x"):rep(16385) }, "not a token" },
+      { "reject", { sasl = { stauts = "x" } }, "did you mean \"status\"" },
+      { "reject", { sasl = { "x" } }, "sasl: unknown field" },
+      { "reject", { sasl = { status = 7 } }, "text expected, not a number" },
+      { "reject", { sasl = { scope = "a\nb" } }, "control characters" },
+      { "reject", { sasl = { scope = ("x"):rep(401) } }, "more than 400 bytes" },
+      { "reject", { sasl = ("x"):rep(1025) }, "more than 1024 bytes" },
+      { "accept", { upstream_auth = {} }, "moongate.login{} or \"passthrough\" expected" },
     } do
       assert.matches(case[3], refused(case[1], case[2]), 1, true)
     end

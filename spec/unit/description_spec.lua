@@ -185,7 +185,7 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "console", "lines", "overlay", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "memoize", "overlay", "prelude", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
@@ -232,6 +232,10 @@ local function described_members(module)
   return found
 end
 
+local function redis_pool()
+  return require "moongate.redis".pool { url = "redis://127.0.0.1:1" }
+end
+
 --- An object of each class that has methods.
 local MAKE = {
   Secret = function() return require "moongate.secret".of "x" end,
@@ -240,6 +244,21 @@ local MAKE = {
   Timer = function() return require "moongate.timer".after(1000, "x", function() end) end,
   FileMap = function()
     return require "moongate.file".map("/etc/passwd", { fields = { "name", "rest" } })
+  end,
+  Child = function()
+    local child
+    spec.run(function() child = require "moongate".spawn(function() end) end)
+    return child
+  end,
+  HashRing = function() return require "moongate.hash".ring { "a" } end,
+  Memoized = function()
+    return require "moongate".memoize(function() end, { name = "x", ttl = 1 })
+  end,
+  Bucket = function()
+    return require "moongate.limit".bucket { dict = "limits", rate = "1/s" }
+  end,
+  Concurrent = function()
+    return require "moongate.limit".concurrent { dict = "limits", limit = 1 }
   end,
   UpstreamHealth = function() return require "moongate".upstream "10.0.0.5:143" end,
   Pool = function() return require "moongate".pool "imap" end,
@@ -255,6 +274,14 @@ local MAKE = {
   AuthHttpMock = function() return policy "return {}".auth_http end,
   SqlMock = function() return policy "return {}".sql end,
   LdapMock = function() return policy "return {}".ldap end,
+  RedisMock = function() return policy "return {}".redis end,
+  RedisPool = function() return redis_pool() end,
+  RedisPipeline = function()
+    local pipeline
+    redis_pool():pipeline(function(p) pipeline = p end)
+    return pipeline
+  end,
+  RedisSubscription = function() return redis_pool():subscribe("x", function() end) end,
 }
 
 local function methods_of(object)
@@ -335,7 +362,7 @@ describe("the description of modules", function()
     for _, one in ipairs(api.all_classes) do
       if one.call then called[one[1]] = true end
     end
-    assert.same({ AuthCheck = true, Vars = true }, called)
+    assert.same({ AuthCheck = true, Memoized = true, Vars = true }, called)
     local check = require "moongate.auth_http".new { url = "http://127.0.0.1:1/" }
     assert.is_function(debug.getmetatable(check).__call)
   end)
@@ -344,7 +371,8 @@ end)
 -- Options ---------------------------------------------------------------------------
 
 local ARGUMENTS = { url = "http://127.0.0.1:1/", password = "x", hash = "x", name = "x",
-  path = "/etc/passwd", text = "1", seconds = 1000, body = function() end }
+  path = "/etc/passwd", text = "1", seconds = 1000, body = function() end,
+  fn = function() end, nodes = { "a" } }
 
 --- The message that one wrong option leads to.
 local function message_of(module, fn, option)

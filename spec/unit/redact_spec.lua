@@ -1,5 +1,6 @@
 --- What is shown of a dialogue to somebody who looks on.
 local ffi = require "ffi"
+local base64 = require("spec.support.transcript").base64
 local support = require "spec.support.core"
 
 local core = support.load("proto/dialog.h", "proto/protocols.h", "proto/redact.h")
@@ -78,6 +79,25 @@ describe("of a reply is shown", function()
       assert.equal(wanted, shown("imap", "UPSTREAM", line))
     end)
   end
+
+  local TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
+
+  --- What is shown of an upstream's line to a client that came with TOKEN.
+  local function of_token(line)
+    local d, out = ffi.new "struct dialog", ffi.new "char[200]"
+    d.proto = core.proto_imap
+    d.credentials.mechanism = core.MECHANISM_OAUTHBEARER
+    d.credentials.password.bytes = support.slice(TOKEN)
+    return support.text(core.redact_line(d, core.SPEAKER_UPSTREAM, support.slice(line), out, 200))
+  end
+
+  it("no part of a token, plain or in base64, whole or cut", function()
+    local said = base64("n,a=ann,\1auth=Bearer " .. TOKEN .. "\1\1")
+    for _, line in ipairs { TOKEN, TOKEN:sub(1, 20), said, said:sub(1, 90), said:sub(1, 91) } do
+      assert.equal("***", of_token("a BAD " .. line))
+    end
+    assert.equal("+ eyJzdGF0dXMiOiI0MDEifQ==", of_token "+ eyJzdGF0dXMiOiI0MDEifQ==")
+  end)
 
   it("as much as there is room for", function()
     assert.equal(199, #shown("smtp", "UPSTREAM", "250 " .. ("x"):rep(500)))

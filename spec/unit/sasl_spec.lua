@@ -13,7 +13,7 @@ before_each(function()
 end)
 after_each(function() driver:free() end)
 
-local STEPS = { [0] = "CHALLENGE", "DONE", "CANCELLED", "BAD" }
+local STEPS = { [0] = "CHALLENGE", "DONE", "DENIED", "CANCELLED", "BAD" }
 
 local function begin(mechanism, initial)
   local challenge = ffi.new "struct slice"

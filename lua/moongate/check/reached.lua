@@ -104,14 +104,15 @@ local function others(listing, used)
   return servers
 end
 
-local function auth_server(found, server)
+--- An auth server, or one of Redis.
+local function named_by_url(found, server)
   local url, message = host.parse_url(server.url)
   if not url then
     found:add { path = server.path, line = server.line, level = "warning", code = "url",
       message = message }
     return nil
   end
-  return { what = ("auth server \"%s\""):format(server.url), host = url.host, port = url.port,
+  return { what = url.what, host = url.host, port = url.port,
     tls = url.tls, profile = server.profile, server_name = server.server_name,
     unverified = server.unverified, pins = server.pins, path = server.path, line = server.line }
 end
@@ -138,7 +139,7 @@ local function servers_of(found, listing)
   local servers, used = upstreams(listing)
   for _, server in ipairs(others(listing, used)) do table.insert(servers, server) end
   for _, server in ipairs(listing.servers) do
-    table.insert(servers, auth_server(found, server)) -- nothing for what is no URL
+    table.insert(servers, named_by_url(found, server)) -- nothing for what is no URL
   end
   return servers
 end

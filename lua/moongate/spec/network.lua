@@ -8,6 +8,8 @@
 --     gw.socket:reply("127.0.0.1:4000", function(data) return "reply" end)
 --     gw.sql:reply("select host from mailbox where login = $1", { { host = "10.0.0.5" } })
 --     gw.ldap:reply("bind uid=ann,dc=example,dc=org", true)
+--     gw.redis:reply("GET user:ann", "10.0.0.5:143")
+--     gw.redis:fail("redis://127.0.0.1:6379/0", "connect")
 --
 -- An answer may be a function of the request. Whatever has none raises in the spec.
 local network = {}
@@ -166,6 +168,80 @@ local function dial_socket(self, host, port)
   end
 end
 
+-- Redis -----------------------------------------------------------------------
+
+--- What a server says for a value: true is OK, false is nothing, { error = text } an error.
+local function encode(value)
+  if value == true then return "+OK\r\n" end
+  if not value then return "$-1\r\n" end
+  if type(value) == "number" then return (":%d\r\n"):format(value) end
+  if type(value) ~= "table" then return ("$%d\r\n%s\r\n"):format(#value, value) end
+  if value.error then return ("-%s\r\n"):format(value.error) end
+  local parts = { ("*%d\r\n"):format(#value) }
+  for i, element in ipairs(value) do parts[i + 1] = encode(element) end
+  return table.concat(parts)
+end
+
+--- The first whole command of `input`, a list of words, and what is behind it.
+local function take_command(input)
+  local count, at = input:match "^%*(%d+)\r\n()"
+  if not count then return nil end
+  local words = {}
+  for i = 1, tonumber(count) do
+    local length, from = input:match("^%$(%d+)\r\n()", at)
+    if not length or #input < from + length + 1 then return nil end
+    words[i] = input:sub(from, from + length - 1)
+    at = from + length + 2
+  end
+  return words, input:sub(at)
+end
+
+local GREETINGS = { AUTH = true, SELECT = true, PING = true, SUBSCRIBE = true, PSUBSCRIBE = true }
+
+--- What is said to one command; EVALSHA is never known, so that EVAL comes.
+local function answer_command(self, words)
+  local name = words[1]:upper()
+  if GREETINGS[name] then return encode(true), 0 end
+  if name == "EVALSHA" then return encode { error = "NOSCRIPT No matching script" }, 0 end
+  local whole = name == "EVAL" and name or words[2] and name .. " " .. words[2] or name
+  self:note("redis", whole)
+  local answer, delay = find(self.redis, whole, name)
+  if type(answer) == "function" then answer = answer(words) end
+  if type(answer) == "table" and answer.fail then
+    local nothing = answer.fail == "timeout"
+    return answer.fail == "protocol" and "nonsense\r\n" or nil, delay, not nothing
+  end
+  return encode(answer), delay
+end
+
+--- Serves one connection: one command after the other.
+local function serve_redis(self)
+  local input = ""
+  return function(bytes)
+    input = input .. bytes
+    local said, longest = {}, 0
+    while true do
+      local words, rest = take_command(input)
+      if not words then break end
+      input = rest
+      local text, delay, close = answer_command(self, words)
+      if close then return text, delay, true end
+      said[#said + 1] = text
+      longest = math.max(longest, delay)
+    end
+    return table.concat(said), longest
+  end
+end
+
+local function dial_redis(self, server)
+  local answer = self.redis.answers[server]
+  if type(answer) == "table" and answer.fail then
+    self:note("redis", server)
+    return answer.fail
+  end
+  return serve_redis(self)
+end
+
 -- Names -----------------------------------------------------------------------
 
 local function answer_dns(self, name, kind)
@@ -227,6 +303,8 @@ function Network:answer(kind, ...)
   local host, port, what = ...
   local url = what and what:match "^auth_http (.*)"
   if url then return dial_auth(self, url) end
+  local server = what and what:match "^redis (.*)"
+  if server then return dial_redis(self, server) end
   return dial_socket(self, host, port)
 end
 
@@ -237,6 +315,7 @@ function network.new()
     http = stand("http", "connect timeout dns tls closed protocol"),
     auth_http = stand("auth_http", "connect timeout dns closed protocol"),
     dns = stand("dns", "timeout dns"),
+    redis = stand("redis", "connect timeout dns closed protocol"),
     socket = stand("socket", "connect timeout dns closed"),
     sql = stand("sql", "connect timeout dns tls closed protocol overload"),
     ldap = stand("ldap", "connect timeout dns tls closed protocol overload"),

@@ -96,6 +96,29 @@ local function serve(peer, split, answers, otherwise)
   end
 end
 
+--- What OAUTHBEARER and XOAUTH2 say: user, token; nil when the text is no such thing.
+local function token_of(text)
+  local token = text:match "\1auth=Bearer ([^\1]*)\1\1$"
+  return token and text:match "^n,a=([^,]*),\1" or text:match "^user=([^\1]*)\1", token
+end
+
+--- Takes note of a SASL response. With the option `denial`, a JSON, a token is refused: true when
+-- the client has answered that.
+local function note_response(peer, mechanism, encoded, options, challenge)
+  local text = mime.unb64(encoded)
+  peer.mechanism = mechanism:upper()
+  if peer.mechanism ~= "OAUTHBEARER" and peer.mechanism ~= "XOAUTH2" then
+    return text:match "^[^%z]*%z([^%z]*)%z(.*)$"
+  end
+  local user, token = token_of(text)
+  peer.token = token
+  if options.denial then
+    peer:send_line(challenge .. mime.b64(options.denial))
+    peer.denied = peer:read_line()
+  end
+  return user, token
+end
+
 --- An IMAP server. Options: `greeting`, `capabilities`, `login(peer, tag, user, password)` (in
 --- place of an OK), `after(peer)` (in place of NOOP and LOGOUT being served after the login).
 function upstream.imap(options)
@@ -109,10 +132,6 @@ function upstream.imap(options)
       if options.login then return options.login(peer, tag, user, password) end
       peer:send_line(("%s OK [CAPABILITY %s] logged in"):format(tag, capabilities))
       return true
-    end
-    local function plain(tag, encoded)
-      local user, password = mime.unb64(encoded):match "^[^%z]*%z([^%z]*)%z(.*)$"
-      return log_in(tag, user, password)
     end
     local answers = {
       CAPABILITY = function(tag)
@@ -144,12 +163,12 @@ function upstream.imap(options)
         return log_in(tag, words[1], words[2])
       end,
       AUTHENTICATE = function(tag, rest)
-        local initial = rest:match "^%S+ (%S+)$"
-        if not initial then
+        local mechanism, initial = rest:match "^(%S+) ?(%S*)$"
+        if initial == "" then
           peer:send "+ \r\n"
           initial = peer:read_line()
         end
-        return plain(tag, initial)
+        return log_in(tag, note_response(peer, mechanism, initial, options, "+ "))
       end,
     }
     local function unknown(tag) peer:send_line(tag .. " BAD unknown") end
@@ -185,13 +204,12 @@ function upstream.pop3(options)
       end,
       PASS = function(_, rest) return log_in(peer.user, rest) end,
       AUTH = function(_, rest)
-        local encoded = rest:match "^%S+ (%S+)$"
-        if not encoded then
+        local mechanism, encoded = rest:match "^(%S+) ?(%S*)$"
+        if encoded == "" then
           peer:send "+ \r\n"
           encoded = peer:read_line()
         end
-        local user, password = mime.unb64(encoded):match "^[^%z]*%z([^%z]*)%z(.*)$"
-        return log_in(user, password)
+        return log_in(note_response(peer, mechanism, encoded, options, "+ "))
       end,
       NOOP = function() peer:send_line "+OK" end,
       QUIT = function()
@@ -235,9 +253,11 @@ function upstream.smtp(options)
       AUTH = function(_, rest)
         local mechanism, encoded = rest:match "^(%S+) ?(%S*)$"
         if mechanism == "LOGIN" then return log_in(prompt "Username:", prompt "Password:") end
-        local text = encoded ~= "" and mime.unb64(encoded) or prompt ""
-        local user, password = text:match "^[^%z]*%z([^%z]*)%z(.*)$"
-        return log_in(user, password)
+        if encoded == "" then
+          peer:send_line "334 "
+          encoded = peer:read_line()
+        end
+        return log_in(note_response(peer, mechanism, encoded, options, "334 "))
       end,
       NOOP = function() peer:send_line "250 2.0.0 ok" end,
       RSET = function() peer:send_line "250 2.0.0 ok" end,
