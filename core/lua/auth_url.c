@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "net/addr.h"
 
 #include <stdlib.h>
 
@@ -41,18 +42,6 @@ is_v6(struct slice s)
             return false;
     }
     return s.len > 0;
-}
-
-static bool
-parse_port(struct slice digits, uint16_t *port)
-{
-    for (size_t i = 0; i < digits.len; i++) {
-        if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
-            return false;
-    }
-    size_t number = slice_to_size(digits);
-    *port = (uint16_t)number;
-    return digits.len > 0 && number > 0 && number <= UINT16_MAX;
 }
 
 static void
@@ -112,7 +101,8 @@ parse_remote(struct slice rest, struct auth_url *url)
     url->port = url->tls ? 443 : 80;
     if (authority.len > 0 &&
         (authority.ptr[0] != ':' ||
-         !parse_port(slice_drop(authority, 1), &url->port)))
+         (!addr_parse_port(slice_drop(authority, 1), &url->port) ||
+          url->port == 0)))
         return false;
     url->host = xstrndup(host.ptr, host.len);
     url->header = xstrndup(header.ptr, header.len);

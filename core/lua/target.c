@@ -54,20 +54,6 @@ target_set_host(struct slice host, struct target *t, struct error *err)
 }
 
 static bool
-parse_port(struct slice text, uint16_t *port)
-{
-    if (text.len == 0 || text.len > 5)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-    }
-    size_t n = slice_to_size(text);
-    *port = (uint16_t)n;
-    return n > 0 && n <= UINT16_MAX;
-}
-
-static bool
 is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -92,6 +78,12 @@ is_pool(struct slice text)
 {
     return slice_has_prefix(text, POOL) &&
            target_is_pool_name(slice_drop(text, POOL.len));
+}
+
+static bool
+parse_port(struct slice text, uint16_t *port)
+{
+    return addr_parse_port(text, port) && *port > 0;
 }
 
 bool

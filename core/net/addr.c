@@ -22,8 +22,8 @@ as_v6(struct addr *a)
     return (struct sockaddr_in6 *)(void *)&a->storage;
 }
 
-static bool
-parse_port(struct slice text, uint16_t *port)
+bool
+addr_parse_port(struct slice text, uint16_t *port)
 {
     if (text.len == 0 || text.len > 5)
         return false;
@@ -110,7 +110,8 @@ addr_parse(struct slice text, uint16_t default_port, struct addr *a,
 
     size_t colon = find_port(text);
     struct slice host = slice_take(text, colon);
-    if (colon < text.len && !parse_port(slice_drop(text, colon + 1), &port))
+    if (colon < text.len &&
+        !addr_parse_port(slice_drop(text, colon + 1), &port))
         return error_set(err, "a port is a number from 0 to %d", PORT_MAX);
     if (colon == text.len && default_port == 0)
         return error_set(err, "the port is missing (as in \"127.0.0.1:143\")");

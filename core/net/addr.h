@@ -24,6 +24,9 @@ struct addr {
 bool addr_parse(struct slice text, uint16_t default_port, struct addr *a,
                 struct error *err);
 
+/* A number from 0 to 65535, of at most five digits. */
+bool addr_parse_port(struct slice text, uint16_t *port);
+
 /* An IP literal without port ("1.2.3.4", "::1", "[::1]"). */
 bool addr_parse_ip(struct slice text, uint16_t port, struct addr *a);
 

@@ -36,19 +36,11 @@ signature_slice(void)
 
 /* --- version 1 --- */
 
-/* A decimal number without sign, blanks or leading zeros. */
+/* Without leading zeros. */
 static bool
 parse_port(struct slice text, uint16_t *port)
 {
-    if (text.len == 0 || text.len > 5 || (text.len > 1 && text.ptr[0] == '0'))
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-    }
-    size_t value = slice_to_size(text);
-    *port = (uint16_t)value;
-    return value <= UINT16_MAX;
+    return (text.len <= 1 || text.ptr[0] != '0') && addr_parse_port(text, port);
 }
 
 static bool

@@ -285,8 +285,10 @@ session_asks_new(struct ev_loop *loop, unsigned slot)
 void
 session_asks_use(struct session_asks *a, struct sessions *sessions)
 {
-    while (!list_is_empty(&a->jobs))
-        job_free(a, container_of(a->jobs.next, struct job, link));
+    for (struct list *l = a->jobs.next, *next; l != &a->jobs; l = next) {
+        next = l->next;
+        job_free(a, container_of(l, struct job, link));
+    }
     a->sessions = sessions;
 }
 

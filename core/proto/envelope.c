@@ -46,7 +46,7 @@ split_address(struct envelope_address *a)
 struct envelope_address
 envelope_parse(struct slice command)
 {
-    struct envelope_address a;
+    struct envelope_address a = {0};
     struct slice rest = command;
 
     (void)slice_cut(&rest, ':');

@@ -329,7 +329,7 @@ describe("whoever follows", function()
   local function talk()
     local c = client.connect(g.ports.pop3)
     c:expect "^%+OK"
-    for _ = 1, 60 do
+    for _ = 1, 25 do
       c:send(("CAPA\r\n"):rep(100))
       for _ = 1, 100 do c:expect_until "^%.$" end
     end

@@ -312,6 +312,17 @@ describe("a token", function()
     end)
   end
 
+  it("is asked about once while the answer counts, but a failure is no answer", function()
+    local given = token "down"
+    local text = message("XOAUTH2", "ann", given)
+    say(connect("both", "imap"), "imap", "XOAUTH2", text):expect(WORDS.imap.later)
+    tokens[given] = tokens[token()]
+    for _ = 1, 3 do
+      say(connect("both", "imap"), "imap", "XOAUTH2", text):expect_until(WORDS.imap.yes)
+    end
+    assert.equal(2, #service.requests)
+  end)
+
   it("is in no log", function()
     assert.is_true(count > 50)
     assert.not_matches("tok%-", gw:log())

@@ -185,7 +185,8 @@ end)
 -- Modules --------------------------------------------------------------------------
 
 --- Lua files that are no modules of policies or configurations.
-local INTERNAL = set { "console", "lines", "memoize", "overlay", "prelude", "schema", "describe" }
+local INTERNAL = set { "console", "lines", "memoize", "overlay", "prelude", "quoted",
+  "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
