@@ -3,7 +3,6 @@
 #include "base/slice.h"
 #include "lua/options.h"
 #include "lua/secret.h"
-#include "lua/target.h"
 #include "proto/dialog.h"
 
 #include <lauxlib.h>
@@ -11,7 +10,6 @@
 
 #define WHAT         "auth_http.new"
 #define FIELD_MAX    8192
-#define NAME_MAX_LEN 255
 #define SETTINGS_MAX 4096
 
 static void
@@ -153,64 +151,6 @@ read_headers(const struct options *o, struct auth_group *g)
     lua_settop(L, top);
 }
 
-static void
-add_pin(lua_State *L, struct auth_tls *t)
-{
-    struct slice text = {"", 0};
-
-    if (lua_type(L, -1) == LUA_TSTRING)
-        text.ptr = lua_tolstring(L, -1, &text.len);
-    if (t->pin_count == TARGET_PINS_MAX)
-        (void)luaL_error(L, WHAT ": pin: at most %d", TARGET_PINS_MAX);
-    if (!target_parse_pin(text, t->pins[t->pin_count]))
-        (void)luaL_error(L, WHAT ": pin: \"sha256/\" and 44 digits of base64 "
-                                 "expected");
-    t->pin_count++;
-}
-
-/* One, or a list. */
-static void
-read_pins(const struct options *o, struct auth_tls *t)
-{
-    lua_State *L = o->L;
-    int top = lua_gettop(L);
-
-    if (!option_push(o, "pin")) {
-        lua_settop(L, top);
-        return;
-    }
-    if (lua_istable(L, top + 1)) {
-        options_thaw(L, top + 1);
-        for (int i = 1; i <= (int)lua_objlen(L, top + 1); i++) {
-            lua_rawgeti(L, top + 1, i);
-            add_pin(L, t);
-            lua_pop(L, 1);
-        }
-    } else {
-        add_pin(L, t);
-    }
-    lua_settop(L, top);
-}
-
-static void
-read_text(const struct options *o, const char *name, char **text)
-{
-    struct slice given;
-
-    if (!option_push(o, name)) {
-        lua_pop(o->L, 1);
-        return;
-    }
-    if (lua_type(o->L, -1) != LUA_TSTRING)
-        (void)luaL_error(o->L, WHAT ": %s must be a string", name);
-    given.ptr = lua_tolstring(o->L, -1, &given.len);
-    if (given.len == 0 || given.len > NAME_MAX_LEN || has_control(given))
-        (void)luaL_error(o->L, WHAT ": %s: a name is expected", name);
-    free(*text);
-    *text = xstrndup(given.ptr, given.len);
-    lua_pop(o->L, 1);
-}
-
 static bool
 has_https(const struct auth_group *g)
 {
@@ -221,29 +161,11 @@ has_https(const struct auth_group *g)
     return false;
 }
 
-/* Alone `verify = false` trusts whoever answers; with a pin, its key. */
-static void
-read_tls(const struct options *o, struct auth_group *g)
-{
-    struct auth_tls *t = &g->tls;
-
-    read_text(o, "profile", &t->profile);
-    read_text(o, "server_name", &t->server_name);
-    read_pins(o, t);
-    if (!option_bool(o, "verify", true))
-        t->verify = t->pin_count > 0 ? TLS_VERIFY_PIN : TLS_VERIFY_NONE;
-}
-
 static void
 check_tls(lua_State *L, const struct auth_group *g)
 {
-    const struct auth_tls *t = &g->tls;
-
-    if (has_https(g) && !auth_tls_is_ready(t))
-        (void)luaL_error(L,
-                         WHAT ": https: the configuration's tls_profiles has "
-                              "no \"%s\"",
-                         *t->profile != '\0' ? t->profile : "default");
+    if (has_https(g))
+        auth_tls_require(L, &g->tls, WHAT ": https");
 }
 
 void
@@ -259,7 +181,7 @@ auth_options_read(lua_State *L, int index, struct auth_group *g)
     double keep =
         option_number(&o, "keepalive", (struct option_range){32, 0, 10000});
 
-    read_tls(&o, g);
+    auth_tls_read(&o, &g->tls);
     read_servers(&o, g, (size_t)keep);
     check_tls(L, g);
     read_headers(&o, g);

@@ -17,6 +17,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     l->counters = counters_new();
     l->pools = pools_new();
     list_init(&l->auth_pools);
+    list_init(&l->directories);
     list_init(&l->memos);
     list_init(&l->redis_pools);
     l->shared = shared_new();
@@ -29,6 +30,7 @@ lasting_free(struct lasting *l)
     if (l == NULL)
         return;
     require(list_is_empty(&l->auth_pools));
+    require(list_is_empty(&l->directories));
     require(list_is_empty(&l->redis_pools));
     if (l->http != NULL)
         http_client_free(l->http);

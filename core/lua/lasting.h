@@ -1,6 +1,7 @@
 /* lasting.h -- what outlives the generations of a process: its counters, what
- * it knows of upstreams, the connections to auth, HTTP and Redis servers that
- * are kept open, and what `moongate.shared` holds. */
+ * it knows of upstreams, the connections to auth, HTTP and Redis servers,
+ * databases and directories that are kept open, and what `moongate.shared`
+ * holds. */
 #pragma once
 
 #include "base/counters.h"
@@ -19,6 +20,7 @@ struct lasting {
     struct counters *counters;
     struct pools *pools;
     struct list auth_pools;   /* of auth_pool.h */
+    struct list directories;  /* of directory.h */
     struct list redis_pools;  /* of redis_pool.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "lua/crypt_pool.h"
+#include "lua/directory.h"
 #include "lua/http_client.h"
 #include "lua/policy_lua.h"
 #include "lua/spec_peer.h"
@@ -216,6 +217,76 @@ spec_world_http(struct ev_loop *loop, const struct http_query *query,
         return;
     answer_http(L, answer);
     keep_answer(L);
+}
+
+double
+spec_world_directory(struct ev_loop *loop, const struct directory_kind *kind,
+                     struct directory_question *q)
+{
+    struct spec_world *w = world_of(stand_in_of(loop));
+    lua_State *L = begin_question(w, kind->name);
+
+    kind->tell(q, L);
+    if (!ask(w, 1))
+        return -1;
+    int table = lua_gettop(L);
+    struct slice failure = value_text(L, table, "fail");
+    struct slice text = value_text(L, table, "text");
+    double delay = value_number(L, table, "delay");
+    if (slice_equal(failure, S("timeout")))
+        delay = -1;
+    else if (failure.ptr != NULL)
+        directory_fail(q, failure_of(failure), "%.*s", (int)text.len,
+                       text.ptr != NULL ? text.ptr : "");
+    lua_getfield(L, table, "answer");
+    q->rehearsed = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+    return delay;
+}
+
+/* Plain data: texts, numbers, booleans and tables of them. */
+static void
+push_copy(lua_State *from, int index, lua_State *to, int depth)
+{
+    struct slice text;
+
+    luaL_checkstack(from, 4, "spec");
+    luaL_checkstack(to, 4, "spec");
+    if (lua_type(from, index) == LUA_TSTRING) {
+        text.ptr = lua_tolstring(from, index, &text.len);
+        lua_pushlstring(to, text.ptr, text.len);
+    } else if (lua_type(from, index) == LUA_TNUMBER) {
+        lua_pushnumber(to, lua_tonumber(from, index));
+    } else if (lua_isboolean(from, index)) {
+        lua_pushboolean(to, lua_toboolean(from, index));
+    } else if (lua_istable(from, index) && depth > 0) {
+        lua_newtable(to);
+        lua_pushnil(from);
+        while (lua_next(from, index) != 0) {
+            int value = lua_gettop(from);
+            push_copy(from, value - 1, to, 0);
+            push_copy(from, value, to, depth - 1);
+            lua_rawset(to, -3);
+            lua_pop(from, 1);
+        }
+    } else {
+        lua_pushnil(to);
+    }
+}
+
+void
+spec_world_push(struct ev_loop *loop, struct directory_question *q,
+                lua_State *to)
+{
+    lua_State *L = world_of(stand_in_of(loop))->L;
+
+    if (to != NULL) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, q->rehearsed);
+        push_copy(L, lua_gettop(L), to, 4);
+        lua_pop(L, 1);
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, q->rehearsed);
+    q->rehearsed = LUA_NOREF;
 }
 
 void

@@ -3,6 +3,7 @@
  *
  * The function is called with the kind of what happens:
  *   "http", query       a table that says what is answered, see `answer_http`
+ *   "sql", question; "ldap", question   { answer } or { fail, text }, delay
  *   "dns", name, type   a table of records, or with `fail`
  *   "dial", host, port, what   a function that serves the connection, or the
  *                       name of a failure
@@ -18,6 +19,8 @@
 
 #include <lua.h>
 
+struct directory_kind;
+struct directory_question;
 struct http_query;
 struct host;
 
@@ -71,3 +74,14 @@ struct spec_http {
 
 void spec_world_http(struct ev_loop *loop, const struct http_query *query,
                      struct spec_http *answer);
+
+/* How a question to a directory ends: sets `rehearsed` or its failure, and
+ * returns after how many seconds; < 0: nobody answers. */
+double spec_world_directory(struct ev_loop *loop,
+                            const struct directory_kind *kind,
+                            struct directory_question *q);
+
+/* Pushes a copy of that answer on `to`, another state's stack, and forgets it
+ * (`to` NULL: forgets it alone). */
+void spec_world_push(struct ev_loop *loop, struct directory_question *q,
+                     lua_State *to);

@@ -107,6 +107,12 @@ tls_client_context_unref(struct tls_client_context *c)
     free(c);
 }
 
+struct tls_trust *
+tls_client_context_trust(const struct tls_client_context *c)
+{
+    return c->trust;
+}
+
 struct ssl_ctx_st *
 tls_client_context_ctx(const struct tls_client_context *c)
 {

@@ -49,6 +49,7 @@ struct tls_target {
 
 /* For the streams. */
 struct ssl_ctx_st *tls_client_context_ctx(const struct tls_client_context *c);
+struct tls_trust *tls_client_context_trust(const struct tls_client_context *c);
 struct tls_link;
 bool tls_client_context_aim(struct tls_link *l,
                             const struct tls_target *target) MUST_USE;

@@ -9,8 +9,9 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
-static bool
-has_pinned_key(const struct tls_peer *peer, const X509 *leaf)
+bool
+tls_verify_has_pin(const unsigned char (*pins)[TLS_PIN_SIZE], size_t count,
+                   const struct x509_st *leaf)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH], *der = NULL;
     bool found = false;
@@ -20,8 +21,8 @@ has_pinned_key(const struct tls_peer *peer, const X509 *leaf)
         return false;
     (void)SHA256(der, (size_t)len, digest);
     OPENSSL_free(der);
-    for (size_t i = 0; i < peer->pin_count; i++)
-        found |= memcmp(peer->pins[i], digest, sizeof digest) == 0;
+    for (size_t i = 0; i < count; i++)
+        found |= memcmp(pins[i], digest, sizeof digest) == 0;
     return found;
 }
 
@@ -95,7 +96,9 @@ on_verify(X509_STORE_CTX *x, void *arg)
     (void)arg;
     if (!is_believed(l, x))
         return 0;
-    if (pinned && !has_pinned_key(peer, X509_STORE_CTX_get0_cert(x))) {
+    if (pinned &&
+        !tls_verify_has_pin((const unsigned char(*)[TLS_PIN_SIZE])peer->pins,
+                            peer->pin_count, X509_STORE_CTX_get0_cert(x))) {
         l->untrusted = true;
         tls_link_fail(l, "the certificate's key is none of the pinned ones");
         X509_STORE_CTX_set_error(x, X509_V_ERR_CERT_REJECTED);

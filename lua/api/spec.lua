@@ -120,6 +120,8 @@ return {
         { "dns", "DnsMock" },
         { "socket", "SocketMock" },
         { "auth_http", "AuthHttpMock" },
+        { "sql", "SqlMock" },
+        { "ldap", "LdapMock" },
         { "redis", "RedisMock" },
       },
       methods = {
@@ -177,7 +179,7 @@ return {
             .. "each: \"0.000 hook auth -> accept\".",
           returns = { { "table[]", doc = "{ at, kind, name, decision }; `at` in seconds, `kind` is "
             .. "\"hook\", \"http\", \"dns\", \"socket\", "
-            .. "\"auth_http\" or \"redis\"" } },
+            .. "\"auth_http\", \"redis\", \"sql\" or \"ldap\"" } },
         },
         {
           "counter", doc = "How often a counter was counted.",
@@ -267,6 +269,13 @@ return {
       "Answers `moongate.socket`: a table of replies to lines, with a `greeting`; or a function of "
         .. "what has arrived, at first \"\", that returns a reply and whether the connection is "
         .. "closed.", "\"host:port\""),
+    stand("SqlMock", "gateway.sql",
+      "Answers `moongate.sql`: a list of rows; of `execute`, a number. A function is given "
+        .. "{ query, parameters }, all of them texts.", "the query"),
+    stand("LdapMock", "gateway.ldap",
+      "Answers `moongate.ldap`: true or false for a bind, a list of entries for a search. A "
+        .. "function is given { what, dn, password } or { what, base, filter, attributes }.",
+      "\"bind DN\", \"search BASE\", \"bind\" or \"search\""),
     stand("AuthHttpMock", "gateway.auth_http", "Answers `moongate.auth_http`, as HttpMock does.",
       "the url of a server"),
     stand("RedisMock", "gateway.redis", "Answers `moongate.redis`: a text, a number, a list, true "

@@ -1,6 +1,7 @@
 --- What a spec can see of the gateway's processes, in /proc.
 local ffi = require "ffi"
 local poll = require "posix.poll"
+local signal = require "posix.signal"
 local socket = require "socket"
 local unistd = require "posix.unistd"
 
@@ -43,6 +44,15 @@ function processes.cpu(pid)
     fields[#fields + 1] = field
   end
   return (fields[12] + fields[13]) / 100
+end
+
+--- Stops a process with all its threads, and waits until they stand.
+function processes.freeze(pid)
+  signal.kill(pid, signal.SIGSTOP)
+  processes.eventually(function()
+    local running = io.popen("cat /proc/" .. pid .. "/task/*/stat"):read("*a")
+    return not running:gsub("%) [TZ] ", ""):find "%) %u "
+  end, 10)
 end
 
 --- Waits until a process that need not be our child has ended; false if it has not.

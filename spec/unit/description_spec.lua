@@ -273,6 +273,8 @@ local MAKE = {
   DnsMock = function() return policy "return {}".dns end,
   SocketMock = function() return policy "return {}".socket end,
   AuthHttpMock = function() return policy "return {}".auth_http end,
+  SqlMock = function() return policy "return {}".sql end,
+  LdapMock = function() return policy "return {}".ldap end,
   RedisMock = function() return policy "return {}".redis end,
   RedisPool = function() return redis_pool() end,
   RedisPipeline = function()
@@ -336,7 +338,9 @@ describe("the description of modules", function()
         seen[one[1]] = set(one.methods)
       end
     end
-    assert.same({ HttpResponse = registered()["moongate.http.response"] }, seen)
+    local there = registered()
+    assert.same({ HttpResponse = there["moongate.http.response"], Database = there["moongate.sql"],
+      Directory = there["moongate.ldap"] }, seen)
   end)
 
   it("has every type that is registered in C", function()

@@ -6,6 +6,8 @@
 --     gw.auth_http:reply("http://127.0.0.1:9000/auth", { headers = { ["Auth-Status"] = "OK" } })
 --     gw.dns:reply("example.org MX", { "10 mail.example.org" })
 --     gw.socket:reply("127.0.0.1:4000", function(data) return "reply" end)
+--     gw.sql:reply("select host from mailbox where login = $1", { { host = "10.0.0.5" } })
+--     gw.ldap:reply("bind uid=ann,dc=example,dc=org", true)
 --     gw.redis:reply("GET user:ann", "10.0.0.5:143")
 --     gw.redis:fail("redis://127.0.0.1:6379/0", "connect")
 --
@@ -80,6 +82,7 @@ end
 local FAILURES = {
   connect = "could not connect", dns = "the host has no address", tls = "the handshake failed",
   closed = "closed before the end of the answer", protocol = "the answer makes no sense",
+  overload = "too many questions are waiting",
 }
 
 local function answer_http(self, query)
@@ -250,6 +253,17 @@ local function answer_dns(self, name, kind)
   return found
 end
 
+-- Directories -----------------------------------------------------------------
+
+--- The first of the names is what it is called.
+local function answer_question(self, kind, question, ...)
+  self:note(kind, (...))
+  local answer, delay = find(self[kind], ...)
+  if type(answer) == "function" then answer = answer(question) end
+  local failure = type(answer) == "table" and answer.fail
+  return { answer = answer, fail = failure or nil, text = FAILURES[failure], delay = delay }
+end
+
 -- All of it -------------------------------------------------------------------
 
 local Network = {}
@@ -272,6 +286,15 @@ end
 function Network:answer(kind, ...)
   if kind == "http" then return answer_http(self, ...) end
   if kind == "dns" then return answer_dns(self, ...) end
+  if kind == "sql" then
+    local question = ...
+    return answer_question(self, kind, question, question.query)
+  end
+  if kind == "ldap" then
+    local question = ...
+    local what, place = question.what, question.dn or question.base
+    return answer_question(self, kind, question, what .. " " .. place, what)
+  end
   if kind == "hook" then
     local name, decision = ...
     self:note("hook", name, decision ~= "nil" and decision or nil)
@@ -294,6 +317,8 @@ function network.new()
     dns = stand("dns", "timeout dns"),
     redis = stand("redis", "connect timeout dns closed protocol"),
     socket = stand("socket", "connect timeout dns closed"),
+    sql = stand("sql", "connect timeout dns tls closed protocol overload"),
+    ldap = stand("ldap", "connect timeout dns tls closed protocol overload"),
   }, Network)
 end
 
