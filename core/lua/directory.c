@@ -278,6 +278,10 @@ serve(struct directory *d)
     directory_unref(d);
 }
 
+static void say(struct directory_question *q, enum failure kind,
+                const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
 static void
 say(struct directory_question *q, enum failure kind, const char *format,
     va_list arguments)
