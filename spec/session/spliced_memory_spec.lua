@@ -71,7 +71,7 @@ describe("a relayed session", function()
     --- Bytes that are alive, once what is not has been collected.
     local function alive()
       local least = math.huge
-      for _ = 1, 4 do -- one that had begun before the litter was made leaves some
+      for _ = 1, 8 do -- one that had begun before the litter was made leaves some
         litters = litters + 1
         loop:connect(gate.ports.imap, { line = function(connection, line)
           if line:match "^%* OK" then
