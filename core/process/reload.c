@@ -422,34 +422,50 @@ same_file(const struct listen_options *a, const struct listen_options *b)
            a->group == b->group;
 }
 
+/* Adds to `errors` that `what` is another, if it is. */
+static void
+refuse_if(bool differs, const char *what, struct buf *errors)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof text, "%s: needs a restart", what);
+    if (differs)
+        (void)add_error(errors, text);
+}
+
+static void
+refuse_dicts(const struct plan *old, const struct plan *new, struct buf *errors)
+{
+    const struct plan_dict *dict = other_dict(new, old);
+    char text[512] = "";
+
+    if (dict == NULL)
+        dict = other_dict(old, new);
+    if (dict != NULL)
+        (void)snprintf(text, sizeof text, "shared.%s", dict->name);
+    refuse_if(dict != NULL, text, errors);
+}
+
 static bool
 is_frozen(const struct reload *r, struct buf *errors)
 {
-    const struct evaluation *old = r->live, *new = &r->next;
-    const struct identity *a = &old->identity, *b = &new->identity;
-    bool fits = true;
+    const struct plan *old = &r->live->plan, *new = &r->next.plan;
+    const struct identity *a = &r->live->identity, *b = &r->next.identity;
+    char workers[64];
 
-    if (old->plan.workers != new->plan.workers)
-        fits = fits && buf_printf(errors, "workers: %u -> %u needs a restart\n",
-                                  old->plan.workers, new->plan.workers);
-    if (a->change != b->change || a->uid != b->uid || a->gid != b->gid)
-        fits = fits && buf_printf(errors, "user, group: need a restart\n");
-    if (!same_text(old->plan.resolver, new->plan.resolver))
-        fits = fits && buf_printf(errors, "resolver: needs a restart\n");
-    if (!same_text(old->plan.pid_file, new->plan.pid_file))
-        fits = fits && buf_printf(errors, "pid_file: needs a restart\n");
-    if (old->plan.descriptors != new->plan.descriptors)
-        fits = fits && buf_printf(errors, "descriptors: needs a restart\n");
-    const struct plan_dict *dict = other_dict(&new->plan, &old->plan);
-    if (dict == NULL)
-        dict = other_dict(&old->plan, &new->plan);
-    if (dict != NULL)
-        fits = fits &&
-               buf_printf(errors, "shared.%s: needs a restart\n", dict->name);
-    if (!same_text(old->plan.control, new->plan.control) ||
-        !same_file(&old->plan.control_socket, &new->plan.control_socket))
-        fits = fits && buf_printf(errors, "control: needs a restart\n");
-    return !fits || !buf_is_empty(errors);
+    (void)snprintf(workers, sizeof workers, "workers: %u -> %u", old->workers,
+                   new->workers);
+    refuse_if(old->workers != new->workers, workers, errors);
+    refuse_if(a->change != b->change || a->uid != b->uid || a->gid != b->gid,
+              "user, group", errors);
+    refuse_if(!same_text(old->resolver, new->resolver), "resolver", errors);
+    refuse_if(!same_text(old->pid_file, new->pid_file), "pid_file", errors);
+    refuse_if(old->descriptors != new->descriptors, "descriptors", errors);
+    refuse_dicts(old, new, errors);
+    refuse_if(!same_text(old->control, new->control) ||
+                  !same_file(&old->control_socket, &new->control_socket),
+              "control", errors);
+    return !buf_is_empty(errors);
 }
 
 static bool

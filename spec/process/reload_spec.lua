@@ -184,7 +184,7 @@ return { init = function() moongate.sleep(0.01) error "the table is empty" end }
   it("for what can't change while the gateway runs", function()
     g:write("moongate.lua", configuration(3, { listener "imap" }, 'resolver = "127.0.0.1",'))
     local _, log = g:reload()
-    assert.matches("workers: 2 %-> 3 needs a restart", log)
+    assert.matches("workers: 2 %-> 3: needs a restart", log)
     assert.matches("resolver: needs a restart", log)
   end)
 
