@@ -15,8 +15,8 @@ return {
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
     { "shared", "map", names = "^[%a_][%w_-]*$", default = {},
       of = { type = "section", section = "shared_table", short = "store" },
-      doc = "tables of `moongate.shared` by name: \"8m\" of this machine's memory, for its workers, "
-        .. "or \"redis://10.0.0.2\", for all gateways" },
+      doc = "tables of `moongate.shared` by name: \"8m\" of this machine's memory, for its "
+        .. "workers, or \"redis://10.0.0.2\", for all gateways" },
     { "pools", "map", names = "^[%a_][%w_-]*$", default = {},
       of = { type = "section", section = "pool" },
       doc = "upstreams that stand in for each other; \"pool:NAME\" is one of them" },
@@ -78,8 +78,8 @@ return {
     title = "shared",
     { "store", "store", required = true, min = 1048576, max = 17179869184,
       expected = "a size such as \"8m\", or redis://, rediss:// or unix:/path",
-      doc = "the memory that it takes, \"8m\"; or redis://[user[:password]@]host[:port][/database], "
-        .. "rediss:// for TLS, or unix:/path. All other keys are for Redis" },
+      doc = "the memory that it takes, \"8m\"; or redis://[user[:password]@]host[:port]"
+        .. "[/database], rediss:// for TLS, or unix:/path. All other keys are for Redis" },
     { "user", "string", doc = "of Redis 6 and newer" },
     { "password", "secret", doc = "better here than in the URL: `c.secret.file \"/path\"`" },
     { "database", "integer", min = 0, max = 1000000, doc = "by default what the URL says, or 0" },

@@ -11,9 +11,10 @@ end
 
 return {
   name = "moongate.limit",
-  doc = "Limits that hold for all workers together, or, with a table in Redis, for all gateways, on "
-    .. "a table of `moongate.shared`. When the table can't be used they give `nil, err`, and the "
-    .. "policy says what that means. In a table of this machine that is too small buckets are forgotten, those that are nearly full first; places are not.",
+  doc = "Limits that hold for all workers together, or, with a table in Redis, for all gateways. "
+    .. "They are on a table of `moongate.shared`; when that can't be used they give `nil, err`, "
+    .. "and the policy says what that means. In a table of this machine that is too small buckets are "
+    .. "forgotten, those that are nearly full first; places are not.",
   functions = {
     {
       "bucket", doc = "So many in a time: a bucket of tokens for each key, which is full at first.",
@@ -65,7 +66,8 @@ return {
           arguments = { KEY, { "session", "Session" } },
           returns = { { "boolean", doc = "whether it held one" } },
           errors = "raises in `spliced` and `closed`" },
-        { "held", awaits = IN_REDIS, doc = "How many places of the key are held.", arguments = { KEY },
+        { "held", awaits = IN_REDIS, doc = "How many places of the key are held.",
+          arguments = { KEY },
           returns = { { "integer" } },
           fails = FAILS },
       },

@@ -45,8 +45,8 @@ return {
           arguments = { KEY, VALUE, TTL },
           returns = { { "boolean", doc = "whether there was none" } },
           fails = FAILS },
-        { "incr", awaits = IN_REDIS, doc = "Adds to a number. Where there is none it begins with `init`, and `ttl` "
-            .. "counts from then on.",
+        { "incr", awaits = IN_REDIS, doc = "Adds to a number. Where there is none it begins "
+            .. "with `init`, and `ttl` counts from then on.",
           arguments = { KEY,
             { "by", "number", default = 1 }, { "init", "number", default = 0 }, TTL },
           returns = { { "number", doc = "the sum" } },
@@ -59,8 +59,9 @@ return {
           arguments = { KEY },
           returns = { { "number", doc = "seconds; `math.huge`: forever" } },
           fails = FAILS },
-        { "take", awaits = IN_REDIS, doc = "Takes a token from a bucket, which is full at first and gets new ones at "
-            .. "an even rate; `moongate.limit` has this with more ease.",
+        { "take", awaits = IN_REDIS, doc = "Takes a token from a bucket, which is full "
+            .. "at first and gets new ones at an even rate; `moongate.limit` has this with more "
+            .. "ease.",
           arguments = { KEY,
             { "rate", "number", min = 0.000001, max = 1000000, doc = "new tokens a second" },
             { "burst", "integer", default = 1, min = 1, max = 1000000,
@@ -68,11 +69,12 @@ return {
           returns = { { "boolean", doc = "whether there was one" },
             { "number", doc = "if not, seconds until there is" } },
           fails = FAILS },
-        { "lease", awaits = IN_REDIS, doc = "Takes one of `limit` places, which the session holds until it ends, "
-            .. "however that is: a place comes back too when the worker dies, in Redis within 8 "
-            .. "seconds, and those of a gateway as well. While Redis is away nobody gets one; when it "
-            .. "is back, or has lost what it knew, sessions that go on are counted again. A session "
-            .. "holds a key once. Places are counted apart from values.",
+        { "lease", awaits = IN_REDIS, doc = "Takes one of `limit` places, which the session "
+            .. "holds until it ends, however that is: a place comes back too when the worker dies; "
+            .. "in Redis within 8 seconds, and when the gateway dies as well. While Redis is away "
+            .. "nobody gets one; when it is back, or has lost what it knew, sessions that go on "
+            .. "are counted again. A session holds a key once. Places are counted apart from "
+            .. "values.",
           arguments = { KEY,
             { "limit", "integer", min = 0, max = 1000000000,
               doc = "how many may be held by all sessions together" }, SESSION },
