@@ -16,7 +16,7 @@
 --     nonce      a secret that all who report to the server share: auth_policy_hash_nonce of
 --                Dovecot. A password is reported as the first bits of
 --                SHA-256(nonce, user, NUL, password)
---     bits       how many of them, a multiple of 4 (12): too few to guess the password by, but enough
+--     bits       how many of them, a multiple of 4 (12): too few to guess the password by, enough
 --                to see that it is another one
 --     timeout    seconds for one question (2)
 --     ca         PEM to trust instead of what the machine does, of https
