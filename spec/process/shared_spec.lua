@@ -138,6 +138,24 @@ describe("workers that share a table", function()
     assert.equal(tostring(n + 200), ask "get.n")
   end)
 
+  it("go on when one has stopped", function()
+    local n = tonumber(ask "get.n")
+    local stopped = processes.children(g.process.pid)[1]
+    processes.freeze(stopped)
+    add(20, 10) -- its clients are another's, after a moment
+    assert.equal(tostring(n + 200), ask "get.n")
+    signal.kill(stopped, signal.SIGCONT)
+  end)
+
+  it("go on when the table is full", function()
+    local n = tonumber(ask "get.n")
+    for _ = 1, 4 do begin "forever.1" end -- far more than there is room for
+    processes.eventually(function() return (tonumber(ask "get.busy") or 0) > 20000 end, 60)
+    add(20, 10)
+    assert.equal(tostring(n + 200), ask "get.n")
+    client.discard_all()
+  end)
+
   --- Takes a place; whether there was one, and the client.
   local function hold(limit)
     local c = begin("hold." .. limit)
