@@ -59,7 +59,7 @@ static const char SCRIPT[] =
 
 struct redis_leases {
     struct list link;    /* in lasting->redis_leases */
-    unsigned references; /* of Lua, leases, questions, the exchange */
+    unsigned references; /* of Lua, leases, the exchange */
     struct redis_group *group;
     char *prefix;
     char holder[2 * HOLDER_SIZE + 1]; /* "": not yet one */
@@ -83,7 +83,7 @@ struct redis_lease {
 
 struct redis_lease_ask {
     struct list link;
-    struct redis_leases *all; /* a reference */
+    struct redis_leases *all; /* which lives as long as its queue has any */
     enum redis_lease_verb verb;
     long long limit, number;
     bool sent, answered;
@@ -106,15 +106,23 @@ key_of(const struct redis_lease_ask *a)
     return (struct slice){a->key, a->key_len};
 }
 
+static struct list *
+take_first(struct list *from)
+{
+    struct list *first = from->next;
+
+    from->next = first->next;
+    from->next->prev = from;
+    list_init(first);
+    return first;
+}
+
 /* Moves what is in `from` behind what is in `to`. */
 static void
 move_all(struct list *to, struct list *from)
 {
-    while (!list_is_empty(from)) {
-        struct list *first = from->next;
-        list_remove(first);
-        list_append(to, first);
-    }
+    while (!list_is_empty(from))
+        list_append(to, take_first(from));
 }
 
 /* --- questions --- */
@@ -125,7 +133,6 @@ ask_new(struct redis_leases *all, const struct redis_lease_question *q)
     struct redis_lease_ask *a = xcalloc(1, sizeof *a + q->key.len);
 
     a->all = all;
-    all->references++;
     a->verb = q->verb;
     a->limit = q->limit;
     a->key_len = q->key.len;
@@ -136,11 +143,8 @@ ask_new(struct redis_leases *all, const struct redis_lease_question *q)
 static void
 ask_free(struct redis_lease_ask *a)
 {
-    struct redis_leases *all = a->all;
-
     list_remove(&a->link);
     free(a);
-    redis_leases_unref(all);
 }
 
 /* What nobody waits for, without an answer, is of no use any more: what is
@@ -175,8 +179,7 @@ static void
 tell_all(struct list *asks, struct redis_lease_answer answer)
 {
     while (!list_is_empty(asks)) {
-        struct redis_lease_ask *a = ask_of(asks->next);
-        list_remove(&a->link);
+        struct redis_lease_ask *a = ask_of(take_first(asks));
         if (!answer.failed)
             answer.number = a->number;
         a->answered = false; /* what it has got is the waiter's */
@@ -276,9 +279,8 @@ take_batch(struct redis_leases *all, struct words *w)
 {
     all->asked_count = 0;
     while (!list_is_empty(&all->queue) && all->asked_count < BATCH_MAX) {
-        struct redis_lease_ask *a = ask_of(all->queue.next);
+        struct redis_lease_ask *a = ask_of(take_first(&all->queue));
         char *limit = w->numbers[all->asked_count++];
-        list_remove(&a->link);
         list_append(&all->asked, &a->link);
         a->sent = true;
         (void)snprintf(limit, sizeof w->numbers[0], "%lld", a->limit);
@@ -566,12 +568,9 @@ redis_leases_get(struct lasting *l, struct redis_group *g, struct slice prefix)
     return all;
 }
 
-void
-redis_leases_unref(struct redis_leases *all)
+static void
+leases_free(struct redis_leases *all)
 {
-    if (all == NULL || --all->references > 0)
-        return;
-    require(list_is_empty(&all->queue) && list_is_empty(&all->asked));
     list_remove(&all->link);
     ev_timer_stop(all->group->pool->loop, &all->timer);
     redis_group_unref(all->group);
@@ -579,24 +578,36 @@ redis_leases_unref(struct redis_leases *all)
     free(all);
 }
 
-/* Those who still wait for an answer are nobody's. */
+/* What is still to be told to Redis keeps it. */
+void
+redis_leases_unref(struct redis_leases *all)
+{
+    if (all != NULL && --all->references == 0 && list_is_empty(&all->queue))
+        leases_free(all);
+}
+
+/* Nobody is left who waits for an answer. */
 static void
 end_all(struct redis_leases *all)
 {
-    all->references++;
     if (all->exchange != NULL) {
         redis_exchange_cancel(all->exchange);
-        redis_leases_unref(all);
+        all->references--;
     }
     drop_internal(&all->asked);
     drop_internal(&all->queue);
-    require(all->references == 1);
-    redis_leases_unref(all);
+    require(all->references == 0);
+    leases_free(all);
 }
 
 void
 redis_leases_free_all(struct lasting *l)
 {
-    while (!list_is_empty(&l->redis_leases))
-        end_all(container_of(l->redis_leases.next, struct redis_leases, link));
+    struct list *next;
+
+    for (struct list *at = l->redis_leases.next; at != &l->redis_leases;
+         at = next) {
+        next = at->next;
+        end_all(container_of(at, struct redis_leases, link));
+    }
 }

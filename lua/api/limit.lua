@@ -13,8 +13,8 @@ return {
   name = "moongate.limit",
   doc = "Limits that hold for all workers together, or, with a table in Redis, for all gateways. "
     .. "They are on a table of `moongate.shared`; when that can't be used they give `nil, err`, "
-    .. "and the policy says what that means. In a table of this machine that is too small buckets are "
-    .. "forgotten, those that are nearly full first; places are not.",
+    .. "and the policy says what that means. In a table of this machine that is too small buckets "
+    .. "are forgotten, those that are nearly full first; places are not.",
   functions = {
     {
       "bucket", doc = "So many in a time: a bucket of tokens for each key, which is full at first.",
