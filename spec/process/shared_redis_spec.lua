@@ -1,6 +1,7 @@
 --- Gateways that share a table in Redis: places are exact, and come back when a worker, a gateway
 -- or Redis itself is killed.
 local client = require "spec.support.client"
+local crowd = require "spec.support.crowd"
 local gateway = require "spec.support.gateway"
 local processes = require "spec.support.processes"
 local redis = require "spec.support.redis"
@@ -19,36 +20,13 @@ return c.gateway {
   c.listen "smtp" { address = "127.0.0.1:0", protocol = "smtp", policy = "limits" },
 }]]
 
---- "many" takes a token of a bucket that gets hardly any, "count" says how many places of "ann" are
--- held, others take one.
-local POLICY = [[
-local moongate, limit = require "moongate", require "moongate.limit"
-local bucket = limit.bucket { dict = "limits", rate = "1/d", burst = %d }
-local places = limit.concurrent { dict = "limits", limit = %d }
-
-return {
-  auth = function(session, credentials)
-    local taken, err
-    if credentials.user == "count" then
-      return moongate.reject { text = tostring(places:held "ann") }
-    elseif credentials.user == "many" then
-      taken, err = bucket:take(credentials.user)
-    else
-      taken, err = places:take(credentials.user, session)
-    end
-    if taken == nil then return moongate.tempfail { log = err } end
-    if not taken then return moongate.reject { reason = "rate-limited", text = "no more" } end
-    return moongate.accept { upstream = %q }
-  end,
-}
-]]
-
 describe("gateways that share a table in Redis", function()
   local up, server, one, two
 
   local function start()
     return gateway.start { files = { ["moongate.lua"] = CONFIG:format(WORKERS, server.url, "10"),
-      ["scripts/limits.lua"] = POLICY:format(BURST, PLACES, up.address) } }
+      ["scripts/limits.lua"] = crowd.policy {
+        burst = BURST, places = PLACES, upstream = up.address } } }
   end
 
   setup(function()
@@ -77,30 +55,7 @@ describe("gateways that share a table in Redis", function()
     return c:send_line("a LOGIN " .. user .. " x")
   end
 
-  --- Logs in so often at each of `gateways` at once: the connections that were let in, and how many
-  -- were not.
-  local function crowd(user, gateways)
-    local all, admitted, refused = {}, {}, 0
-    for _ = 1, LOGINS do
-      for _, gw in ipairs(gateways) do
-        local c = client.connect(gw.ports.imap)
-        c.gateway = gw
-        all[#all + 1] = c
-      end
-    end
-    for _, c in ipairs(all) do c:expect "^%* OK" end
-    for _, c in ipairs(all) do c:send_line("a LOGIN " .. user .. " x") end
-    for _, c in ipairs(all) do
-      local answer = c:expect_until("^(a .*)$", 60)
-      if answer:match "^a OK" then
-        admitted[#admitted + 1] = c
-      else
-        assert.equal("a NO [LIMIT] no more", answer)
-        refused = refused + 1
-      end
-    end
-    return admitted, refused
-  end
+  local function log_in(user, gateways) return crowd.log_in(user, LOGINS, gateways) end
 
   local function held(gw)
     local c = begin(gw, "count")
@@ -122,17 +77,17 @@ describe("gateways that share a table in Redis", function()
   end
 
   it("admit exactly as many as there are places, and as the burst allows", function()
-    local admitted, refused = crowd("ann", { one, two })
+    local admitted, refused = log_in("ann", { one, two })
     assert.same({ PLACES, 2 * LOGINS - PLACES }, { #admitted, refused })
     assert.equal(PLACES, held(one))
     for _, c in ipairs(admitted) do c:discard() end
     await_held(two, 0, 20)
-    admitted, refused = crowd("many", { one, two })
+    admitted, refused = log_in("many", { one, two })
     assert.same({ BURST, 2 * LOGINS - BURST }, { #admitted, refused })
   end)
 
   it("have the places of workers back that were killed", function()
-    local admitted = crowd("ann", { one, two })
+    local admitted = log_in("ann", { one, two })
     local left = count_of(two, admitted)
     assert.is_true(left < PLACES)
     for _, pid in ipairs(processes.children(one.process.pid)) do
@@ -143,7 +98,7 @@ describe("gateways that share a table in Redis", function()
   end)
 
   it("have the places of a gateway back that was killed", function()
-    local admitted = crowd("ann", { one, two })
+    local admitted = log_in("ann", { one, two })
     local left = count_of(two, admitted)
     processes.freeze(one.process.pid) -- so that it starts no worker again
     for _, pid in ipairs(processes.children(one.process.pid)) do
@@ -156,7 +111,7 @@ describe("gateways that share a table in Redis", function()
   end)
 
   it("keep them over a reload", function()
-    crowd("ann", { one })
+    log_in("ann", { one })
     assert.equal(2, one:reload())
     assert.equal(PLACES, held(one))
     assert.matches("^a NO", begin(two, "ann"):expect("^(a .*)$", 20))
@@ -165,7 +120,7 @@ describe("gateways that share a table in Redis", function()
   end)
 
   it("count anew what is held when Redis has lost everything", function()
-    local admitted = crowd("ann", { one, two })
+    local admitted = log_in("ann", { one, two })
     assert.equal(PLACES, #admitted)
     server:kill()
     server:run()
@@ -188,31 +143,15 @@ describe("gateways that share a table in Redis", function()
   end)
 
   it("tell a temporary failure when Redis is killed in the middle of a login", function()
-    local function log_in()
-      local i, p, s = client.connect(one.ports.imap), client.connect(one.ports.pop3),
-        client.connect(one.ports.smtp)
-      i:expect "^%* OK"
-      p:expect "^%+OK"
-      s:expect "^220"
-      i:send_line "a LOGIN ann secret"
-      p:send_line("USER ann"):expect "^%+OK"
-      p:send_line "PASS secret"
-      s:send_line("EHLO spec"):expect_until "^250 "
-      s:send_line("AUTH PLAIN " .. client.plain("ann", "secret"))
-      return i, p, s
-    end
-    local function expect_tempfail(i, p, s)
-      i:expect("^a NO %[UNAVAILABLE%]", 30)
-      p:expect("^%-ERR %[SYS/TEMP%]", 30)
-      s:expect("^454 4%.7%.0", 30)
-    end
-
     server:cli("CLIENT", "PAUSE", 100000, "WRITE") -- so that all three wait for it
-    local i, p, s = log_in()
+    local i, p, s = crowd.greet(one)
+    crowd.begin(i, p, s)
     server:wait("somebody to ask Redis", { "CLIENT", "LIST" }, "flags=b ")
     server:kill()
-    expect_tempfail(i, p, s)
-    expect_tempfail(log_in()) -- while it is away
+    crowd.expect_tempfail(i, p, s)
+    i, p, s = crowd.greet(one) -- while it is away
+    crowd.begin(i, p, s)
+    crowd.expect_tempfail(i, p, s)
     server:run()
     begin(one, "ann"):expect("^a OK", 20)
   end)
