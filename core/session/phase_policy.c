@@ -103,15 +103,12 @@ static void
 tell_refused(struct session *s, enum stage stage)
 {
     struct policy *policy = s->home->policy;
-    struct login_state *login = s->login;
-    const struct verdict verdict = login->verdict;
 
-    if (stage != STAGE_LOGIN || login->refusal_told ||
+    if (stage != STAGE_LOGIN || s->login->refusal_told ||
         !policy->ops->has(policy, s->listener, HOOK_REFUSED))
         return;
-    login->refusal_told = true;
+    s->login->refusal_told = true;
     policy->ops->ask(policy, s, HOOK_REFUSED);
-    login->verdict = verdict;
 }
 
 enum phase

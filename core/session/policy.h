@@ -70,8 +70,7 @@ struct policy_ops {
     /* Starts the chain for `hook`.  Sets s->verdict at once, or leaves it
      * VERDICT_PENDING, sets it later and calls session_run(s).  Never both.
      * At most one hook of a session runs at a time.  REFUSED, SPLICED and
-     * CLOSED are notifications: they copy what they need, and what they leave
-     * in s->verdict is no verdict. */
+     * CLOSED are notifications: they copy what they need and set no verdict. */
     void (*ask)(struct policy *p, struct session *s, enum hook hook);
 
     /* The client has gone or the budget is over: forget the running hook of
