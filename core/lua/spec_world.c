@@ -3,11 +3,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "lua/crypt_pool.h"
 #include "lua/directory.h"
 #include "lua/http_client.h"
 #include "lua/policy_lua.h"
 #include "lua/spec_peer.h"
+#include "lua/threads.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -345,7 +345,7 @@ spec_world_free(struct spec_world *w)
     luaL_unref(w->L, LUA_REGISTRYINDEX, w->answer);
     if (!w->live) {
         dns_free(w->dns);
-        crypt_pool_leave(w->loop);
+        threads_leave(w->loop);
         spec_clock_deinit(&w->clock);
         ev_loop_destroy(w->loop);
     }
@@ -367,7 +367,7 @@ happens(struct spec_world *w)
 {
     w->invoked = 0;
     (void)ev_run(w->loop, EVRUN_NOWAIT);
-    if (w->invoked == 0 && crypt_pool_is_busy(w->loop))
+    if (w->invoked == 0 && threads_are_busy(w->loop))
         (void)ev_run(w->loop, EVRUN_ONCE);
     return w->invoked > 0;
 }
