@@ -241,6 +241,8 @@ static const luaL_Reg functions[] = {
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
+    {"memo_note", memo_object_note},
+    {"memo_recall", memo_object_recall},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},

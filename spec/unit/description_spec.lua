@@ -276,6 +276,7 @@ local MAKE = {
   SqlMock = function() return policy "return {}".sql end,
   LdapMock = function() return policy "return {}".ldap end,
   RedisMock = function() return policy "return {}".redis end,
+  SessionsMock = function() return policy "return {}".sessions end,
   RedisPool = function() return redis_pool() end,
   RedisPipeline = function()
     local pipeline
