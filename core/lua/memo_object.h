@@ -12,11 +12,3 @@ int memo_object_new(lua_State *L);
 
 /* (name, key or nil): forgets in all workers; true, or nil, err. */
 int memo_object_purge(lua_State *L);
-
-/* (name, outcome, value, err): tells who looks on what a call has come to,
- * without asking anybody; with no value: that it asks. */
-int memo_object_note(lua_State *L);
-
-/* (name): nothing, if nothing is replayed; else whether the recording knows
- * what the next call has come to, and that. */
-int memo_object_recall(lua_State *L);

@@ -10,14 +10,15 @@ local arguments = {
 return {
   name = "moongate.sql",
   doc = "PostgreSQL, and SQLite for a table of users in a file. Connections are shared by all "
-    .. "hooks of a worker, and by a reload's next generation; each carries one statement at a time, "
-    .. "so a transaction has no place here: one that is left open is given up with its connection."
-    .. "\n\nA file of SQLite is opened by the worker when it is first asked, as the worker's user, "
-    .. "who must be able to read it and to enter its folder; and again when another file has taken "
-    .. "its path, so a program that makes it anew writes another and renames it. In mode WAL that "
-    .. "user must be able to write in the folder, too, or another program must keep the database "
-    .. "open. It is read in threads that also check passwords; what waits for a lock holds none. "
-    .. "What is in the file can't reach out: no ATTACH, no extensions, no temporary files.",
+    .. "hooks of a worker, and by a reload's next generation; each carries one statement at a "
+    .. "time, so a transaction has no place here: one that is left open is given up with its "
+    .. "connection.\n\nA file of SQLite is opened by the worker when it is first asked, as the "
+    .. "worker's user, who must be able to read it and to enter its folder; and again when another "
+    .. "file has taken its path, so a program that makes it anew writes another and renames it. In "
+    .. "mode WAL that user must be able to write in the folder, too, or another program must keep "
+    .. "the database open. It is read in threads that also check passwords; what waits for a lock "
+    .. "holds none. What is in the file can't reach out: no ATTACH, no extensions, no temporary "
+    .. "files.",
   functions = {
     {
       "pool", doc = "A database.",
@@ -52,8 +53,8 @@ return {
     {
       "Database", variable = "db",
       doc = "What `pool` gives. Booleans, integers up to 2^53 and floating-point numbers become "
-        .. "Lua's own, NULL is nil, all else is text. SQLite's booleans are the integers of columns "
-        .. "declared BOOLEAN. An answer has at most 1,000 rows and 1 MiB.",
+        .. "Lua's own, NULL is nil, all else is text. SQLite's booleans are the integers of "
+        .. "columns declared BOOLEAN. An answer has at most 1,000 rows and 1 MiB.",
       methods = {
         {
           "row", awaits = true, doc = "The first row, as a table by the names of columns; nil if "

@@ -76,20 +76,20 @@ local function memoize(fn, given)
   end
 
   local function ask(key, ...)
-    core.memo_note(what, "asks")
+    core.note(what, "asks")
     local flight = { gate = core.gate(), purges = store:purges() }
     flights[key] = flight
     return land(flight, key, pcall(fn, ...))
   end
 
   local function known(how, value, err)
-    core.memo_note(what, how, value, err)
+    core.note(what, how, value, err)
     return value, err
   end
 
   local function call(_, ...)
     local key = store:key(...)
-    local recorded, value, err = core.memo_recall(what)
+    local recorded, value, err = core.recall(what)
     if recorded then return value, err end
     if recorded == false then return ask(key, ...) end
     while true do

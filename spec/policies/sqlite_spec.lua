@@ -154,7 +154,7 @@ describe("moongate.sql with SQLite", function()
 
   it("stops what nobody waits for any more", function()
     for _ = 1, MANY do
-      run.begin("forever"):close()
+      run.begin("forever"):reset()
     end
     assert.equal("false", run "hash")
   end)
