@@ -1,6 +1,7 @@
 #include "lua/directory_object.h"
 
 #include "lua/generation.h"
+#include "lua/objects.h"
 #include "lua/options.h"
 #include "lua/spec_world.h"
 #include "lua/vm.h"
@@ -25,16 +26,9 @@ pool_gc(lua_State *L)
 void
 directory_class(lua_State *L, const char *metatable, const luaL_Reg *methods)
 {
-    if (luaL_newmetatable(L, metatable) != 0) {
-        lua_pushcfunction(L, pool_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_newtable(L);
-        luaL_register(L, NULL, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 1);
+    static const luaL_Reg events[] = {{"__gc", pool_gc}, {NULL, NULL}};
+
+    object_make_type(L, metatable, events, methods);
 }
 
 struct directory_client *

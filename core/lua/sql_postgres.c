@@ -114,16 +114,29 @@ refused(struct sql_conn *c, const PGresult *r)
                    text != NULL && !q->statement->secret ? text : "");
 }
 
-static bool
-keep_value(struct sql_rows *rows, struct sql_value *value, const PGresult *r,
-           int column)
+static size_t
+columns_of(const void *row)
 {
-    struct slice text = {PQgetvalue(r, 0, column),
-                         (size_t)PQgetlength(r, 0, column)};
+    return (size_t)PQnfields(row);
+}
 
-    if (PQgetisnull(r, 0, column) != 0)
+static const char *
+name_of(const void *row, size_t column)
+{
+    return PQfname(row, (int)column);
+}
+
+static bool
+value_of(const void *row, size_t column, struct sql_rows *rows,
+         struct sql_value *value)
+{
+    int at = (int)column;
+    struct slice text = {PQgetvalue(row, 0, at),
+                         (size_t)PQgetlength(row, 0, at)};
+
+    if (PQgetisnull(row, 0, at) != 0)
         return true;
-    switch (PQftype(r, column)) {
+    switch (PQftype(row, at)) {
     case OID_BOOL:
         value->type = SQL_BOOLEAN;
         value->number = *text.ptr == 't';
@@ -143,34 +156,7 @@ keep_value(struct sql_rows *rows, struct sql_value *value, const PGresult *r,
     }
 }
 
-static bool
-keep_names(struct sql_rows *rows, const PGresult *r)
-{
-    int columns = PQnfields(r);
-
-    if (rows->names != NULL)
-        return true;
-    if (!sql_rows_begin(rows, (size_t)columns))
-        return false;
-    for (int i = 0; i < columns; i++) {
-        if (!sql_rows_name(rows, (size_t)i, PQfname(r, i)))
-            return false;
-    }
-    return true;
-}
-
-/* `r` is one row; false if there are too many. */
-static bool
-keep_row(struct sql_rows *rows, const PGresult *r)
-{
-    struct sql_row *row = keep_names(rows, r) ? sql_rows_add(rows) : NULL;
-
-    for (size_t i = 0; row != NULL && i < rows->columns; i++) {
-        if (!keep_value(rows, &row->values[i], r, (int)i))
-            return false;
-    }
-    return row != NULL;
-}
+static const struct sql_reader reader = {columns_of, name_of, value_of};
 
 /* False if the connection can't be used any more. */
 static bool
@@ -180,7 +166,7 @@ take(struct sql_conn *c, PGresult *r)
     ExecStatusType status = PQresultStatus(r);
 
     if (status == PGRES_SINGLE_TUPLE) {
-        bool kept = keep_row(&q->rows, r);
+        bool kept = sql_rows_add(&q->rows, &reader, r);
         PQclear(r);
         if (!kept)
             directory_fail(&q->base, FAILURE_PROTOCOL, SQL_TOO_LONG,

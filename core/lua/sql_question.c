@@ -41,30 +41,32 @@ copy(struct sql_rows *r, struct slice text, struct slice *out)
     return r->bytes <= DIRECTORY_BYTES_MAX && arena_copy(&r->memory, text, out);
 }
 
-bool
-sql_rows_begin(struct sql_rows *r, size_t columns)
+/* Once, of the first row. */
+static bool
+keep_names(struct sql_rows *r, const struct sql_reader *by, const void *row)
 {
-    require(r->names == NULL);
-    r->columns = columns;
-    r->names = arena_alloc(&r->memory, (columns + 1) * sizeof *r->names);
-    return r->names != NULL;
+    if (r->names != NULL)
+        return true;
+    r->columns = by->columns(row);
+    r->names = arena_alloc(&r->memory, (r->columns + 1) * sizeof *r->names);
+    if (r->names == NULL)
+        return false;
+    for (size_t i = 0; i < r->columns; i++) {
+        const char *name = by->name(row, i);
+        if (name == NULL || !copy(r, slice_of(name), &r->names[i]))
+            return false;
+    }
+    return true;
 }
 
-bool
-sql_rows_name(struct sql_rows *r, size_t column, const char *name)
+/* A row of NULLs, or NULL. */
+static struct sql_row *
+append(struct sql_rows *r)
 {
-    require(column < r->columns);
-    return copy(r, slice_of(name), &r->names[column]);
-}
-
-struct sql_row *
-sql_rows_add(struct sql_rows *r)
-{
+    size_t size =
+        sizeof(struct sql_row) + r->columns * sizeof(struct sql_value);
     struct sql_row *row =
-        r->count < SQL_ROWS_MAX
-            ? arena_alloc(&r->memory,
-                          sizeof *row + r->columns * sizeof *row->values)
-            : NULL;
+        r->count < SQL_ROWS_MAX ? arena_alloc(&r->memory, size) : NULL;
 
     if (row == NULL)
         return NULL;
@@ -75,6 +77,18 @@ sql_rows_add(struct sql_rows *r)
     r->last = row;
     r->count++;
     return row;
+}
+
+bool
+sql_rows_add(struct sql_rows *r, const struct sql_reader *by, const void *row)
+{
+    struct sql_row *kept = keep_names(r, by, row) ? append(r) : NULL;
+
+    for (size_t i = 0; kept != NULL && i < r->columns; i++) {
+        if (!by->value(row, i, r, &kept->values[i]))
+            return false;
+    }
+    return kept != NULL;
 }
 
 bool

@@ -48,12 +48,19 @@ struct sql_rows {
 void sql_rows_init(struct sql_rows *r);
 void sql_rows_wipe(struct sql_rows *r); /* it is as after sql_rows_init */
 
-/* These are false, or NULL, for more than SQL_ROWS_MAX rows or
- * DIRECTORY_BYTES_MAX bytes. */
-bool sql_rows_begin(struct sql_rows *r, size_t columns) MUST_USE; /* once */
-bool sql_rows_name(struct sql_rows *r, size_t column,
-                   const char *name) MUST_USE;
-struct sql_row *sql_rows_add(struct sql_rows *r); /* of NULLs */
+/* How a database's own row is read. */
+struct sql_reader {
+    size_t (*columns)(const void *row);
+    const char *(*name)(const void *row, size_t column); /* NULL: no memory */
+    /* Fills in a NULL, with sql_rows_text if need be. */
+    bool (*value)(const void *row, size_t column, struct sql_rows *r,
+                  struct sql_value *value);
+};
+
+/* These are false for more than SQL_ROWS_MAX rows or DIRECTORY_BYTES_MAX
+ * bytes. */
+bool sql_rows_add(struct sql_rows *r, const struct sql_reader *by,
+                  const void *row) MUST_USE;
 bool sql_rows_text(struct sql_rows *r, struct sql_value *value,
                    struct slice text) MUST_USE;
 

@@ -249,63 +249,56 @@ is_boolean(sqlite3_stmt *s, int column)
                             sqlite3_stricmp(type, "bool") == 0);
 }
 
-static bool
-keep_value(struct sql_rows *rows, struct sql_value *value, sqlite3_stmt *s,
-           int column)
+static sqlite3_stmt *
+statement_of(const void *row)
 {
+    return (sqlite3_stmt *)(uintptr_t)row;
+}
+
+static size_t
+columns_of(const void *row)
+{
+    return (size_t)sqlite3_column_count(statement_of(row));
+}
+
+static const char *
+name_of(const void *row, size_t column)
+{
+    return sqlite3_column_name(statement_of(row), (int)column);
+}
+
+static bool
+value_of(const void *row, size_t column, struct sql_rows *rows,
+         struct sql_value *value)
+{
+    sqlite3_stmt *s = statement_of(row);
+    int at = (int)column;
     struct slice text;
 
-    switch (sqlite3_column_type(s, column)) {
+    switch (sqlite3_column_type(s, at)) {
     case SQLITE_NULL:
         return true;
     case SQLITE_FLOAT:
         value->type = SQL_NUMBER;
-        value->number = sqlite3_column_double(s, column);
+        value->number = sqlite3_column_double(s, at);
         return true;
     case SQLITE_INTEGER:
-        if (is_boolean(s, column)) {
+        if (is_boolean(s, at)) {
             value->type = SQL_BOOLEAN;
-            value->number = sqlite3_column_int64(s, column) != 0;
+            value->number = sqlite3_column_int64(s, at) != 0;
             return true;
         }
-        return sql_rows_integer(
-            rows, value,
-            slice_of((const char *)sqlite3_column_text(s, column)));
+        text.ptr = (const char *)sqlite3_column_text(s, at);
+        return text.ptr != NULL &&
+               sql_rows_integer(rows, value, slice_of(text.ptr));
     default:
-        text.ptr = sqlite3_column_blob(s, column);
-        text.len = (size_t)sqlite3_column_bytes(s, column);
+        text.ptr = sqlite3_column_blob(s, at);
+        text.len = (size_t)sqlite3_column_bytes(s, at);
         return sql_rows_text(rows, value, text);
     }
 }
 
-static bool
-keep_names(struct sql_rows *rows, sqlite3_stmt *s)
-{
-    int columns = sqlite3_column_count(s);
-
-    if (rows->names != NULL)
-        return true;
-    if (!sql_rows_begin(rows, (size_t)columns))
-        return false;
-    for (int i = 0; i < columns; i++) {
-        const char *name = sqlite3_column_name(s, i);
-        if (name == NULL || !sql_rows_name(rows, (size_t)i, name))
-            return false;
-    }
-    return true;
-}
-
-static bool
-keep_row(struct sql_rows *rows, sqlite3_stmt *s)
-{
-    struct sql_row *row = keep_names(rows, s) ? sql_rows_add(rows) : NULL;
-
-    for (size_t i = 0; row != NULL && i < rows->columns; i++) {
-        if (!keep_value(rows, &row->values[i], s, (int)i))
-            return false;
-    }
-    return row != NULL;
-}
+static const struct sql_reader reader = {columns_of, name_of, value_of};
 
 /* Reads all rows. */
 static void
@@ -315,7 +308,7 @@ run(struct sqlite_job *j, sqlite3_stmt *s)
     int code;
 
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
-        if (!keep_row(&j->rows, s)) {
+        if (!sql_rows_add(&j->rows, &reader, s)) {
             fail(j, SQLITE_TOOBIG, SQL_TOO_LONG, SQL_ROWS_MAX);
             return;
         }

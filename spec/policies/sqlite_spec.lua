@@ -2,19 +2,12 @@
 local client = require "spec.support.client"
 local modules = require "spec.support.modules"
 local shipped = require "spec.support.shipped"
+local sql = require "spec.support.sql"
 local sqlite = require "spec.support.sqlite"
 local upstream = require "spec.support.upstream"
 
 --- "secret".
 local HASH = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
-
-local TABLES = [[
-create table users (name text primary key, quota integer, big integer, ratio real, fine boolean,
-  missing text);
-insert into users values ('ann', 7, 9223372036854775807, 0.5, true, null),
-  ('bob', 8, 1, 2.0, false, null),
-  ('o''hara; drop table users; --', 9, 1, 1.0, true, null);
-]]
 
 --- More than there are threads.
 local MANY = 17
@@ -23,9 +16,9 @@ describe("moongate.sql with SQLite", function()
   local db, others, read_only, run
 
   setup(function()
-    db = sqlite.start { sql = TABLES }
-    others = sqlite.start { sql = TABLES }
-    read_only = sqlite.start { foreign = true, sql = TABLES .. "pragma journal_mode = wal;" }
+    db = sqlite.start { sql = sql.TABLES }
+    others = sqlite.start { sql = sql.TABLES }
+    read_only = sqlite.start { foreign = true, sql = sql.TABLES .. "pragma journal_mode = wal;" }
     run = modules.start {
       hook_timeout = 20,
       top = ([[
@@ -46,27 +39,12 @@ describe("moongate.sql with SQLite", function()
         local read_only = pool(%q)
       ]]):format(db.path, db.path, db.path, db.path .. ".none", others.path, others.path,
         read_only.path),
-      bodies = {
-        row = [[ local r = assert(db:row("select * from users where name = $1", "ann"))
-          return table.concat({ r.name, r.quota + 1, r.big, r.ratio, tostring(r.fine),
-            tostring(r.missing) }, " ") ]],
-        boolean = [[ return db:row("select fine from users where name = 'bob'").fine ]],
-        none = [[ local r, err = db:row("select * from users where name = $1", "eve")
-          return tostring(r) .. " " .. tostring(err) ]],
-        rows = [[ local names = {}
-          for i, r in ipairs(assert(db:rows "select name from users where quota < 9 order by 1")) do
-            names[i] = r.name
-          end
-          return table.concat(names, ",") ]],
+      bodies = sql.bodies {
         types = [[ local r = assert(db:row(
             "select typeof($1) as i, typeof($2) as b, $3 as n, $4 as s, typeof(?5) as f, $1 as j",
             41, true, nil, credentials.password, 0.5))
           return table.concat({ r.i, r.b, tostring(r.n), r.s, r.f, r.j }, " ") ]],
         blob = [[ return #db:row("select x'00ff41' as b").b ]],
-        hostile = [[ local r = assert(db:row("select quota from users where name = $1",
-            "o'hara; drop table users; --"))
-          return r.quota .. " " .. db:row("select count(*) as n from users").n ]],
-        nul = [[ return db:row("select 1 from users where name = $1", "ann\0x") ]],
         wrong_sql = [[ return tostring(select(2, db:row "select nonsense")):match "no such.*" ]],
         secret = [[ local _, err = writer:row("insert into users(name) select json($1)",
             credentials.password)
@@ -126,15 +104,9 @@ describe("moongate.sql with SQLite", function()
     for _, file in ipairs { db, others, read_only } do file:stop() end
   end)
 
-  for name, expected in pairs {
-    row = "ann 8 9223372036854775807 0.5 true nil",
-    boolean = "false",
-    none = "nil nil",
-    rows = "ann,bob",
+  for name, expected in pairs(sql.expected {
     types = "integer integer nil secret real 41",
     blob = "3",
-    hostile = "9 3",
-    nul = "nil | sql: a parameter has a NUL, which no text has",
     wrong_sql = "no such column: nonsense",
     secret = "nilprotocol",
     two = "sql: not a single statement",
@@ -143,12 +115,10 @@ describe("moongate.sql with SQLite", function()
     transaction = "1no transaction",
     read_only = "attempt to write a readonly database",
     attach = "too many attached",
-    many = "nil | sql: more than 1000 rows or 1 MiB in an answer",
-    wide = "nil | sql: more than 1000 rows or 1 MiB in an answer",
     huge = "too big",
     endless = "1",
     bad_url = "false false false false false false",
-  } do
+  }) do
     it("answers: " .. name, function() assert.equal(expected, run(name)) end)
   end
 
@@ -165,7 +135,7 @@ describe("moongate.sql with SQLite", function()
 
   it("reads the file that has taken the path", function()
     assert.equal("7", run "quota")
-    others:replace(TABLES .. "update users set quota = 70;")
+    others:replace(sql.TABLES .. "update users set quota = 70;")
     assert.equal("70", run "quota")
     os.remove(others.path)
     assert.matches("^connect | ", run "problem")
@@ -173,7 +143,7 @@ describe("moongate.sql with SQLite", function()
     assert.matches("^protocol | .*file is not a database", run "problem")
     others:write ""
     assert.matches("^protocol | .*no such table: users", run "problem")
-    others:replace(TABLES)
+    others:replace(sql.TABLES)
     assert.equal("7", run "quota")
   end)
 
