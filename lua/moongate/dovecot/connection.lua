@@ -8,7 +8,7 @@ local socket = require "moongate.socket"
 
 local LINES_MAX = 1000      -- of a handshake
 local BYTES_MAX = 65536     -- of a line
-local READER_SECONDS = 20   -- then another goes on
+local READER_SECONDS = 1    -- then another goes on, with a CPU budget of its own
 local WAITING_MAX = 1000
 
 local connection = {}
@@ -146,20 +146,25 @@ local function receive(self)
   end
 end
 
+--- Whether somebody receives; his gate opens with his end, whatever that is.
+local function is_read(self) return self.reader and not self.reader:is_open() end
+
 local read
 
 --- Has somebody receive; false, err.
 local function ensure_reader(self)
-  if self.reading or self.count == 0 or self.lost then return true end
-  self.reading = true
+  if is_read(self) or self.starting or self.count == 0 or self.lost then return true end
+  self.starting = true
   local begun, err = core.detach(read, self)
-  if not begun then self.reading = false end
+  if not begun then self.starting = false end
   return begun, err
 end
 
 function read(self)
+  self.starting = false
+  self.reader = core.gate()
   local fine, err = pcall(receive, self)
-  self.reading = false
+  self.reader:open()
   if fine then fine, err = ensure_reader(self) end
   if not fine and not self.lost then self:lose(err) end
 end
@@ -169,11 +174,11 @@ end
 --- Sends all; false, err.
 local function send(self, parts)
   if self.sending then return false, "dovecot: it does not read" end
-  self.sending = not self.reading -- beside a receive it never waits
+  self.sending = not is_read(self) -- beside a receive it never waits
   local sent, err = self.sock:send(parts)
   self.sending = false
   if sent then return true end
-  if not self.reading then self:lose(err) end
+  if not is_read(self) then self:lose(err) end
   return false, err
 end
 

@@ -1,4 +1,5 @@
---- What memoized functions have remembered, in recordings and in `moongate replay`.
+--- What memoized functions have remembered, and what Dovecot has said, in recordings and in
+-- `moongate replay`.
 local client = require "spec.support.client"
 local command = require "spec.support.command"
 local control = require "spec.support.control"
@@ -7,10 +8,13 @@ local http_server = require "spec.support.http_server"
 local json = require "cjson"
 local loop = require "spec.support.loop"
 local stat = require "posix.sys.stat"
+local upstream = require "spec.support.upstream"
 
 local CONFIG = [[
 local c = require "moongate.config"
 return c.gateway { workers = 1, CONTROL
+  settings = { dovecot = { socket = "AUTH" } },
+  c.listen "asks" { address = "127.0.0.1:0", protocol = "imap", policy = { "dovecot" } },
   c.listen "imap" { address = "127.0.0.1:0", protocol = "imap", policy = { "remembers" } },
 }
 ]]
@@ -35,7 +39,7 @@ return {
 ]]
 
 describe("a recording", function()
-  local gw, server, socket, section, folder, holds
+  local auth, gw, server, socket, section, folder, holds
 
   setup(function()
     socket, section = control.place()
@@ -44,7 +48,14 @@ describe("a recording", function()
       return { body = "of " .. request.target:match "[^/]*$" }
     end }
     local policy = POLICY:gsub("URL", server.url .. "/"):gsub("END", "")
-    local files = { ["moongate.lua"] = CONFIG:gsub("CONTROL", section),
+    local place = os.tmpname()
+    os.remove(place)
+    auth = upstream.start { path = place, name = "auth", script = function(peer)
+      peer:send "VERSION\t1\t2\nMECH\tPLAIN\nDONE\n"
+      loop.wait("the question", function() return peer.input:find "resp=[^\n]*\n" end)
+      peer:send "OK\t1\tuser=ann\tproxy\thost=127.0.0.1\tport=1\tpass=sesame-9\n"
+    end }
+    local files = { ["moongate.lua"] = CONFIG:gsub("CONTROL", section):gsub("AUTH", place),
       ["scripts/remembers.lua"] = policy }
     gw = gateway.start { files = files }
     files["next/moongate.lua"] = files["moongate.lua"]
@@ -55,12 +66,13 @@ describe("a recording", function()
   teardown(function()
     gw:stop()
     server:stop()
+    auth:stop()
     control.remove(socket)
     command.remove(folder)
   end)
 
-  local function begin(user)
-    local c = client.connect(gw.ports.imap)
+  local function begin(user, listener)
+    local c = client.connect(gw.ports[listener or "imap"])
     c:expect "^%* OK"
     return c:send_line(("a LOGIN %s secret"):format(user))
   end
@@ -120,5 +132,23 @@ describe("a recording", function()
     local output, status = replay "!"
     assert.equal(1, status)
     assert.truthy(output:find("4 sessions, 0 decisions are the same, 4 changed", 1, true), output)
+  end)
+
+  it("has what Dovecot has said, but no password of it", function()
+    local process = follow "--record dovecot.jsonl --json"
+    local c = begin("ann", "asks")
+    c:expect "^a NO "
+    c:close()
+    process:expect('("session":"' .. gw:session_of(c).session .. '","event":"end")')
+    process:stop()
+    local file = io.open(folder .. "/dovecot.jsonl")
+    local text = file:read "*a"
+    file:close()
+    assert.truthy(text:find('"what":"dovecot auth","outcome":"OK"', 1, true), text)
+    assert.falsy(text:find("sesame", 1, true))
+    auth:stop()
+    local output, status = command.run("replay -c next/moongate.lua dovecot.jsonl",
+      { folder = folder })
+    assert.same({ 0, "0 changed" }, { status, output:match "0 changed" })
   end)
 end)
