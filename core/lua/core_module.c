@@ -19,6 +19,7 @@
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
 #include "lua/redis_leases_object.h"
+#include "lua/recall.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
 #include "lua/source.h"
@@ -235,6 +236,7 @@ static const luaL_Reg functions[] = {
     {"secret_command", secret_read_command},
     {"secret", secret_of},
     {"is_secret", is_secret},
+    {"secret_base64", secret_base64},
     {"nearest", check_nearest},
     {"target_error", check_target},
     {"address_error", check_address},
@@ -258,6 +260,8 @@ static const luaL_Reg functions[] = {
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
+    {"note", recall_note},
+    {"recall", recall},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},
