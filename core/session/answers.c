@@ -128,6 +128,33 @@ take_accept(struct session *s)
     return true;
 }
 
+/* SCRAM goes on: with the user's verifier, or with one that nothing fits. */
+static enum phase
+answer_verifier(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct dialog *d = &login->dialog;
+    const struct verdict *v = &login->verdict;
+    struct scram_verifier nobody;
+
+    if (v->kind == VERDICT_TEMPFAIL)
+        return session_refuse(s, STAGE_LOGIN);
+    if (v->kind != VERDICT_VERIFIER && v->kind != VERDICT_REJECT)
+        return fail(s, STAGE_LOGIN, S("no policy has told the verifier"));
+    if (v->kind == VERDICT_REJECT) {
+        login->nobody = (struct verdict){
+            .kind = VERDICT_REJECT, .log = v->log, .policy = v->policy};
+        scram_verifier_of_nobody(
+            s->config->scram_secret, mechanism_hash(d->credentials.mechanism),
+            s->config->scram_iterations, d->credentials.user, &nobody);
+    }
+    if (!sasl_verify(d, v->kind == VERDICT_REJECT ? &nobody : v->verifier))
+        return fail(s, STAGE_LOGIN, S("the verifier can't be used"));
+    s->listener->proto->say(d, SAY_CHALLENGE);
+    session_let_go(s); /* no generation waits for the client's answer */
+    return PHASE_COMMAND;
+}
+
 static enum phase
 answer_auth(struct session *s)
 {
@@ -303,6 +330,8 @@ session_answer(struct session *s)
     case HOOK_HELO:
     case HOOK_MAIL:
         return answer_command(s);
+    case HOOK_VERIFIER:
+        return answer_verifier(s);
     case HOOK_AUTH:
     case HOOK_RCPT:
         return answer_auth(s);
