@@ -67,8 +67,8 @@ are_extensions(struct slice rest)
 {
     while (rest.len > 0) {
         struct slice one = slice_cut(&rest, ',');
-        char key = one.len > 2 ? ascii_lower(one.ptr[0]) : '\0';
-        if (key < 'a' || key > 'z' || one.ptr[1] != '=')
+        if (one.len < 3 || one.ptr[1] != '=' || ascii_lower(one.ptr[0]) < 'a' ||
+            ascii_lower(one.ptr[0]) > 'z')
             return false;
     }
     return true;

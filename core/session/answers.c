@@ -142,8 +142,8 @@ answer_verifier(struct session *s)
     if (v->kind != VERDICT_VERIFIER && v->kind != VERDICT_REJECT)
         return fail(s, STAGE_LOGIN, S("no policy has told the verifier"));
     if (v->kind == VERDICT_REJECT) {
-        login->nobody = (struct verdict){
-            .kind = VERDICT_REJECT, .log = v->log, .policy = v->policy};
+        login->nobody = v->log.ptr != NULL ? v->log : S("there is no verifier");
+        login->nobody_by = v->policy;
         scram_verifier_of_nobody(
             s->config->scram_secret, mechanism_hash(d->credentials.mechanism),
             s->config->scram_iterations, d->credentials.user, &nobody);

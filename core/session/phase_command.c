@@ -65,7 +65,7 @@ session_try_login(struct session *s)
 enum phase
 session_ask_verifier(struct session *s)
 {
-    s->login->nobody = (struct verdict){.kind = VERDICT_NONE};
+    s->login->nobody = s->login->nobody_by = (struct slice){0};
     return begin_attempt(s, HOOK_VERIFIER);
 }
 
@@ -76,15 +76,16 @@ session_refuse_proof(struct session *s)
 {
     struct login_state *login = s->login;
 
-    login->verdict = login->nobody;
-    if (login->nobody.kind == VERDICT_NONE)
-        login->verdict = (struct verdict){
-            .kind = VERDICT_REJECT,
-            .log = login->dialog.downgraded
-                       ? S("the channel binding was kept from the client")
-                       : S("the proof is of another password"),
-        };
-    login->verdict.refusal = (struct refusal){.reason = REASON_BAD_CREDENTIALS};
+    login->verdict = (struct verdict){
+        .kind = VERDICT_REJECT,
+        .refusal.reason = REASON_BAD_CREDENTIALS,
+        .policy = login->nobody_by,
+        .log = S("the proof is of another password"),
+    };
+    if (login->nobody.ptr != NULL)
+        login->verdict.log = login->nobody;
+    else if (login->dialog.downgraded)
+        login->verdict.log = S("the channel binding was kept from the client");
     return session_refuse(s, STAGE_LOGIN);
 }
 

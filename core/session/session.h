@@ -104,7 +104,8 @@ struct login_state {
     bool introducing;       /* the peer has told who the client is */
     bool greeted;           /* the greeting is written */
     bool resolved;          /* the reverse name is known, or not wanted */
-    struct verdict nobody;  /* why the user has no verifier: of kind REJECT */
+    struct slice nobody;    /* why the user has no verifier, or ptr NULL, */
+    struct slice nobody_by; /* and which policy says so */
     char salt_text[304];    /* what dialog.salt points to */
     bool lingering;         /* CLOSE: waits for the client to close too */
     size_t shown_client, shown_upstream; /* of the output, see observer.h */
