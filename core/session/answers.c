@@ -128,6 +128,18 @@ take_accept(struct session *s)
     return true;
 }
 
+/* What is about a user, and would tell who there is, is kept for the end of the
+ * dialogue, and told as a wrong password then.  A limit and the like is not. */
+static bool
+is_about_user(const struct verdict *v)
+{
+    enum reason reason = v->refusal.reason;
+
+    return v->kind == VERDICT_REJECT &&
+           (reason == REASON_BAD_CREDENTIALS || reason == REASON_NOT_ALLOWED ||
+            reason == REASON_EXPIRED);
+}
+
 /* SCRAM goes on: with the user's verifier, or with one that nothing fits. */
 static enum phase
 answer_verifier(struct session *s)
@@ -137,18 +149,19 @@ answer_verifier(struct session *s)
     const struct verdict *v = &login->verdict;
     struct scram_verifier nobody;
 
-    if (v->kind == VERDICT_TEMPFAIL)
+    bool known = v->kind == VERDICT_VERIFIER;
+    if (is_refusal(v) && !is_about_user(v))
         return session_refuse(s, STAGE_LOGIN);
-    if (v->kind != VERDICT_VERIFIER && v->kind != VERDICT_REJECT)
+    if (!known && v->kind != VERDICT_REJECT)
         return fail(s, STAGE_LOGIN, S("no policy has told the verifier"));
-    if (v->kind == VERDICT_REJECT) {
+    if (!known) {
         login->nobody = v->log.ptr != NULL ? v->log : S("there is no verifier");
         login->nobody_by = v->policy;
         scram_verifier_of_nobody(
             s->config->scram_secret, mechanism_hash(d->credentials.mechanism),
             s->config->scram_iterations, d->credentials.user, &nobody);
     }
-    if (!sasl_verify(d, v->kind == VERDICT_REJECT ? &nobody : v->verifier))
+    if (!sasl_verify(d, known ? v->verifier : &nobody))
         return fail(s, STAGE_LOGIN, S("the verifier can't be used"));
     s->listener->proto->say(d, SAY_CHALLENGE);
     session_let_go(s); /* no generation waits for the client's answer */

@@ -187,8 +187,9 @@ return {
       verifier = "The dialogue goes on. Once the client has proved that it knows the password, "
         .. "`auth` is asked; if it does not, the login is refused as bad-credentials.",
       reject = "The user has none. The dialogue goes on all the same, with a salt that is always "
-        .. "the user's own, and ends as with a wrong password: `text`, `code` and `delay` are not "
-        .. "used, so that nobody can tell the two apart.",
+        .. "the user's own, and ends as with a wrong password: nothing else of the decision is "
+        .. "told, so that nobody can tell the two apart. Only a reason that is not about the user, "
+        .. "such as a limit, is told at once.",
       tempfail = "The login is refused for the moment; an attempt is used up.",
     },
     example = [[

@@ -11,14 +11,14 @@ local upstream = require "spec.support.upstream"
 -- What clients of each protocol say and hear.
 local WORDS = {
   imap = { greeting = "^%* OK", auth = "a AUTHENTICATE %s", prompt = "^%+ (%S*)$", yes = "^a OK ",
-    no = "^a NO %[AUTHENTICATIONFAILED%] (.*)", later = "^a NO %[UNAVAILABLE%] ", bad = "^a BAD ",
-    offer = "c CAPABILITY", offer_end = "^c OK" },
+    no = "^a NO %[AUTHENTICATIONFAILED%] (.*)", later = "^a NO %[UNAVAILABLE%] ",
+    limit = "^a NO %[LIMIT%] ", bad = "^a BAD ", offer = "c CAPABILITY", offer_end = "^c OK" },
   pop3 = { greeting = "^%+OK", auth = "AUTH %s", prompt = "^%+ (%S*)$", yes = "^%+OK",
-    no = "^%-ERR %[AUTH%] (.*)", later = "^%-ERR %[SYS/TEMP%] ", bad = "^%-ERR invalid",
-    offer = "CAPA", offer_end = "^%.$" },
+    no = "^%-ERR %[AUTH%] (.*)", later = "^%-ERR %[SYS/TEMP%] ", limit = "^%-ERR %[IN%-USE%] ",
+    bad = "^%-ERR invalid", offer = "CAPA", offer_end = "^%.$" },
   smtp = { greeting = "^220 ", auth = "AUTH %s", prompt = "^334 (%S*)$", yes = "^235 ",
-    no = "^535 5%.7%.8 (.*)", later = "^454 4%.7%.0 ", bad = "^500 ", offer = "EHLO c.test",
-    offer_end = "^250 " },
+    no = "^535 5%.7%.8 (.*)", later = "^454 4%.7%.0 Temporary", limit = "^454 4%.7%.0 Too many",
+    bad = "^500 ", offer = "EHLO c.test", offer_end = "^250 " },
 }
 
 local MECHANISMS = { "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" }
@@ -38,6 +38,7 @@ local answers = {
   other = function(r) return stored.alice[r.mechanism == "SCRAM-SHA-1" and "SCRAM-SHA-256"
     or "SCRAM-SHA-1"] end,
   liar = function() return true end,
+  limited = function() return moongate.reject { reason = "limit" } end,
   expired = function()
     return moongate.reject { reason = "expired", text = "Gone for good", close = true }
   end,
@@ -210,6 +211,12 @@ describe("SCRAM", function()
         assert.equal(heard.alice, heard.expired)
         gw:expect_log "unknown user"
         gw:expect_log "the proof is of another password"
+      end)
+
+      it("tells a limit at once, and as one", function()
+        local c = connect()
+        c:send_line(words.auth:format "SCRAM-SHA-256"):expect "^%S+ ?$"
+        c:send_line((mime.b64(alice { user = "limited" }:first()))):expect(words.limit)
       end)
 
       it("shows a user that is not there one salt, and every other one", function()
