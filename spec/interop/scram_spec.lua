@@ -26,7 +26,7 @@ local CONFIG = [[
 local c = require "moongate.config"
 local function listen(protocol, port)
   return c.listen(protocol) { address = "127.0.0.1:0", protocol = protocol, policy = { "users" },
-    upstream = "127.0.0.1:" .. port, limits = { hook_timeout = 2, attempts = 20 },
+    upstream = "127.0.0.1:" .. port, limits = { attempts = 20 },
     mechanisms = { "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
       "SCRAM-SHA-256-PLUS" },
     tls = { mode = "starttls", certificate = %q, key = %q } }
