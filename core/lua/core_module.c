@@ -270,6 +270,7 @@ static const luaL_Reg functions[] = {
     {"retry", decision_retry},
     {"login", decision_login},
     {"certificate", decision_certificate},
+    {"verifier", decision_verifier},
     {"upstream", upstream_object_of},
     {"pool", pool_object_of},
     {NULL, NULL},
