@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/lasting.h"
 #include "lua/pool_config.h"
+#include "lua/secret.h"
 #include "lua/target.h"
 #include "lua/tls_config.h"
 #include "lua/values.h"
@@ -339,7 +340,8 @@ by_name(const void *a, const void *b)
     return strcmp(one->name.ptr, other->name.ptr);
 }
 
-/* `shared` is { name = bytes }. */
+/* `shared` is { name = { store = bytes or URL } }; of a URL, Lua makes
+ * something when it is first used. */
 static void
 build_dicts(lua_State *L, int index, struct whole *w)
 {
@@ -356,10 +358,29 @@ build_dicts(lua_State *L, int index, struct whole *w)
         struct dict_config *d = &c->dicts[c->dict_count++];
         name.ptr = lua_tolstring(L, -2, &name.len);
         d->name = value_keep(&w->arena, name);
-        d->size = (size_t)lua_tonumber(L, -1);
+        lua_getfield(L, -1, "store");
+        d->size =
+            lua_type(L, -1) == LUA_TNUMBER ? (size_t)lua_tonumber(L, -1) : 0;
+        lua_pop(L, 1);
     }
     qsort(c->dicts, c->dict_count, sizeof *c->dicts, by_name);
     lua_settop(L, all - 1);
+}
+
+/* Without a secret of the operator's it is the gateway's own, until it ends. */
+static void
+read_scram(const struct generation *g, int index, struct whole *w)
+{
+    lua_State *L = g->vm->L;
+    int t = open_section(L, index, "scram");
+    struct slice secret;
+
+    w->config.scram_iterations = count_of(L, t, "iterations");
+    lua_getfield(L, t, "secret");
+    if (!secret_or_string(L, -1, &secret))
+        secret = g->host.ticket_secret.bytes;
+    w->config.scram_secret.bytes = value_keep(&w->arena, secret);
+    lua_settop(L, t - 1);
 }
 
 struct config *
@@ -391,6 +412,7 @@ config_build(const struct generation *g, int index, struct error *err)
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
     build_dicts(L, index, w);
+    read_scram(g, index, w);
     struct pool_building pools = {L, g->host.lasting->pools, &w->arena, err};
     if (!b.failed)
         b.failed = !pool_config_read(&pools, index, &w->config);

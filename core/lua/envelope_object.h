@@ -1,5 +1,5 @@
 /* envelope_object.h -- the other arguments of hooks: credentials, addresses of
- * an SMTP envelope, upstreams, replies, summaries. */
+ * an SMTP envelope, upstreams, replies, refusals, summaries. */
 #pragma once
 
 #include "session/session.h"
@@ -12,6 +12,9 @@ void envelope_push(lua_State *L, struct slice command);
 /* Pushes the credentials object; it reads `s` until it is expired. */
 void credentials_object_push(lua_State *L, struct session *s);
 void credentials_object_expire(lua_State *L, int index);
+
+/* Pushes { mechanism =, user =, authzid =, salt =, iterations = }. */
+void verifier_request_push(lua_State *L, const struct session *s);
 
 /* The name of the i-th field or method of credentials; NULL behind the last. */
 const char *credentials_object_name(size_t i);
@@ -28,6 +31,9 @@ const char *reason_label(enum reason reason);
 
 /* Pushes { text =, reason = } of the upstream's refusal. */
 void reply_push(lua_State *L, const struct session *s);
+
+/* Pushes { temporary =, reason =, policy =, log = }: how a login was refused. */
+void refused_push(lua_State *L, const struct session *s);
 
 /* Pushes what `closed` is told. */
 void summary_push(lua_State *L, const struct session *s);

@@ -116,11 +116,13 @@ stage_of(const struct session *s)
     case HOOK_MAIL:
         return STAGE_COMMAND;
     case HOOK_RCPT:
+    case HOOK_VERIFIER:
     case HOOK_AUTH:
     case HOOK_ROUTE:
     case HOOK_CONNECT_FAILED:
     case HOOK_UPSTREAM_AUTH:
     case HOOK_UPSTREAM_REFUSED:
+    case HOOK_REFUSED:
     case HOOK_SPLICED:
     case HOOK_CLOSED:
     case HOOK_COUNT:

@@ -5,7 +5,7 @@
 #include "lua/bundle.h"
 #include "lua/certificates.h"
 #include "lua/lasting.h"
-#include "lua/lease.h"
+#include "lua/local_lease.h"
 #include "lua/memo.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
@@ -21,6 +21,7 @@
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
 #include "process/worker_trace.h"
+#include "proto/scram.h"
 #include "session/probe.h"
 #include "session/sessions.h"
 
@@ -130,7 +131,7 @@ take_reaped(struct worker *w, struct message *m)
     if (!message_is_whole(m))
         return false;
     shared_reap(w->lasting->shared, next);
-    lease_settle(w->lasting->shared);
+    local_leases_settle(w->lasting->shared);
     return true;
 }
 
@@ -618,6 +619,7 @@ start(struct worker *w)
     role_ignore_signals();
     role_open_early();
     digest_prepare(); /* as OpenSSL would, later */
+    scram_prepare();
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);

@@ -14,11 +14,13 @@ enum hook {
     HOOK_HELO,
     HOOK_MAIL,
     HOOK_RCPT,
+    HOOK_VERIFIER,
     HOOK_AUTH,
     HOOK_ROUTE,
     HOOK_CONNECT_FAILED,
     HOOK_UPSTREAM_AUTH,
     HOOK_UPSTREAM_REFUSED,
+    HOOK_REFUSED,
     HOOK_SPLICED,
     HOOK_CLOSED,
     HOOK_COUNT,
@@ -38,6 +40,7 @@ enum verdict_kind {
     VERDICT_RETRY, /* connect_failed, upstream_refused: `target` may be set */
     VERDICT_LOGIN, /* upstream_auth: `login` is set */
     VERDICT_CERTIFICATE, /* certificate: `identity` is set */
+    VERDICT_VERIFIER,    /* verifier: `verifier` is set */
 };
 
 /* What the session acts on.  Slices are in the session's arena. */
@@ -55,8 +58,9 @@ struct verdict {
     struct login login;     /* LOGIN, and ACCEPT with upstream_auth= when
                                has_login */
     bool has_login;
-    struct tls_identity *identity; /* CERTIFICATE: what to show; the
+    struct tls_identity *identity;         /* CERTIFICATE: what to show; the
                                       configuration's */
+    const struct scram_verifier *verifier; /* VERIFIER */
 };
 
 struct policy;
@@ -68,8 +72,8 @@ struct policy_ops {
 
     /* Starts the chain for `hook`.  Sets s->verdict at once, or leaves it
      * VERDICT_PENDING, sets it later and calls session_run(s).  Never both.
-     * At most one hook of a session runs at a time.  SPLICED and CLOSED are
-     * notifications: they copy what they need and set no verdict. */
+     * At most one hook of a session runs at a time.  REFUSED, SPLICED and
+     * CLOSED are notifications: they copy what they need and set no verdict. */
     void (*ask)(struct policy *p, struct session *s, enum hook hook);
 
     /* The client has gone or the budget is over: forget the running hook of

@@ -5,7 +5,8 @@ return {
     { "Protocol", values = { "imap", "pop3", "smtp" }, doc = "What a listener speaks." },
     {
       "Mechanism", doc = "How a client logs in.",
-      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL", "OAUTHBEARER", "XOAUTH2" },
+      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
+        "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" },
     },
     {
       "End", doc = "Why a session is over.",
@@ -183,7 +184,8 @@ return {
       fields = {
         { "mechanism", "Mechanism", doc = "\"PLAIN\" also for the LOGIN command of IMAP and for "
           .. "USER and PASS; with \"EXTERNAL\" there is only a `user`, and a certificate in "
-          .. "`session.tls`" },
+          .. "`session.tls`; with \"SCRAM-SHA-1\" and the like a `user` that has proved to know "
+          .. "the password of the `verifier`" },
         { "user", "string" },
         { "authzid", "string?", doc = "whose mailbox it is, if not the user's own" },
         { "password", "Secret?", doc = "of PLAIN and LOGIN" },
@@ -207,6 +209,19 @@ return {
       },
     },
     {
+      "VerifierRequest", variable = "request", doc = "Whose verifier SCRAM wants.",
+      fields = {
+        { "mechanism", "string", values = { "SCRAM-SHA-1", "SCRAM-SHA-256" },
+          doc = "of which the verifier is to be; those of -PLUS are the same" },
+        { "user", "string" },
+        { "authzid", "string?", doc = "whose mailbox it is, if not the user's own" },
+        { "salt", "string", doc = "in base64: what is shown for a user without a verifier, always "
+          .. "the same. A verifier that is made of a password while the client waits has it too" },
+        { "iterations", "integer", doc = "and how many are shown then: the configuration's "
+          .. "`scram.iterations`" },
+      },
+    },
+    {
       "Secret", variable = "secret",
       doc = "A text that can be passed on to any module that takes a text, but not printed, "
         .. "joined, logged or put into JSON. Its bytes live in C memory and are wiped.",
@@ -219,6 +234,12 @@ return {
         {
           "hmac", doc = "A name for it that can be logged and looked up: HMAC-SHA-256 under a key.",
           arguments = { { "key", "Secret|string" } },
+          returns = { { "string", doc = "64 hexadecimal digits" } },
+        },
+        {
+          "sha256", doc = "SHA-256 of texts with the secret behind them, where another program "
+            .. "wants it so; by itself `hmac` is the better name.",
+          arguments = { { "...", "Secret|string", doc = "what comes before the secret" } },
           returns = { { "string", doc = "64 hexadecimal digits" } },
         },
         { "len", doc = "Its length.", returns = { { "integer", doc = "bytes" } } },
@@ -250,6 +271,15 @@ return {
       fields = {
         { "reason", "Reason", doc = "what its code means" },
         { "text", "string", doc = "its own words" },
+      },
+    },
+    {
+      "Refusal", variable = "refusal", doc = "How a login was refused.",
+      fields = {
+        { "temporary", "boolean", doc = "it is not the client's fault" },
+        { "reason", "Reason", doc = "what the client is told by" },
+        { "policy", "string", doc = "which decided; after an upstream's refusal, which let in" },
+        { "log", "string", doc = "why, as it is logged" },
       },
     },
     {

@@ -197,7 +197,7 @@ end
 
 function types.mechanism(value)
   local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
-    "APOP" }
+    "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "APOP" }
   return types.enum(type(value) == "string" and value:upper() or value, { values = known })
 end
 
@@ -212,6 +212,14 @@ function types.secret(value)
   if type(value) == "string" then return core.secret(value) end
   if not core.is_secret(value) then return nil, "a text or a c.secret" end
   return value
+end
+
+--- Memory of this machine, as bytes, or the URL of a Redis server.
+function types.store(value, field)
+  if core.is_secret(value) or type(value) == "string" and value:find "^%l+:" then
+    return value
+  end
+  return types.size(value, field)
 end
 
 local function field_of(description)

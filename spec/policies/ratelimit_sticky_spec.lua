@@ -1,3 +1,4 @@
+local hash = require "moongate.hash"
 local spec = require "moongate.spec"
 
 local URL = "redis://10.0.0.2:6379/0"
@@ -44,12 +45,42 @@ describe("ratelimit_sticky", function()
     assert.matches("^454 4%.7%.0", d:wire "smtp")
   end)
 
+  it("counts logins by SCRAM once, and where the password is wrong too", function()
+    local gw = gateway()
+    for i = 1, 3 do
+      local session = gw:session { mechanism = "SCRAM-SHA-256", user = "ann" }
+      session:verifier() -- there is nobody behind it who has verifiers
+      assert.equal(i, count)
+      assert.decision(session:auth()).is_accept()
+      assert.equal(i, count)
+    end
+    local d = gw:session():login("ann", "x", { mechanism = "SCRAM-SHA-256" })
+    assert.decision(d).is_reject { reason = "rate-limited", close = true }
+    assert.matches("^NO %[LIMIT%]", d:wire "imap")
+  end)
+
   it("keeps a user where they are, and remembers where a new one goes", function()
     local gw = gateway()
     assert.decision(gw:session { user = "ann" }:route()).is_to { address = A }
     assert.equal(A, stored)
     stored = B
     assert.decision(gw:session { user = "ann" }:route()).is_to { address = B }
+  end)
+
+  it("sends a new one where the ring leads to, from every gateway", function()
+    local ring, seen = hash.ring { A, B }, {}
+    for _, nodes in ipairs { { A, B }, { B, A } } do
+      local gw = gateway { nodes = nodes }
+      for i = 1, 20 do
+        local user = "user" .. i
+        gw.redis:reply("GET mg:node:" .. user, function() return nil end)
+        gw.redis:reply("SET mg:node:" .. user, true)
+        local node = ring:pick(user)
+        assert.decision(gw:session { user = user }:route()).is_to { address = node }
+        seen[node] = true
+      end
+    end
+    assert.same({ [A] = true, [B] = true }, seen)
   end)
 
   it("gives in to a gateway that was quicker", function()

@@ -45,8 +45,8 @@ end
 -- The recording -----------------------------------------------------------------
 
 -- What a session is not asked about again: nothing is decided there.
-local PASSED_OVER = { mechanisms = true, spliced = true, closed = true, certificate = true,
-  init = true }
+local PASSED_OVER = { mechanisms = true, refused = true, spliced = true, closed = true,
+  certificate = true, init = true }
 
 local function read_line(recording, line, number)
   local ok, event = pcall(json.decode, line, { null = true })
@@ -183,7 +183,9 @@ local function replay_missing(replay, session, hook, facts)
   return compare(replay, nil, ask(replay, hook, facts, {}), hook, session)
 end
 
-local function begins_attempt(hook) return hook == "auth" or hook == "rcpt" end
+local function begins_attempt(hook)
+  return hook == "verifier" or hook == "auth" or hook == "rcpt"
+end
 
 local function replay_session(replay, session)
   local found, made = pcall(replay.gateway.session, replay.gateway, facts_of(session[1]))
