@@ -15,8 +15,10 @@
 #include "lua/memo_object.h"
 #include "lua/module.h"
 #include "lua/objects.h"
+#include "lua/openresty.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
+#include "lua/regex_lua.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
 #include "lua/source.h"
@@ -238,6 +240,14 @@ static const luaL_Reg functions[] = {
     {"spawn", child_spawn},
     {"child_wait", child_wait},
     {"detach", detach},
+    {"regex_find", regex_lua_find},
+    {"md5", openresty_md5},
+    {"sha1", openresty_sha1},
+    {"hmac_sha1", openresty_hmac_sha1},
+    {"crc32", openresty_crc32},
+    {"encode_base64", openresty_encode_base64},
+    {"decode_base64", openresty_decode_base64},
+    {"worker", openresty_worker},
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},

@@ -4,6 +4,7 @@
 #include "lua/http_client.h"
 #include "lua/lease.h"
 #include "lua/memo.h"
+#include "lua/socket_pool.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,8 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     list_init(&l->directories);
     list_init(&l->memos);
     list_init(&l->redis_pools);
+    list_init(&l->socket_pools);
+    regexes_init(&l->regexes);
     l->shared = shared_new();
     return l;
 }
@@ -37,6 +40,8 @@ lasting_free(struct lasting *l)
     lease_forget(l->shared);
     shared_free(l->shared);
     memos_free(l);
+    socket_pools_free(l);
+    regexes_deinit(&l->regexes);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

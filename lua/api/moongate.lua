@@ -127,6 +127,9 @@ return {
           returns = { { "any", doc = "all that it returned" } },
           errors = "raises the function's error, and when another than its parent waits",
         },
+        { "cancel", doc = "Ends it now.",
+          returns = { { "boolean", doc = "whether it still ran" } },
+          errors = "raises when another than its parent asks" },
       },
     },
     {

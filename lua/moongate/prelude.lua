@@ -123,7 +123,11 @@ end
 local modules = { ["moongate.core"] = core }
 local loading = {}
 
---- Loads `name` once.  Its body runs behind a C call, so it can't wait.
+-- The environment of files that have required moongate.compat.ngx, and of what these require.
+local openresty = {}
+
+--- Loads `name` once.  Its body runs behind a C call, so it can't wait.  A "driver" is a module
+-- that is loaded in the environment of OpenResty.
 local function load_module(kind, name)
   local loaded = modules[kind .. ":" .. name]
   if loaded == nil then loaded = modules[name] end
@@ -131,6 +135,7 @@ local function load_module(kind, name)
   if loading[name] then error("module \"" .. name .. "\" requires itself", 3) end
   local body, message, missing = core.load(kind, name)
   if not body then error(message, missing and 3 or 0) end
+  if kind == "driver" then setfenv(body, openresty.environment) end
   loading[name] = true
   local ok, value = G.pcall(core.run, body, name)
   loading[name] = nil
@@ -143,6 +148,29 @@ end
 function core.require(name)
   if type(name) ~= "string" then error("require: a module name expected", 2) end
   return (load_module("module", name))
+end
+
+--- The file that requires it has `ngx` from then on, as all that it requires has.
+local function policy_require(name)
+  local module = core.require(name)
+  if name == "moongate.compat.ngx" and not openresty.enter(3) then
+    error("moongate.compat.ngx: to be required by a line of its own", 2)
+  end
+  return module
+end
+
+--- What moongate.compat stands in for comes first: the originals need FFI.
+local function driver_require(name)
+  local stand_in = openresty.stand_ins[name]
+  if stand_in ~= nil then return stand_in end
+  if type(name) ~= "string" or name:find "^moongate" then return (core.require(name)) end
+  return (load_module("driver", name))
+end
+
+--- Called once, by moongate.compat.ngx.
+function core.provide_ngx(ngx, stand_ins)
+  openresty.stand_ins = stand_ins
+  openresty.environment = openresty.make(ngx)
 end
 
 local function config_require(name)
@@ -235,7 +263,7 @@ end
 
 local function policy_globals()
   local globals = basics()
-  globals.require = core.require
+  globals.require = policy_require
   globals.math = library(math)
   local clock = pick(os, "clock difftime getenv")
   clock.time, clock.date = time, date
@@ -266,6 +294,17 @@ local function config_globals()
   numbers.random, numbers.randomseed = nil, nil -- same file, same configuration
   globals.math = library(numbers)
   return globals
+end
+
+function openresty.make(ngx)
+  local globals = policy_globals()
+  globals.ngx, globals.require = ngx, driver_require
+  return environment(globals)
+end
+
+--- Whether the function at that level could be given the environment.
+function openresty.enter(level)
+  return core.open or (G.pcall(setfenv, level + 1, openresty.environment))
 end
 
 math.randomseed(core.random())
