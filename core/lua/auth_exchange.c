@@ -86,6 +86,7 @@ fail(struct auth_exchange *e, enum failure kind, const char *text)
     if (now >= e->pool->failed_until)
         log_warn("auth_http %s: %s", e->pool->url.text, text);
     e->pool->failed_until = now + FAILED_SECONDS;
+    auth_pool_count(e->pool, "failed");
     e->kind = kind;
     (void)snprintf(e->text, sizeof(e->text), "%s", text);
     release(e);
@@ -105,6 +106,7 @@ answered(struct auth_exchange *e)
     struct slice rest = slice_drop(buf_bytes(&e->reply), e->parsed.head_len);
 
     e->pool->failed_until = 0;
+    auth_pool_count(e->pool, "answered");
     if (buf_is_empty(&e->request))
         auth_conn_keep(e->conn, &e->parsed, rest);
     else

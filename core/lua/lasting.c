@@ -15,7 +15,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
 
     l->loop = loop;
     l->dns = dns;
-    l->counters = counters_new();
+    l->counters = counters_new(COUNTERS_MAX);
     l->pools = pools_new();
     list_init(&l->auth_pools);
     list_init(&l->directories);

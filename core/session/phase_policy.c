@@ -3,6 +3,7 @@
 #include "base/slice.h"
 #include "session/login_state.h"
 #include "session/record.h"
+#include "session/sessions.h"
 #include "session/session.h"
 
 /* What a refused attempt leaves behind must not reach the next. */
@@ -102,6 +103,9 @@ session_refuse(struct session *s, enum stage stage)
     struct dialog *d = &s->login->dialog;
 
     log_refusal(s);
+    if (stage == STAGE_LOGIN)
+        sessions_count_login(s,
+                             v->kind == VERDICT_REJECT ? "refused" : "failed");
     record_set(&s->record.policy, v->policy);
     d->refusal = v->refusal;
     d->refusal.stage = stage;

@@ -145,14 +145,19 @@ local function load_module(kind, name)
   return value
 end
 
+local function check_name(name)
+  if type(name) ~= "string" then error("require: a module name expected", 3) end
+end
+
 function core.require(name)
-  if type(name) ~= "string" then error("require: a module name expected", 2) end
+  check_name(name)
   return (load_module("module", name))
 end
 
 --- The file that requires it has `ngx` from then on, as all that it requires has.
 local function policy_require(name)
-  local module = core.require(name)
+  check_name(name)
+  local module = load_module("module", name)
   if name == "moongate.compat.ngx" and not openresty.enter(3) then
     error("moongate.compat.ngx: to be required by a line of its own", 2)
   end
@@ -161,10 +166,10 @@ end
 
 --- What moongate.compat stands in for comes first: the originals need FFI.
 local function driver_require(name)
+  check_name(name)
   local stand_in = openresty.stand_ins[name]
   if stand_in ~= nil then return stand_in end
-  if type(name) ~= "string" or name:find "^moongate" then return (core.require(name)) end
-  return (load_module("driver", name))
+  return (load_module(name:find "^moongate" and "module" or "driver", name))
 end
 
 --- Called once, by moongate.compat.ngx.
@@ -196,7 +201,7 @@ function core.label_text(labels)
   if #names == 0 then return "", 0 end
   table.sort(names)
   for i, name in G.ipairs(names) do
-    words[i] = name .. "=" .. ("%q"):format(tostring(labels[name]):sub(1, 100))
+    words[i] = ('%s="%s"'):format(name, core.label_value(tostring(labels[name])))
   end
   return "{" .. table.concat(words, ",") .. "}", #names
 end

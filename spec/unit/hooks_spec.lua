@@ -139,7 +139,10 @@ describe("a hook that fails", function()
         keep[i] = piece:rep(30 + i)
         moongate.sleep(0) -- the CPU budget is not what is tried here
       end
-      keep[1] = piece:rep(20)
+      for i = 1, 4 do
+        keep[i] = piece:rep(4 + i)
+        moongate.sleep(0)
+      end
       return moongate.accept()]]
     for _ = 1, 3 do
       assert_bug(g:session():login("big", "x"), "not enough memory")
