@@ -3,8 +3,8 @@
 #include "base/slice.h"
 #include "session/login_state.h"
 #include "session/record.h"
-#include "session/sessions.h"
 #include "session/session.h"
+#include "session/sessions.h"
 
 /* What a refused attempt leaves behind must not reach the next. */
 static void
