@@ -9,6 +9,7 @@
 #include "lua/clock.h"
 #include "lua/decision.h"
 #include "lua/detach.h"
+#include "lua/failure.h"
 #include "lua/gate.h"
 #include "lua/jwt.h"
 #include "lua/log_lua.h"
@@ -18,6 +19,7 @@
 #include "lua/openresty.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
+#include "lua/redis_leases_object.h"
 #include "lua/regex_lua.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
@@ -279,6 +281,18 @@ is_secret(lua_State *L)
     return 1;
 }
 
+/* (kind, text): what a module of ours gives beside nil. */
+static int
+failure_of(lua_State *L)
+{
+    static const char *const names[] = {"protocol", "overload", NULL};
+    static const enum failure kinds[] = {FAILURE_PROTOCOL, FAILURE_OVERLOAD};
+
+    failure_push_object(L, kinds[luaL_checkoption(L, 1, NULL, names)],
+                        luaL_checkstring(L, 2));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"load", load},
     {"run", run},
@@ -310,6 +324,9 @@ static const luaL_Reg functions[] = {
     {"pin_error", check_pin},
     {"resolver_error", check_resolver},
     {"network_error", check_network},
+    {"redis_error", check_redis},
+    {"failure", failure_of},
+    {"redis_leases", redis_leases_object_new},
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},

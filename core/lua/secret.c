@@ -1,5 +1,6 @@
 #include "lua/secret.h"
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/counters.h"
 #include "base/digest.h"
@@ -68,6 +69,35 @@ hmac(lua_State *L)
     return 1;
 }
 
+/* SHA-256 of the arguments, strings or secrets, with the secret behind them, as
+ * 64 hexadecimal digits: what others who know them work out as well. */
+static int
+sha256(lua_State *L)
+{
+    struct secret_object *o = check_alive(L);
+    int last = lua_gettop(L);
+    struct slice bytes;
+    struct buf all;
+    char hex[64];
+
+    size_t size = o->len;
+    for (int i = 2; i <= last; i++) {
+        if (!secret_or_string(L, i, &bytes))
+            return luaL_argerror(L, i, "a string or a secret expected");
+        size += bytes.len;
+    }
+    buf_init(&all, size);
+    bool ok = true;
+    for (int i = 2; i <= last; i++)
+        ok = secret_or_string(L, i, &bytes) && buf_append(&all, bytes) && ok;
+    ok = buf_append(&all, (struct slice){o->bytes, o->len}) && ok;
+    require(ok); /* it is as large as they are */
+    digest_sha256(buf_bytes(&all), hex);
+    buf_deinit(&all);
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
 static int
 len(lua_State *L)
 {
@@ -102,8 +132,8 @@ refuse(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"equals", equals}, {"hmac", hmac}, {"len", len},
-    {"reveal", reveal}, {NULL, NULL},
+    {"equals", equals}, {"hmac", hmac},     {"sha256", sha256},
+    {"len", len},       {"reveal", reveal}, {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {

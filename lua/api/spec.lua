@@ -218,7 +218,7 @@ return {
           .. "while it is not.", returns = { { "string?" } } },
         hook "certificate", hook "connect", hook "secured", hook "helo", hook "mail", hook "rcpt",
         hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
-        hook "upstream_refused", hook "spliced", hook "closed",
+        hook "upstream_refused", hook "refused", hook "spliced", hook "closed",
         { "mechanisms", doc = "The set of mechanisms that are offered.",
           returns = { { "table<Mechanism, true>" } } },
         { "user", doc = "The user as the policies have left it.", returns = { { "string" } } },

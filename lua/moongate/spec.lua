@@ -60,7 +60,8 @@ function Session:login(user, password, options)
 end
 
 for _, hook in ipairs { "certificate", "connect", "secured", "helo", "auth", "route", "mail",
-  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "spliced", "closed" } do
+  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
+  "closed" } do
   Session[hook] = function(self, options) return self:ask(hook, options) end
 end
 

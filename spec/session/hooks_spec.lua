@@ -78,6 +78,11 @@ function policy.upstream_refused(session, reply)
   if session.user == "moved" then return moongate.retry { upstream = GOOD } end
 end
 
+function policy.refused(session, refusal)
+  session:log("info", ("told that %%s is refused: %%s %%s by %%s: %%s"):format(session.user,
+    tostring(refusal.temporary), refusal.reason, refusal.policy, refusal.log))
+end
+
 function policy.spliced(session)
   session.vars.spliced = true
   session:log("info", "spliced to " .. session.upstream)
@@ -196,6 +201,20 @@ describe("the hook", function()
     assert_relayed(login "moved")
     login("mapped"):expect "^a NO %[AUTHENTICATIONFAILED%] Authentication failed"
     login("verbatim"):expect "^a NO %[AUTHENTICATIONFAILED%] not here$"
+  end)
+
+  it("refused is told who did not get in, and why, once for each", function()
+    local from = #gw:log() + 1
+    local c = login "nowhere"
+    c:expect "^a NO"
+    c:send_line("b LOGIN gives-up secret"):expect("^b NO", 20)
+    login("refused"):expect "^a NO"
+    assert_relayed(login "kept")
+    local said = gw:log():sub(from)
+    assert.matches("told that nowhere is refused: false not%-allowed by %S+: ", said)
+    assert.matches("told that gives%-up is refused: true unavailable by %S+: connect", said)
+    assert.matches("told that refused is refused: false bad%-credentials by %S+: NO .*here", said)
+    assert.equal(3, select(2, said:gsub("told that", "")))
   end)
 
   it("spliced and closed are told, with what the session has kept", function()
