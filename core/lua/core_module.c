@@ -19,6 +19,7 @@
 #include "lua/openresty.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
+#include "lua/recall.h"
 #include "lua/redis_leases_object.h"
 #include "lua/regex_lua.h"
 #include "lua/secret.h"
@@ -317,6 +318,7 @@ static const luaL_Reg functions[] = {
     {"secret_command", secret_read_command},
     {"secret", secret_of},
     {"is_secret", is_secret},
+    {"secret_base64", secret_base64},
     {"nearest", check_nearest},
     {"target_error", check_target},
     {"address_error", check_address},
@@ -348,6 +350,8 @@ static const luaL_Reg functions[] = {
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
+    {"note", recall_note},
+    {"recall", recall},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},
@@ -356,6 +360,7 @@ static const luaL_Reg functions[] = {
     {"retry", decision_retry},
     {"login", decision_login},
     {"certificate", decision_certificate},
+    {"verifier", decision_verifier},
     {"upstream", upstream_object_of},
     {"pool", pool_object_of},
     {NULL, NULL},

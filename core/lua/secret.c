@@ -1,5 +1,6 @@
 #include "lua/secret.h"
 
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/counters.h"
@@ -9,7 +10,10 @@
 #include "lua/objects.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define BASE64_MAX ((size_t)64 << 10) /* bytes before it */
 
 /* The bytes follow at once in the same block, so that collecting the userdata
  * (the allocator wipes) takes them along. */
@@ -176,4 +180,26 @@ secret_wipe(lua_State *L, int index)
         return;
     explicit_bzero(o->bytes, o->len);
     o->wiped = true;
+}
+
+int
+secret_base64(lua_State *L)
+{
+    struct slice part;
+    struct buf joined;
+    bool fine = true;
+
+    buf_init(&joined, BASE64_MAX);
+    for (int i = 1; fine && i <= lua_gettop(L); i++)
+        fine = secret_or_string(L, i, &part) && buf_append(&joined, part);
+    size_t size = base64_encoded_len(buf_len(&joined));
+    char *text = xmalloc(size + 1);
+    base64_encode(buf_bytes(&joined), text);
+    buf_deinit(&joined);
+    if (fine)
+        secret_push(L, (struct slice){text, size});
+    explicit_bzero(text, size);
+    free(text);
+    return fine ? 1
+                : luaL_error(L, "texts and secrets of up to 64 KiB expected");
 }

@@ -73,6 +73,13 @@ struct tls_facts {
 bool stream_tls_facts(const struct stream *s, struct arena *arena,
                       struct tls_facts *facts) MUST_USE;
 
+/* What channel bindings name this connection by, as copies in `arena`:
+ * tls-exporter (RFC 9266) and tls-unique (RFC 5929).  Empty where another
+ * connection could have the same: TLS 1.2 without an extended master secret
+ * (RFC 7627); and tls-unique with TLS 1.3, which has none.  false at the cap. */
+bool stream_tls_bindings(const struct stream *s, struct arena *arena,
+                         struct slice *exporter, struct slice *unique) MUST_USE;
+
 /* The client's certificate as PEM, empty when there is none. */
 bool stream_tls_client_pem(const struct stream *s, struct arena *arena,
                            struct slice *pem) MUST_USE;

@@ -21,6 +21,7 @@
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
 #include "process/worker_trace.h"
+#include "proto/scram.h"
 #include "session/probe.h"
 #include "session/sessions.h"
 
@@ -622,6 +623,7 @@ start(struct worker *w)
     role_ignore_signals();
     role_open_early();
     digest_prepare(); /* as OpenSSL would, later */
+    scram_prepare();
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);

@@ -54,6 +54,11 @@ client_is_secure(struct session *s)
     if (!stream_tls_facts(&s->client.stream, &login->arena, tls))
         return session_end(s, END_RESOURCES);
     sessions_count_tls(s, "client", tls->resumed ? "resumed" : "full");
+    if (s->listener->settings.ask_verifier &&
+        !stream_tls_bindings(&s->client.stream, &login->arena,
+                             &login->dialog.tls_exporter,
+                             &login->dialog.tls_unique))
+        return session_end(s, END_RESOURCES);
     login->dialog.certified = tls->client_asked && tls->client_verified;
     (void)snprintf(text, sizeof text, "%.*s %.*s%s%.*s", (int)tls->version.len,
                    tls->version.ptr, (int)tls->cipher.len, tls->cipher.ptr,

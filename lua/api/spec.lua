@@ -61,8 +61,9 @@ return {
   doc = "Tests policies without sockets: real hooks, decisions and sessions, in one process, on a "
     .. "clock that takes no time and a network that is what the spec says. Only under `moongate "
     .. "test`. There `assert.decision(d)` is followed by is_accept, is_reject, is_tempfail, "
-    .. "is_wait, is_to, is_retry, is_login, is_certificate or is_none, or is_not_..., with the "
-    .. "fields that the decision must have: `assert.decision(d).is_to { address = \"a:143\" }`.",
+    .. "is_wait, is_to, is_retry, is_login, is_certificate, is_verifier or is_none, or "
+    .. "is_not_..., with the fields that the decision must have: "
+    .. "`assert.decision(d).is_to { address = \"a:143\" }`.",
   functions = {
     {
       "policy", doc = "A gateway with a chain of policies.",
@@ -123,6 +124,7 @@ return {
         { "sql", "SqlMock" },
         { "ldap", "LdapMock" },
         { "redis", "RedisMock" },
+        { "sessions", "SessionsMock" },
       },
       methods = {
         {
@@ -179,7 +181,7 @@ return {
             .. "each: \"0.000 hook auth -> accept\".",
           returns = { { "table[]", doc = "{ at, kind, name, decision }; `at` in seconds, `kind` is "
             .. "\"hook\", \"http\", \"dns\", \"socket\", "
-            .. "\"auth_http\", \"redis\", \"sql\" or \"ldap\"" } },
+            .. "\"auth_http\", \"redis\", \"sql\", \"ldap\" or \"sessions\"" } },
         },
         {
           "counter", doc = "How often a counter was counted.",
@@ -206,8 +208,9 @@ return {
         },
         {
           "login", doc = "A whole login, as a session takes it: `connect` and `secured` before the "
-            .. "first, then `auth`, as often as it says wait, and `route`. An accept tells in "
-            .. "`address`, `tls` and `fallback` where it goes.",
+            .. "first, then `auth`, as often as it says wait, and `route`; in SCRAM `verifier` "
+            .. "before these, whose verifier a client with the password is shown. An accept tells "
+            .. "in `address`, `tls` and `fallback` where it goes.",
           arguments = { { "user", "string" }, { "password", "string", optional = true },
             { "options", "table", optional = true,
               doc = "mechanism, authzid, challenge, response" } },
@@ -217,7 +220,7 @@ return {
         { "ended", doc = "Why the session is over: \"refused\", \"too_many_attempts\", ...; nil "
           .. "while it is not.", returns = { { "string?" } } },
         hook "certificate", hook "connect", hook "secured", hook "helo", hook "mail", hook "rcpt",
-        hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
+        hook "verifier", hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
         hook "upstream_refused", hook "refused", hook "spliced", hook "closed",
         { "mechanisms", doc = "The set of mechanisms that are offered.",
           returns = { { "table<Mechanism, true>" } } },
@@ -276,6 +279,10 @@ return {
       "Answers `moongate.ldap`: true or false for a bind, a list of entries for a search. A "
         .. "function is given { what, dn, password } or { what, base, filter, attributes }.",
       "\"bind DN\", \"search BASE\", \"bind\" or \"search\""),
+    stand("SessionsMock", "gateway.sessions",
+      "Answers `moongate.sessions`: how many there are, or were ended. A function is given "
+        .. "{ what, user, session, ip, protocol, listener, phase, except, reason }.",
+      "\"count NAME\" or \"kick NAME\" with the user, session or ip; \"count\", \"kick\""),
     stand("AuthHttpMock", "gateway.auth_http", "Answers `moongate.auth_http`, as HttpMock does.",
       "the url of a server"),
     stand("RedisMock", "gateway.redis", "Answers `moongate.redis`: a text, a number, a list, true "

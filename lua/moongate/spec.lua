@@ -51,7 +51,8 @@ Session.__index = Session
 function Session:ask(hook, options) return decision(self, self.real:ask(hook, options or {})) end
 
 --- A whole login, as the session takes it: `connect` and `secured` first, if it is the session's
--- first; then `auth` as often as it says wait, and `route`. The decision of an accept tells where
+-- first; then `auth` as often as it says wait, and `route`; in SCRAM `verifier` before these. The
+-- decision of an accept tells where
 -- the login goes. `options`: mechanism, authzid, response, challenge.
 function Session:login(user, password, options)
   local given = { user = user, password = password, mechanism = "PLAIN" }
@@ -59,8 +60,8 @@ function Session:login(user, password, options)
   return decision(self, self.real:login(given))
 end
 
-for _, hook in ipairs { "certificate", "connect", "secured", "helo", "auth", "route", "mail",
-  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
+for _, hook in ipairs { "certificate", "connect", "secured", "helo", "verifier", "auth", "route",
+  "mail", "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
   "closed" } do
   Session[hook] = function(self, options) return self:ask(hook, options) end
 end
@@ -102,7 +103,8 @@ function Gateway:totals() return self.real:totals() end
 function Gateway:exhausted() return self.real:exhausted() end
 
 --- What has happened, in its order, as texts "0.000 hook auth -> accept": { at =, name =,
--- decision =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|"redis"|"sql"|"ldap" }.
+-- decision =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|"redis"|"sql"|"ldap"|
+-- "sessions" }.
 function Gateway:calls() return self.network.calls end
 
 --- Lays the options out on the disk while `fn(path of moongate.lua, options)` reads them.
@@ -169,8 +171,7 @@ function spec.open(options)
     protocol = (options.listen or {}).protocol or "imap",
     clock = setmetatable({ real = real }, Clock),
     http = world.http, dns = world.dns, socket = world.socket, auth_http = world.auth_http,
-    sql = world.sql, ldap = world.ldap,
-    redis = world.redis,
+    sql = world.sql, ldap = world.ldap, redis = world.redis, sessions = world.sessions,
   }, Gateway)
 end
 

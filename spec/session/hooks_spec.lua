@@ -1,5 +1,6 @@
 --- Every hook of a policy, as the real binary asks it in the course of real sessions.
 local client = require "spec.support.client"
+local digest = require "spec.support.digest"
 local mime = require "mime"
 local site = require "spec.support.site"
 local upstream = require "spec.support.upstream"
@@ -98,13 +99,6 @@ end
 return policy
 ]]
 
-local function hmac_md5(key, text)
-  local pipe = io.popen(("printf %%s '%s' | openssl dgst -md5 -hmac '%s'"):format(text, key))
-  local digest = pipe:read("*l"):match "(%x+)$"
-  pipe:close()
-  return digest
-end
-
 describe("the hook", function()
   local gw, up, refusing
 
@@ -166,7 +160,7 @@ describe("the hook", function()
     c:expect "^%* OK"
     c:send_line "a AUTHENTICATE CRAM-MD5"
     local challenge = mime.unb64((c:expect "^%+ (%S+)"))
-    c:send_line((mime.b64("cram " .. hmac_md5("tanstaaf", challenge))))
+    c:send_line((mime.b64("cram " .. digest.hmac_md5("tanstaaf", challenge))))
     assert_relayed(c)
     assert.same({ "master", "key" }, { up:peer(1).user, up:peer(1).password })
   end)

@@ -279,6 +279,7 @@ local MAKE = {
   SqlMock = function() return policy "return {}".sql end,
   LdapMock = function() return policy "return {}".ldap end,
   RedisMock = function() return policy "return {}".redis end,
+  SessionsMock = function() return policy "return {}".sessions end,
   RedisPool = function() return redis_pool() end,
   RedisPipeline = function()
     local pipeline
@@ -366,7 +367,7 @@ describe("the description of modules", function()
     for _, one in ipairs(api.all_classes) do
       if one.call then called[one[1]] = true end
     end
-    assert.same({ AuthCheck = true, Memoized = true, Vars = true }, called)
+    assert.same({ AuthCheck = true, DovecotCheck = true, Memoized = true, Vars = true }, called)
     local check = require "moongate.auth_http".new { url = "http://127.0.0.1:1/" }
     assert.is_function(debug.getmetatable(check).__call)
   end)

@@ -41,6 +41,12 @@ for _, hook in ipairs(require "api.hooks") do hooks[hook[1]] = hook end
 local function speaks_smtp(listener) return listener.protocol == "smtp" end
 local function has_logins(listener) return listener.auth ~= "none" end
 local function has_none(listener) return listener.auth == "none" end
+local function offers_scram(listener)
+  for _, mechanism in ipairs(listener.mechanisms or {}) do
+    if mechanism:find "^SCRAM" then return true end
+  end
+  return false
+end
 
 local ASKED = {
   certificate = { on = function(listener) return listener.tls ~= nil end, where = "has tls" },
@@ -50,6 +56,7 @@ local ASKED = {
   helo = { on = speaks_smtp, where = "speaks SMTP" },
   mail = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
   rcpt = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
+  verifier = { on = offers_scram, where = "has a SCRAM among its mechanisms" },
   auth = { on = has_logins, where = "has logins" },
 }
 
@@ -87,6 +94,22 @@ end
 local function check_policies(found, result, listeners)
   for _, policy in ipairs(result.policies or {}) do
     for name, facts in pairs(policy.hooks) do check_hook(found, policy, name, facts, listeners) end
+  end
+end
+
+--- Without the hook a SCRAM that a listener lists is not offered.
+local function check_scram(found, result, listeners)
+  for _, listener in ipairs(listeners) do
+    local has_hook = false
+    for _, policy in ipairs(result.policies or {}) do
+      has_hook = has_hook or policy.hooks.verifier ~= nil and has(listener.policy, policy.name)
+    end
+    if offers_scram(listener) and not has_hook then
+      found:add { path = listener.path, line = listener.line, level = "warning",
+        code = "no-verifier", word = "policy",
+        message = ("listen \"%s\": SCRAM is not offered: no policy has the hook \"verifier\"")
+          :format(listener.name) }
+    end
   end
 end
 
@@ -172,6 +195,7 @@ local function examine(result, given)
   end
   check_files(found, result, given.strict)
   check_policies(found, result, listing.listeners or {})
+  if not result.errors then check_scram(found, result, listing.listeners or {}) end
   check_certificates(found, result, listing)
   if not result.errors then check_settings(found, result, listing.unread or {}) end
   if given.connect and not result.errors then reached.try(found, result, given.timeout) end
