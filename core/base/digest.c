@@ -81,6 +81,17 @@ digest_hmac_md5(struct slice key, struct slice text, char hex[32])
     return true;
 }
 
+bool
+digest_hmac_sha1(struct slice key, struct slice text, char hex[40])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+
+    if (!hmac(EVP_sha1(), key, text, md))
+        return false;
+    to_hex(md, 20, hex);
+    return true;
+}
+
 void
 digest_hmac_sha256(struct slice key, struct slice text, char hex[64])
 {

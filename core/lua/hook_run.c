@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define CLOSED_TIMEOUT 5.
 #define SHADOW_CPU     0.1 /* seconds of a whole call */
@@ -49,12 +50,24 @@ asked(const struct hook_run *run)
     return run->chain->policies[run->next - 1];
 }
 
+static double
+monotonic(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* The hook is over: its objects are useless from now on, its secrets wiped. */
 static void
 run_free(struct hook_run *run)
 {
     lua_State *L = run->generation->vm->L;
 
+    if (run->shadow == NULL)
+        hook_count_seconds(run->generation, (int)run->hook,
+                           monotonic() - run->began);
     lua_rawgeti(L, LUA_REGISTRYINDEX, run->objects);
     if (lua_istable(L, -1))
         hook_expire_objects(L);
@@ -393,6 +406,7 @@ run_new(struct generation *g, const struct session *s, enum hook hook,
     struct hook_run *run = xcalloc(1, sizeof *run);
 
     run->generation = g;
+    run->began = monotonic();
     run->hook = hook;
     run->chain = generation_chain(g, s->listener);
     run->call = call;

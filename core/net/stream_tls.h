@@ -49,6 +49,9 @@ bool stream_tls_is_untrusted(const struct stream *s);
 /* It failed at a session of before, which it won't be offered again. */
 bool stream_tls_has_stumbled(const struct stream *s);
 
+/* A finished handshake took up a session of before. */
+bool stream_tls_is_resumed(const struct stream *s);
+
 /* What a finished handshake learnt.  Empty slices: not known. */
 struct tls_facts {
     struct slice version; /* "TLSv1.3" */

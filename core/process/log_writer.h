@@ -14,6 +14,9 @@ bool log_writer_start(struct log_target target, struct error *err) MUST_USE;
 /* Lines from now on go to `target`, which becomes the thread's. */
 void log_writer_retarget(struct log_target target);
 
+/* How many lines were dropped since it was started. */
+uint64_t log_writer_dropped(void);
+
 /* Writes what is in the ring, but for no longer than `seconds`, and sets the
  * sink back to standard error. */
 void log_writer_stop(double seconds);

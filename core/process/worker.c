@@ -517,6 +517,10 @@ make_link(struct worker *w)
         .arg = w,
     };
 
+    char started[64];
+    (void)snprintf(started, sizeof started,
+                   "worker_started_seconds{worker=\"%u\"}", w->host.worker);
+    counters_gauge(w->lasting->counters, started)->value = ev_time();
     w->link = worker_link_new(&host);
     worker_trace_init(&w->trace, w->link);
     trace_set_secret(w->host.ticket_secret.bytes);

@@ -73,5 +73,10 @@ struct proto {
     void (*say)(struct dialog *d, enum say what);
 };
 
+#define PROTOCOLS_MAX 8
+
 /* The protocol called `name`, or NULL. */
 const struct proto *proto_find(struct slice name);
+/* The one with that number, from 0; NULL: there are no more. */
+const struct proto *proto_at(size_t number);
+size_t proto_number(const struct proto *p);

@@ -117,10 +117,19 @@ local function add_all(found, file, level, list)
   for _, finding in ipairs(list) do found:add(finding, { path = file.path, level = level }) end
 end
 
+--- Whether some file has `ngx`: others are loaded by it, and have it too.
+local function has_ngx(result)
+  for _, file in ipairs(result.files or {}) do
+    if scan.requires(file.text, "moongate.compat.ngx") then return true end
+  end
+  return false
+end
+
 local function check_files(found, result, strict)
+  local with_ngx = has_ngx(result)
   for _, file in ipairs(result.files or {}) do
     local is_policy = file.kind == "policy" or file.kind == "module"
-    add_all(found, file, "error", scan.globals(file.text, file.kind))
+    add_all(found, file, "error", scan.globals(file.text, file.kind, is_policy and with_ngx))
     add_all(found, file, "error", scan.calls(file.text, file.kind))
     if strict and is_policy then add_all(found, file, "warning", second_look(file.text)) end
   end
