@@ -14,9 +14,9 @@ bool
 auth_field_put_number(struct buf *out, struct slice name, unsigned value)
 {
     char digits[DECIMAL_MAX];
+    size_t len = decimal_put(digits, value);
 
-    return auth_field_put(out, name,
-                          (struct slice){digits, decimal_put(digits, value)});
+    return auth_field_put(out, name, (struct slice){digits, len});
 }
 
 bool

@@ -43,5 +43,7 @@ supervisor_gauges_read(struct counters *into, const cJSON *status)
     counters_get(into, "log_lines_dropped_total")->value +=
         number(status, "log_dropped");
     cJSON_ArrayForEach(worker, cJSON_GetObjectItem(status, "workers"))
+    {
         read_worker(into, worker);
+    }
 }
