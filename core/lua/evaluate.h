@@ -90,9 +90,11 @@ struct lasting;
 
 /* What is to be read. */
 struct config_order {
-    const char *path;        /* of moongate.lua */
+    const char *path;        /* of moongate.lua, or of nginx.conf */
     const char *environment; /* "staging": env/staging.lua is laid over it;
                                 NULL: nothing is */
+    bool nginx;              /* it is to be made of nginx.conf */
+    const char *prefix;      /* nginx's own -p, or NULL */
     /* Called with what was read, be it right or wrong: what there is of a
      * generation, as generation_load has left it.  Or NULL. */
     void (*inspect)(struct generation *g, void *arg);

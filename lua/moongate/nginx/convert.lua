@@ -397,8 +397,8 @@ return c.gateway {
 }
 ]]
 
---- The configuration for `path`, { text =, secrets = { [name] = text }, report = }; or nil and the
--- mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
+--- The configuration for `path`, { path = absolute, text =, secrets = { [name] = text }, report = };
+-- or nil and the mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
 function convert.file(path, prefix)
   local full = files.absolute(path)
   if not full then return nil, { { path = path, line = 1, text = "cannot be read" } } end
@@ -411,7 +411,8 @@ function convert.file(path, prefix)
   x:try(function() directives = reader.read(full) end)
   if directives then convert_main(x, directives) end
   if #x.errors > 0 then return nil, x.errors end
-  return { text = HEAD:format(full, x.gateway:text "  "), secrets = x.secrets, report = x.report }
+  return { path = full, text = HEAD:format(full, x.gateway:text "  "), secrets = x.secrets,
+    report = x.report }
 end
 
 return convert
