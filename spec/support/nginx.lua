@@ -38,12 +38,12 @@ function nginx.free_port()
   return port
 end
 
---- The text with a port in place of each @name, and all of these.
+--- The text with a port in place of each @name, in small letters, and all of these.
 local function fill(text, known, folder)
   local at = {}
   for name, port in pairs(known or {}) do at[name] = port end
   text = text:gsub("@folder", folder)
-  return (text:gsub("@(%w+)", function(name)
+  return (text:gsub("@(%l%w*)", function(name)
     at[name] = at[name] or nginx.free_port()
     return tostring(at[name])
   end)), at

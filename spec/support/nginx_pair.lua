@@ -12,6 +12,7 @@
 -- a function of that line of the step before.
 local assert = require "luassert"
 local client = require "spec.support.client"
+local loop = require "spec.support.loop"
 local nginx = require "spec.support.nginx"
 local servers = require "spec.support.nginx_servers"
 local tls = require "spec.support.tls"
@@ -34,6 +35,16 @@ function pair:stop()
   servers.stop(self)
 end
 
+--- The end, which over TLS is said first: nginx waits for the answer.
+local function await_end(c)
+  if c.ssl then
+    loop.wait("the end of " .. c.name, function() return c.notified or c.ended end)
+    c:close()
+  else
+    c:expect_end()
+  end
+end
+
 --- Says all of it to one of them: `ports` is `gw.at` or `real.at`. The client, which has heard it.
 function pair.talk(ports, name, steps)
   local c, last = client.connect(ports[name])
@@ -43,7 +54,7 @@ function pair.talk(ports, name, steps)
     if step.tls then tls.start(c, tls.client(step.tls)):handshake() end
     if send then c:send(send) end
     if step.upto or step.ends then last = c:expect_until(step.upto or step.ends) end
-    if step.ends then c:expect_end() end
+    if step.ends then await_end(c) end
   end
   return c
 end
@@ -66,6 +77,7 @@ end
 --- The same to both of them; the auth server was asked the same by both, if `salted` but for what
 -- depends on the salts. The request of the gateway.
 function pair:asks(name, steps, salted)
+  self.auth.requests = {}
   self:both(name, steps)
   local count = #self.auth.requests
   assert.is_true(count > 0 and count % 2 == 0, count .. " requests")
