@@ -162,8 +162,7 @@ run_login(struct dialog *d, struct slice args)
 
     if (refuse_cleartext(d))
         return ASK_INPUT;
-    if (!dialog_offers(d, MECHANISM_PLAIN) &&
-        !dialog_offers(d, MECHANISM_LOGIN))
+    if (!dialog_takes_passwords(d))
         return answer_bad(d, "invalid command");
     if (!imap_astring(d, &args, &user) || !imap_astring(d, &args, &password) ||
         args.len > 0)
@@ -211,7 +210,7 @@ run_authenticate(struct dialog *d, struct slice args)
     if (!imap_word(&args, &name) ||
         (args.len > 0 && !imap_word(&args, &initial)) || args.len > 0)
         return answer_bad(d, "invalid command");
-    if (!mechanism_find(name, &m) || !dialog_offers(d, m))
+    if (!mechanism_find(name, &m) || !dialog_takes(d, m))
         return answer_bad(d, "invalid command");
     enum sasl_step step = sasl_begin(d, m, initial, &challenge);
     return follow_sasl(d, step, challenge);

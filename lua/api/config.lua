@@ -117,6 +117,9 @@ return {
     { "mechanisms", "list", of = "mechanism", default = { "PLAIN", "LOGIN" },
       doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate), OAUTHBEARER and XOAUTH2 "
       .. "(by a token) and (POP3) APOP" },
+    { "unlisted_plain", "boolean", default = false,
+      doc = "PLAIN and LOGIN are taken where `mechanisms` does not list them, as by nginx; a "
+      .. "`mechanisms` hook has the last word" },
     { "tokens_in_clear", "boolean", default = false,
       doc = "OAUTHBEARER and XOAUTH2 also without TLS, where something in front ends it" },
     { "forward", "enum", default = "offered", values = { "offered", "always", "off" },

@@ -223,6 +223,7 @@ local function set_defaults(x)
   local listener, protocol = x.listener, x.protocol
   listener:set("capabilities", DEFAULT_CAPABILITIES[protocol], DEFAULT)
   listener:set("mechanisms", DEFAULT_MECHANISMS[protocol], DEFAULT)
+  listener:set("unlisted_plain", true, "as nginx: they are taken though they are not offered")
   listener:set("pass_capabilities", false, "as nginx: the reply of the upstream as it is")
   listener:set("replies", "nginx", "as nginx: no response codes")
   listener:set("forward", protocol == "smtp" and "always" or "off",
