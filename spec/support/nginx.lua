@@ -6,8 +6,9 @@
 --     local gw = nginx.run { mail = ... }           -- the same by `moongate run --nginx`
 --     local real = nginx.start { mail = ... }       -- the same, with ports of its own
 --
--- Options: `mail`, what stands in mail{}; `main`, what stands above it; `files`, further files by
--- name; `ports`, those of other servers by name. In the text @folder is the folder of nginx.conf.
+-- Options: `mail`, what stands in mail{}, or a function that makes it for each of them; `main`,
+-- what stands above it; `files`, further files by name; `ports`, those of other servers by name. In
+-- the text @folder is the folder of nginx.conf.
 -- `gw` is a spec.support.gateway.
 local child = require "spec.support.child"
 local command = require "spec.support.command"
@@ -38,6 +39,12 @@ function nginx.free_port()
   return port
 end
 
+function nginx.is_free(port)
+  local fine, fd = pcall(tcp.listen, "127.0.0.1", port)
+  if fine then tcp.close(fd) end
+  return fine
+end
+
 --- The text with a port in place of each @name, in small letters, and all of these.
 local function fill(text, known, folder)
   local at = {}
@@ -52,8 +59,9 @@ end
 --- A new folder with nginx.conf and the options' files, and the port of each @name.
 local function write(options, head)
   local folder = command.folder(options.files or {})
-  local text, at = fill((head or "") .. (options.main or "") .. "\nmail {\n" .. options.mail
-    .. "\n}\n", options.ports, folder)
+  local mail = type(options.mail) == "function" and options.mail() or options.mail
+  local text, at = fill((head or "") .. (options.main or "") .. "\nmail {\n" .. mail .. "\n}\n",
+    options.ports, folder)
   local file = assert(io.open(folder .. "/nginx.conf", "w"))
   file:write(text)
   file:close()
