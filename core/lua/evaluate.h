@@ -51,9 +51,9 @@ struct plan {
     char *user, *group;   /* to run as when started as root; or NULL */
     char *pid_file;       /* or NULL; "" once it was sent */
     unsigned descriptors; /* open files of one worker; 0: all that it may */
-    enum log_level log_level;
+    enum log_level log_level; /* the least important that any place wants */
     enum log_format log_format;
-    char *log_target; /* "stderr", "syslog:<facility>", or a path */
+    char *log_targets; /* see log_targets_open */
     char *resolver;   /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */

@@ -11,8 +11,9 @@
  * `target` from now on.  After any change of user: a thread keeps its own. */
 bool log_writer_start(struct log_target target, struct error *err) MUST_USE;
 
-/* Lines from now on go to `target`, which becomes the thread's. */
-void log_writer_retarget(struct log_target target);
+/* Lines from now on go to `target`, which becomes the thread's: instead of
+ * where they went so far, or if it `joins`, to both. */
+void log_writer_retarget(struct log_target target, bool joins);
 
 /* Writes what is in the ring, but for no longer than `seconds`, and sets the
  * sink back to standard error. */

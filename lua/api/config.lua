@@ -80,7 +80,16 @@ return {
       doc = "the least important messages that are written" },
     { "format", "enum", default = "text", values = { "text", "json" }, doc = "of every line" },
     { "target", "string", default = "stderr",
-      doc = "\"stderr\", \"syslog:FACILITY\" or the path of a file" },
+      doc = "\"stderr\", the path of a file, or \"syslog:FACILITY\", and behind that "
+        .. "\",server=ADDRESS\", \",tag=TAG\", \",nohostname\"" },
+    { "also", "list", of = { type = "section", section = "log_also", short = "target" },
+      default = {}, max = 7, doc = "further places, each as text or as a table" },
+  },
+  log_also = {
+    title = "log.also",
+    { "target", "string", required = true, doc = "as `target` of `log`" },
+    { "level", "enum", values = { "error", "warn", "info", "debug" },
+      doc = "the least important messages that are written there; by default those of `log`" },
   },
   control = {
     { "socket", "path", default = "/run/moongate/control.sock",

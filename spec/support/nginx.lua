@@ -116,10 +116,15 @@ end
 --- The real one, once it accepts. It must log notices to standard error.
 function nginx.start(options)
   local folder, at = write(options, HEAD .. (options.main and "" or MAIN))
-  local process = child.start { "/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c",
-    folder .. "/nginx.conf", log = folder .. "/log" }
-  process:expect("(using the \"epoll\" event method)", 20)
-  return setmetatable({ process = process, folder = folder, at = at }, nginx)
+  return setmetatable({ folder = folder, at = at }, nginx):launch()
+end
+
+--- Starts it, for the first time or again.
+function nginx:launch()
+  self.process = child.start { "/usr/sbin/nginx", "-e", "stderr", "-p", self.folder, "-c",
+    self.folder .. "/nginx.conf", log = self.folder .. "/log" }
+  self.process:expect("(using the \"epoll\" event method)", 20)
+  return self
 end
 
 function nginx:stop()

@@ -291,7 +291,7 @@ local function convert_server(x, directive, mail)
   x.report:kept(directive)
   if server.own.protocol then x:kept(server.own.protocol[1], "protocol") end
   for _, group in ipairs(groups_of(server)) do convert_group(x, server, group) end
-  for _, d in ipairs(server.own.error_log or {}) do table.insert(x.other_logs, d) end
+  for _, d in ipairs(server.own.error_log or {}) do table.insert(x.server_logs, d) end
 end
 
 local function convert_mail(x, directive)
@@ -372,8 +372,7 @@ local function convert_main(x, directives)
   end
   x:try(convert_mail, x, mail)
   if #x.errors > 0 then return end
-  for _, d in ipairs(x.mail_logs and logs or {}) do table.insert(x.other_logs, d) end
-  x:try(log.apply, x, x.mail_logs or logs, x.other_logs)
+  x:try(log.apply, x, x.mail_logs or logs, x.server_logs, x.mail_logs and logs or {})
   if #x.resolver > 0 then x.gateway:set("resolver", x.resolver, x.resolver_origin) end
   set_auth(x)
   for _, listener in ipairs(x.listeners) do x.gateway:add(listener.node) end
@@ -398,15 +397,15 @@ return c.gateway {
 }
 ]]
 
---- The configuration for `path`, { path = absolute, text =, secrets = { [name] = text }, report = };
--- or nil and the mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
+--- The configuration for `path`, { path = the absolute one, text =, secrets = { [name] = text },
+-- report = }; or nil and the mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
 function convert.file(path, prefix)
   local full = files.absolute(path)
   if not full then return nil, { { path = path, line = 1, text = "cannot be read" } } end
   local folder = files.folder(full)
   local x = setmetatable({ path = full, folder = folder, gateway = node.new(), resolver = {},
     prefix = prefix and files.absolute(prefix) or prefix or folder, errors = {}, listeners = {},
-    listener_names = {}, taken = {}, secrets = {}, secret_names = {}, other_logs = {} }, Work)
+    listener_names = {}, taken = {}, secrets = {}, secret_names = {}, server_logs = {} }, Work)
   x.report = report.new(function(d) return x:origin(d) end)
   local directives
   x:try(function() directives = reader.read(full) end)
