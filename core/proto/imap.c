@@ -350,8 +350,9 @@ say(struct dialog *d, enum say what)
         dialog_put_client(d, S("* BAD internal server error\r\n"));
         return;
     case SAY_MALFORMED:
-        dialog_put_client(d, S("* BAD invalid command\r\n"
-                               "* BYE Command is too long\r\n"));
+        dialog_put_client(d, S("* BAD invalid command\r\n"));
+        if (!d->settings->as_nginx)
+            dialog_put_client(d, S("* BYE Command is too long\r\n"));
         return;
     case SAY_BYE:
         say_no(d, S("*"), "BYE");

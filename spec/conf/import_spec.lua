@@ -142,7 +142,7 @@ events { worker_connections 2; }
         .. SERVER, { main = "error_log stderr debug;" })
       assert.truthy(nginx.written(made):find(
         'target = "syslog:mail,server=unix:/dev/log,tag=nginx"', 1, true))
-      assert.matches("error_log stderr debug: kept with a difference: what is told of the program", output)
+      assert.matches("stderr debug: kept with a difference: what is told of the program", output)
     end)
   end)
 

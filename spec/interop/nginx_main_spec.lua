@@ -127,7 +127,8 @@ error_log syslog:server=localhost:@udp,facility=cron,tag=quiet error;
   local function packets(from)
     local found = {}
     for i, one in ipairs { pair.real, pair.gw } do
-      local sign, packet = visit(one)
+      local sign = visit(one)
+      local packet
       repeat packet = assert(from:receive()) until packet:find(sign, 1, true)
       found[i] = packet
     end

@@ -24,6 +24,8 @@ local MAIL = [[
   server { listen 127.0.0.1:@shortpop3; protocol pop3; timeout 300ms; }
   server { listen 127.0.0.1:@shortsmtp; protocol smtp; timeout 300ms; }
   server { listen 127.0.0.1:@apop; protocol pop3; pop3_auth plain apop; }
+  server { listen 127.0.0.1:@narrow; protocol imap; imap_client_buffer 512; }
+  server { listen 127.0.0.1:@narrowsmtp; protocol smtp; smtp_client_buffer 512; }
   server { listen 127.0.0.1:@late; protocol smtp; smtp_greeting_delay 300ms; }
 ]]
 
@@ -119,6 +121,21 @@ describe("beside the real nginx", function()
       both(table.remove(lines, 1), lines)
     end)
   end
+
+  it("imap_client_buffer: a command that is too long", function()
+    both("narrow", { { upto = "^%* OK" }, { send = "a NOOP " .. ("x"):rep(400) .. "\r\n",
+      upto = "^a OK" } })
+    local steps = { { upto = "^%* OK" }, { send = "a NOOP " .. ("x"):rep(505), ends = "BAD" } }
+    -- what is too long to be a command has no tag
+    local expected = pair.talk(pair.real.at, "narrow", steps):all():gsub("a BAD", "* BAD")
+    assert.equal(expected, pair.talk(pair.gw.at, "narrow", steps):all())
+  end)
+
+  it("smtp_client_buffer: a command that is too long", function()
+    both("narrowsmtp", { { upto = "^220" }, { send = "NOOP " .. ("x"):rep(400) .. "\r\n",
+      upto = "^250" } })
+    both("narrowsmtp", { { upto = "^220" }, { send = "NOOP " .. ("x"):rep(507), ends = "^500" } })
+  end)
 
   describe("asks the auth server the same:", function()
     it("imap", function()

@@ -20,6 +20,7 @@ local MAIL = [[
   ssl_certificate $ec.pem; ssl_certificate_key $ec.key;
 
   server { listen 127.0.0.1:@plain ssl; protocol imap; }
+  server { listen 127.0.0.1:@old; protocol imap; ssl on; }
   server { listen 127.0.0.1:@two ssl; protocol imap;
            ssl_certificate $ec.pem; ssl_certificate_key $ec.key;
            ssl_certificate $rsa.pem; ssl_certificate_key $rsa.key; }
@@ -132,6 +133,10 @@ describe("ssl beside the real nginx:", function()
     finds("plain", {}, "TLSv1.3\nTLS_AES_256_GCM_SHA384", "%* OK IMAP4 ready")
     finds("plain", { max = "1.2" }, "TLSv1.2\nECDHE%-ECDSA%-AES256")
     finds("plain", LEGACY, "alert protocol version")
+  end)
+
+  it("ssl on, of old configurations", function()
+    finds("old", {}, "TLSv1.3", "%* OK IMAP4 ready")
   end)
 
   it("ssl_certificate and ssl_certificate_key: one for each kind of key", function()

@@ -47,6 +47,7 @@ local MAIL = [[
     smtp_greeting_delay 200ms;
   }
   server { listen 127.0.0.1:@undelayed; protocol smtp; resolver off; smtp_auth none plain; }
+  server { listen 127.0.0.1:@multi multipath; protocol imap; }
   server { listen 127.0.0.1:@short; protocol imap; timeout 300ms; }
   server { listen 127.0.0.1:@idle; protocol imap; proxy_timeout 300ms; }
   server { listen 127.0.0.1:@slowauth; protocol imap; auth_http_timeout 300ms; }
@@ -158,6 +159,12 @@ describe("moongate import", function()
       connect("named"):expect "^%* OK IMAP4 ready$"
       assert.matches("imap%d*=unix:/tmp/moongate%-import", gw:log())
     end)
+  end)
+
+  it("multipath: plain TCP", function()
+    connect("multi"):expect "^%* OK IMAP4 ready$"
+    assert.matches("multipath: kept with a difference: listen \"imap3\"; multipath: plain TCP",
+      gw.output)
   end)
 
   describe("of auth_http:", function()

@@ -17,9 +17,7 @@ for _, row in ipairs(rows) do
   by_name[row.name] = row
   table.insert(names, row.name)
 end
-for _, name in ipairs { "server", "listen", "protocol", "error_log" } do
-  table.insert(names, name)
-end
+for _, name in ipairs(rows.others) do table.insert(names, name) end
 
 local DEFAULT_CAPABILITIES = { imap = { "IMAP4", "IMAP4rev1", "UIDPLUS" },
   pop3 = { "TOP", "USER", "UIDL" }, smtp = {} }

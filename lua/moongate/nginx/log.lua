@@ -67,6 +67,8 @@ local function syslog(d, parameters)
     made.nameless and ",nohostname" or "")
 end
 
+log.SYSLOG = SYSLOG
+
 --- Checks one, wherever it stands.
 function log.check(d)
   local target, level = d.arguments[1], d.arguments[2]

@@ -80,6 +80,8 @@ function rows.events(x, d)
     not used and "of nginx's own event loop" or nil)
 end
 
+main.NOT_APPLICABLE, main.ROWS = NOT_APPLICABLE, rows
+
 --- One directive of the main level, other than mail{} and error_log.
 function main.apply(x, d)
   if NOT_APPLICABLE[d.name] then
