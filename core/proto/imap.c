@@ -272,8 +272,9 @@ on_command(struct dialog *d, struct slice command)
         d->fault = FAULT_ABUSE;
         return ASK_CLOSE;
     }
+    bool is_nothing = name.len == 0 && d->settings->as_nginx;
     d->tag = S("");
-    if (!is_tag(tag))
+    if (!is_tag(tag) || is_nothing)
         return answer_bad(d, "invalid command");
     memcpy(d->tag_text, tag.ptr, tag.len);
     d->tag = (struct slice){d->tag_text, tag.len};

@@ -270,7 +270,7 @@ return {
       doc = "a relayed session without a byte" },
     { "close_timeout", "duration", default = 5, min = 0.1, max = 60,
       doc = "for the last bytes" },
-    { "attempts", "integer", default = 3, min = 1, max = 100, doc = "failed logins" },
+    { "attempts", "integer", default = 3, min = 1, max = 1000000, doc = "failed logins" },
     { "errors", "integer", default = 5, min = 1, max = 1000, doc = "protocol errors" },
     { "upstream_attempts", "integer", default = 3, min = 1, max = 100,
       doc = "upstreams tried for one login, and as many more of its fallback" },

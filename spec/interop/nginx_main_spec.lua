@@ -166,4 +166,17 @@ error_log syslog:server=localhost:@udp,facility=cron,tag=quiet error;
       assert.is_nil(one.process:output():find(sign, 1, true))
     end
   end)
+
+  it("SIGUSR1 opens all of them again", function()
+    for _, one in ipairs { pair.real, pair.gw } do
+      local path = one.folder .. "/logs/info.log"
+      assert(os.rename(path, path .. ".1"))
+      signal.kill(one.process.pid, signal.SIGUSR1)
+      processes.eventually(function() return io.open(path) end, 10)
+      processes.eventually(function()
+        local sign = visit(one)
+        return read(path):find(sign, 1, true)
+      end, 10)
+    end
+  end)
 end)

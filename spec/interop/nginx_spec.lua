@@ -48,7 +48,7 @@ describe("beside the real nginx", function()
       { send = "b.c noop x y\r\n", upto = "^b.c " }, { send = "c LOGOUT\r\n", ends = "^c " } },
     ["invalid commands of imap"] = { "imap", { upto = "^%* OK" },
       { send = "a X\r\n", upto = "BAD" },
-{ send = "! NOOP\r\n", upto = "BAD" },
+      { send = "! NOOP\r\n", upto = "BAD" }, { send = "a\r\n", upto = "BAD" },
       { send = "a LOGIN u\r\n", upto = "BAD" } },
     ["pipelined commands of imap"] = { "imap", { upto = "^%* OK" },
       { send = "a NOOP\r\nb NOOP\r\nc CAPABILITY\r\n", upto = "^c OK" } },

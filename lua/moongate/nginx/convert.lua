@@ -226,7 +226,7 @@ local function set_defaults(x)
   listener:set("replies", "nginx", "as nginx: no response codes")
   listener:set("forward", protocol == "smtp" and "always" or "off",
     protocol == "smtp" and "nginx's default: xclient on" or "nginx tells nobody")
-  listener:open("limits"):set("attempts", 100, "nginx does not count them")
+  listener:open("limits"):set("attempts", 1000000, "nginx does not count them")
   listener:open("limits"):set("hook_timeout", "1m", "nginx's default: auth_http_timeout 60s")
   x.auth:set("timeout", "1m", DEFAULT)
   x.auth:set("keepalive", 0, "as nginx: a connection for each question")
