@@ -84,6 +84,7 @@ describe("error_log beside the real nginx:", function()
   local pair, udp, path, local_socket
 
   local MORE = [[
+user root; # who opens the logs again
 worker_processes 1;
 events { worker_connections 64; }
 error_log stderr notice;
@@ -169,13 +170,13 @@ error_log syslog:server=localhost:@udp,facility=cron,tag=quiet error;
 
   it("SIGUSR1 opens all of them again", function()
     for _, one in ipairs { pair.real, pair.gw } do
-      local path = one.folder .. "/logs/info.log"
-      assert(os.rename(path, path .. ".1"))
+      local file = one.folder .. "/logs/info.log"
+      assert(os.rename(file, file .. ".1"))
       signal.kill(one.process.pid, signal.SIGUSR1)
-      processes.eventually(function() return io.open(path) end, 10)
+      processes.eventually(function() return io.open(file) end, 10)
       processes.eventually(function()
         local sign = visit(one)
-        return read(path):find(sign, 1, true)
+        return read(file):find(sign, 1, true)
       end, 10)
     end
   end)
