@@ -63,8 +63,10 @@ local MAIL = [[
   ssl_client_certificate $ca.pem;
   server { listen 127.0.0.1:@verified ssl; protocol imap; ssl_verify_client on;
            auth_http_pass_client_cert on; imap_auth plain external; }
-  server { listen 127.0.0.1:@verifiedpop3 ssl; protocol pop3; ssl_verify_client on; }
-  server { listen 127.0.0.1:@verifiedsmtp ssl; protocol smtp; ssl_verify_client on; }
+  server { listen 127.0.0.1:@verifiedpop3 ssl; protocol pop3; ssl_verify_client on;
+           pop3_auth plain external; }
+  server { listen 127.0.0.1:@verifiedsmtp ssl; protocol smtp; ssl_verify_client on;
+           smtp_auth login external; }
   server { listen 127.0.0.1:@optional ssl; protocol imap; ssl_verify_client optional; }
   server { listen 127.0.0.1:@noca ssl; protocol imap; ssl_verify_client optional_no_ca; }
   server { listen 127.0.0.1:@deep ssl; protocol imap; ssl_verify_client on; ssl_verify_depth 2; }
@@ -353,15 +355,31 @@ describe("ssl beside the real nginx:", function()
     assert.equal("NONE", request.headers["auth-ssl-verify"])
   end)
 
-  it("imap_auth external: a login by certificate", function()
-    pair.answer = function(request)
-      return pair:ok(request, { ["Auth-User"] = "ann", ["Auth-Pass"] = "secret" })
-    end
-    local request = pair:asks("verified", { { tls = { leaf = leaves.good }, upto = "^%* OK" },
-      { send = "a CAPABILITY\r\n", upto = "^a OK" },
+  for name, steps in pairs {
+    verified = { { send = "a CAPABILITY\r\n", upto = "^a OK" },
       { send = "a AUTHENTICATE EXTERNAL\r\n", upto = "^%+" },
-      { send = "YW5u\r\n", upto = "^a OK" } })
-    assert.equal("external", request.headers["auth-method"])
-    assert.equal("ann", request.headers["auth-user"])
-  end)
+      { send = "YW5u\r\n", upto = "^a OK" } },
+    verifiedpop3 = { { send = "CAPA\r\n", upto = "^%.$" },
+      { send = "AUTH EXTERNAL\r\n", upto = "^%+" }, { send = "YW5u\r\n", upto = "^%+OK" } },
+    verifiedsmtp = { { send = "EHLO x\r\n", upto = "^250 " },
+      { send = "AUTH EXTERNAL\r\n", upto = "^334" }, { send = "YW5u\r\n", upto = "^235" } },
+  } do
+    it("EXTERNAL, a login by certificate: " .. name, function()
+      pair.answer = function(request)
+        return pair:ok(request, { ["Auth-User"] = "ann@b", ["Auth-Pass"] = "secret" })
+      end
+      table.insert(steps, 1, { tls = { leaf = leaves.good }, upto = "." })
+      local request = pair:asks(name, steps)
+      assert.equal("external", request.headers["auth-method"])
+      assert.equal("ann", request.headers["auth-user"])
+      local server = pair[request.headers["auth-protocol"]]
+      assert.equal(server:peer(1):all(), server:peer(2):all())
+
+      -- at once
+      local last = table.remove(steps)
+      steps[#steps] = { send = steps[#steps].send:gsub("\r\n", " YW5u\r\n"), upto = last.upto }
+      request = pair:asks(name, steps)
+      assert.equal("ann", request.headers["auth-user"])
+    end)
+  end
 end)
