@@ -49,6 +49,13 @@ function Work:command(text, d)
   self.tls:set("commands", self.commands, self:origin(d))
 end
 
+--- The mechanisms of the listener at hand.
+function Work:list_mechanisms(list, origin)
+  self.listed = {}
+  for _, name in ipairs(list) do self.listed[name] = true end
+  self.listener:set("mechanisms", list, origin)
+end
+
 --- The gateway has one list of DNS servers: the first that is named, and others behind it.
 function Work:use_resolver(d, addresses)
   local differs = #self.resolver > 0
@@ -220,8 +227,7 @@ end
 local function set_defaults(x)
   local listener, protocol = x.listener, x.protocol
   listener:set("capabilities", DEFAULT_CAPABILITIES[protocol], DEFAULT)
-  listener:set("mechanisms", DEFAULT_MECHANISMS[protocol], DEFAULT)
-  listener:set("unlisted_plain", true, "as nginx: they are taken though they are not offered")
+  x:list_mechanisms(DEFAULT_MECHANISMS[protocol], DEFAULT)
   listener:set("pass_capabilities", false, "as nginx: the reply of the upstream as it is")
   listener:set("replies", "nginx", "as nginx: no response codes")
   listener:set("forward", protocol == "smtp" and "always" or "off",
@@ -270,6 +276,9 @@ local function convert_group(x, server, group)
     proxy:set("lenient", true, x:origin(made.directive))
   end
   apply_rows(x, server)
+  if not (x.listed.PLAIN and x.listed.LOGIN) then
+    x.listener:set("unlisted_plain", true, "as nginx: taken though it is not offered")
+  end
   set_socket(x, made)
   table.insert(x.listeners, { name = x.name, node = x.listener, auth = x.auth })
 end

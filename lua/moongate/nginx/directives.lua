@@ -313,8 +313,7 @@ local function mechanisms_of(x, d)
 end
 
 local function set_mechanisms(x, d)
-  local list = mechanisms_of(x, d)
-  x.listener:set("mechanisms", list, x:origin(d))
+  x:list_mechanisms(mechanisms_of(x, d), x:origin(d))
   x:kept(d, "mechanisms")
 end
 
