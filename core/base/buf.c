@@ -12,12 +12,19 @@ buf_init(struct buf *b, size_t cap)
     *b = (struct buf){.cap = cap};
 }
 
+/* Behind `end` nothing was ever written, or it has been wiped. */
+static void
+wipe_and_free(struct buf *b)
+{
+    if (b->memory != NULL)
+        explicit_bzero(b->memory, b->end);
+    free(b->memory);
+}
+
 void
 buf_deinit(struct buf *b)
 {
-    if (b->memory != NULL)
-        explicit_bzero(b->memory, b->size);
-    free(b->memory);
+    wipe_and_free(b);
     buf_init(b, b->cap);
 }
 
@@ -81,11 +88,9 @@ grow(struct buf *b, size_t size)
 {
     char *memory = xmalloc(size);
 
-    if (b->memory != NULL) {
+    if (b->memory != NULL)
         memcpy(memory, b->memory, b->end);
-        explicit_bzero(b->memory, b->size);
-        free(b->memory);
-    }
+    wipe_and_free(b);
     b->memory = memory;
     b->size = size;
 }
@@ -122,11 +127,19 @@ buf_append(struct buf *b, struct slice bytes)
 bool
 buf_vprintf(struct buf *b, const char *format, va_list arguments)
 {
+    size_t room = b->size - b->end;
+    char *at = room > 0 ? b->memory + b->end : NULL;
     va_list again;
 
     va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, again);
+    int len = vsnprintf(at, room, format, again);
     va_end(again);
+    if (len >= 0 && (size_t)len < room) {
+        b->end += (size_t)len;
+        return true;
+    }
+    if (room > 0) /* it was cut */
+        explicit_bzero(at, room);
     if (len < 0 || (size_t)len >= buf_room(b))
         return false;
 

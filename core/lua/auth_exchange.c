@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FAILED_SECONDS 10. /* that a server that failed is asked last */
-#define READ_SIZE      4096
+#define FAILED_SECONDS 10.  /* that a server that failed is asked last */
+#define READ_SIZE      1024 /* more than most answers */
 
 struct auth_exchange {
     struct auth_group *group; /* a reference */
@@ -21,7 +21,6 @@ struct auth_exchange {
     struct buf request; /* to this server; what is unread is unsent */
     struct buf reply;
     struct http_head head;
-    struct http_reply parsed;
     struct auth_pool *pool; /* of the server being asked */
     struct auth_conn *conn;
     struct dial *dial;
@@ -100,33 +99,34 @@ fail(struct auth_exchange *e, enum failure kind, const char *text)
 
 /* The whole head is there: the connection is free for the next question. */
 static void
-answered(struct auth_exchange *e)
+answered(struct auth_exchange *e, const struct http_reply *parsed)
 {
-    struct slice rest = slice_drop(buf_bytes(&e->reply), e->parsed.head_len);
+    struct slice rest = slice_drop(buf_bytes(&e->reply), parsed->head_len);
 
     e->pool->failed_until = 0;
     if (buf_is_empty(&e->request))
-        auth_conn_keep(e->conn, &e->parsed, rest);
+        auth_conn_keep(e->conn, parsed, rest);
     else
         auth_conn_close(e->conn);
     e->conn = NULL;
-    finish(e, &e->parsed);
+    finish(e, parsed);
 }
 
 /* Overloaded or broken, so another server may do better. */
 static bool
-worth_another(const struct auth_exchange *e)
+worth_another(const struct auth_exchange *e, const struct http_reply *parsed)
 {
-    return e->parsed.status >= 500 && e->tries_left > 0;
+    return parsed->status >= 500 && e->tries_left > 0;
 }
 
 /* Whether more is needed; if not, the connection has been given up. */
 static bool
 parse(struct auth_exchange *e)
 {
+    struct http_reply parsed;
     char text[64];
 
-    switch (http_reply_parse(&e->head, buf_bytes(&e->reply), &e->parsed)) {
+    switch (http_reply_parse(&e->head, buf_bytes(&e->reply), &parsed)) {
     case PARSE_DONE:
         break;
     case PARSE_BAD:
@@ -136,11 +136,11 @@ parse(struct auth_exchange *e)
     case PARSE_PROMPT:
         return true;
     }
-    if (!worth_another(e)) {
-        answered(e);
+    if (!worth_another(e, &parsed)) {
+        answered(e, &parsed);
         return false;
     }
-    (void)snprintf(text, sizeof(text), "HTTP status %u", e->parsed.status);
+    (void)snprintf(text, sizeof(text), "HTTP status %u", parsed.status);
     fail(e, FAILURE_PROTOCOL, text);
     return false;
 }

@@ -1,5 +1,6 @@
 #include "lua/auth_field.h"
 
+#include "base/decimal.h"
 #include "base/slice.h"
 
 bool
@@ -7,6 +8,15 @@ auth_field_put(struct buf *out, struct slice name, struct slice value)
 {
     return buf_append(out, name) && buf_append(out, S(": ")) &&
            buf_append(out, value) && buf_append(out, S("\r\n"));
+}
+
+bool
+auth_field_put_number(struct buf *out, struct slice name, unsigned value)
+{
+    char digits[DECIMAL_MAX];
+
+    return auth_field_put(out, name,
+                          (struct slice){digits, decimal_put(digits, value)});
 }
 
 bool

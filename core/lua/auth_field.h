@@ -7,5 +7,7 @@
  * %XX, the rest as it is, so that no two values look the same. */
 bool auth_field_put(struct buf *out, struct slice name,
                     struct slice value) MUST_USE;
+bool auth_field_put_number(struct buf *out, struct slice name,
+                           unsigned value) MUST_USE;
 bool auth_field_put_escaped(struct buf *out, struct slice name,
                             struct slice value) MUST_USE;

@@ -83,9 +83,9 @@ put_client(struct buf *out, const struct session *s)
     const char *protocol = s->listener->proto->name;
 
     if (!auth_field_put(out, S("Auth-Protocol"), slice_of(protocol)) ||
-        !buf_printf(out, "Auth-Login-Attempt: %u\r\n", s->attempts) ||
-        !buf_printf(out, "Client-IP: %s\r\n",
-                    addr_format_ip(&s->client_addr, ip)))
+        !auth_field_put_number(out, S("Auth-Login-Attempt"), s->attempts) ||
+        !auth_field_put(out, S("Client-IP"),
+                        slice_of(addr_format_ip(&s->client_addr, ip))))
         return false;
     return strcmp(protocol, "smtp") != 0 ||
            auth_field_put(out, S("Client-Host"),
@@ -107,10 +107,11 @@ put_ports(struct buf *out, struct session *s)
     const struct addr *server = session_server_addr(s);
     char ip[ADDR_TEXT_MAX];
 
-    return buf_printf(out, "Client-Port: %u\r\n",
-                      (unsigned)addr_port(&s->client_addr)) &&
-           buf_printf(out, "Server-IP: %s\r\nServer-Port: %u\r\n",
-                      addr_format_ip(server, ip), (unsigned)addr_port(server));
+    return auth_field_put_number(out, S("Client-Port"),
+                                 addr_port(&s->client_addr)) &&
+           auth_field_put(out, S("Server-IP"),
+                          slice_of(addr_format_ip(server, ip))) &&
+           auth_field_put_number(out, S("Server-Port"), addr_port(server));
 }
 
 bool

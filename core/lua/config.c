@@ -260,6 +260,18 @@ count_one(lua_State *L, int listen, void *arg)
     ++*(size_t *)arg;
 }
 
+/* One address and one port: the kernel need not be asked for either. */
+static void
+set_only(struct listener_config *l)
+{
+    struct addr a;
+    struct error ignored;
+
+    if (addr_parse(l->address, 0, &a, &ignored) && addr_port(&a) > 0 &&
+        !addr_is_any(&a))
+        l->only = a;
+}
+
 struct building {
     struct whole *whole;
     struct tls_building tls;
@@ -277,6 +289,7 @@ build_one(lua_State *L, int listen, void *arg)
 
     address.ptr = luaL_checklstring(L, -1, &address.len);
     l->address = value_keep(&b->whole->arena, address);
+    set_only(l);
     l->index = (unsigned)c->listener_count++;
     if (b->failed)
         return;

@@ -18,6 +18,8 @@
 #define DELAY_MAX 60.
 #define SASL_MAX  1024
 
+#define OPTIONS_MAX 31 /* of one kind: they make a set */
+
 /* How the value of an option is read. */
 enum option_kind {
     OPTION_TEXT,    /* told to clients: one line of at most 400 bytes */
@@ -637,42 +639,57 @@ anchor(lua_State *L, int environment, const char *name)
     lua_setfield(L, environment, name);
 }
 
+/* `given` is a set of positions.  They are read in the order of the table. */
 static void
-read_options(lua_State *L, const struct option *o, struct reading *r,
+read_options(struct reading *r, const struct option *options, unsigned given,
              int environment)
 {
-    for (; o->name != NULL; o++) {
-        lua_getfield(L, 1, o->name);
-        if (!lua_isnil(L, -1)) {
-            r->name = o->name;
-            read_option(r, o);
-            anchor(L, environment, o->name);
-        }
-        lua_pop(L, 1);
+    for (size_t i = 0; given >> i != 0; i++) {
+        if ((given >> i & 1U) == 0)
+            continue;
+        r->name = options[i].name;
+        lua_getfield(r->L, 1, r->name);
+        read_option(r, &options[i]);
+        anchor(r->L, environment, r->name);
+        lua_pop(r->L, 1);
     }
 }
 
 static void
-refuse_unknown(lua_State *L, enum verdict_kind kind)
+refuse(lua_State *L, enum verdict_kind kind, const char *name)
 {
-    const char *names[32];
+    const char *names[OPTIONS_MAX + 1];
     size_t n = 0;
 
     for (const struct option *o = kinds[kind].options; o->name != NULL; o++)
         names[n++] = o->name;
     names[n] = NULL;
+    object_unknown(L, kinds[kind].name, name, names);
+}
+
+/* The set of positions in `options` of what the table at 1 holds; raises for
+ * what is not there. */
+static unsigned
+find_given(lua_State *L, enum verdict_kind kind)
+{
+    const struct option *options = kinds[kind].options;
+    unsigned given = 0;
+
     lua_pushnil(L);
     while (lua_next(L, 1) != 0) {
-        bool known = false;
+        size_t i = 0;
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "%s: options have names: { reason = ... }",
                        kinds[kind].name);
-        for (size_t i = 0; names[i] != NULL && !known; i++)
-            known = strcmp(names[i], lua_tostring(L, -2)) == 0;
-        if (!known)
-            object_unknown(L, kinds[kind].name, lua_tostring(L, -2), names);
+        const char *name = lua_tostring(L, -2);
+        while (options[i].name != NULL && strcmp(options[i].name, name) != 0)
+            i++;
+        if (options[i].name == NULL)
+            refuse(L, kind, name);
+        given |= 1U << i;
         lua_pop(L, 1);
     }
+    return given;
 }
 
 static int
@@ -725,7 +742,7 @@ make(lua_State *L, enum verdict_kind kind)
     if (!lua_istable(L, 1))
         return luaL_error(L, "%s: a table of options expected, not a %s",
                           kinds[kind].name, luaL_typename(L, 1));
-    refuse_unknown(L, kind);
+    unsigned given = find_given(L, kind);
 
     struct decision *d = lua_newuserdata(L, sizeof *d);
     memset(d, 0, sizeof *d);
@@ -736,7 +753,7 @@ make(lua_State *L, enum verdict_kind kind)
         d->where = line_of_caller(L);
     lua_newtable(L);
     struct reading r = {L, kinds[kind].name, NULL, d};
-    read_options(L, kinds[kind].options, &r, 3);
+    read_options(&r, kinds[kind].options, given, 3);
     (void)lua_setfenv(L, 2);
     return 1;
 }

@@ -169,19 +169,12 @@ struct slice
 target_format(const struct target *t, const struct proto *proto,
               char out[TARGET_TEXT_MAX])
 {
-    int host = (int)t->host.len;
-    unsigned port = target_port(t, proto);
+    bool local = slice_has_prefix(t->host, S("unix:"));
 
     if (t->host.len == 0)
         (void)snprintf(out, TARGET_TEXT_MAX, "pool:%.*s", (int)t->pool.len,
                        t->pool.ptr);
-    else if (slice_has_prefix(t->host, S("unix:")))
-        (void)snprintf(out, TARGET_TEXT_MAX, "%.*s", host, t->host.ptr);
-    else if (slice_find(t->host, ':') < t->host.len)
-        (void)snprintf(out, TARGET_TEXT_MAX, "[%.*s]:%u", host, t->host.ptr,
-                       port);
     else
-        (void)snprintf(out, TARGET_TEXT_MAX, "%.*s:%u", host, t->host.ptr,
-                       port);
+        place_format(t->host, local ? 0 : target_port(t, proto), out);
     return slice_of(out);
 }

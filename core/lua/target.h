@@ -18,7 +18,7 @@ bool target_set_host(struct slice host, struct target *t, struct error *err);
 /* Reads "sha256/<base64>", the digest of a public key. */
 bool target_parse_pin(struct slice text, unsigned char pin[TLS_PIN_SIZE]);
 
-#define TARGET_TEXT_MAX 280
+#define TARGET_TEXT_MAX PLACE_TEXT_MAX
 
 /* "host:port", "[::1]:143" or "unix:/path", in `out`. */
 struct slice target_format(const struct target *t, const struct proto *proto,

@@ -1,5 +1,6 @@
 #include "net/addr.h"
 
+#include "base/decimal.h"
 #include "base/slice.h"
 
 #include <arpa/inet.h>
@@ -128,6 +129,19 @@ addr_is_local(const struct addr *a)
     return a->len > 0 && a->any.sa_family == AF_UNIX;
 }
 
+bool
+addr_is_any(const struct addr *a)
+{
+    const void *start = &a->storage;
+
+    if (a->any.sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = start;
+        return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) != 0;
+    }
+    const struct sockaddr_in *v4 = start;
+    return a->any.sa_family == AF_INET && v4->sin_addr.s_addr == INADDR_ANY;
+}
+
 uint16_t
 addr_port(const struct addr *a)
 {
@@ -144,6 +158,19 @@ addr_set_port(struct addr *a, uint16_t port)
     as_v4(a)->sin_port = htons(port);
 }
 
+/* inet_ntop is printf's, and addresses are written several times a login. */
+static void
+format_v4(const struct sockaddr_in *v4, char out[ADDR_TEXT_MAX])
+{
+    uint32_t address = ntohl(v4->sin_addr.s_addr);
+    size_t len = 0;
+
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        len += decimal_put(out + len, address >> shift & 255U);
+        out[len++] = shift > 0 ? '.' : '\0';
+    }
+}
+
 const char *
 addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
@@ -154,14 +181,30 @@ addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
         return out;
     if (a->any.sa_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = start;
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, out, ADDR_TEXT_MAX);
+        (void)inet_ntop(AF_INET6, &v6->sin6_addr, out, INET6_ADDRSTRLEN);
     } else if (a->any.sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = start;
-        (void)inet_ntop(AF_INET, &v4->sin_addr, out, ADDR_TEXT_MAX);
+        format_v4(start, out);
     } else {
         memcpy(out, "unix:", sizeof "unix:");
     }
     return out;
+}
+
+static void
+join(struct slice host, unsigned port, char *out)
+{
+    bool v6 = slice_find(host, ':') < host.len;
+    size_t len = 0;
+
+    if (v6)
+        out[len++] = '[';
+    memcpy(out + len, host.ptr, host.len);
+    len += host.len;
+    if (v6)
+        out[len++] = ']';
+    out[len++] = ':';
+    len += decimal_put(out + len, port);
+    out[len] = '\0';
 }
 
 /* The kernel returns an unnamed peer as nothing but a family. */
@@ -188,8 +231,18 @@ addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
         return format_local(a, out);
 
     addr_format_ip(a, ip);
-    bool v6 = a->any.sa_family == AF_INET6;
-    (void)snprintf(out, ADDR_TEXT_MAX, v6 ? "[%.64s]:%u" : "%.64s:%u", ip,
-                   (unsigned)addr_port(a));
+    join(slice_of(ip), addr_port(a), out);
     return out;
+}
+
+void
+place_format(struct slice host, unsigned port, char out[PLACE_TEXT_MAX])
+{
+    host = slice_take(host, 255);
+    if (port > 0) {
+        join(host, port, out);
+        return;
+    }
+    memcpy(out, host.ptr, host.len);
+    out[host.len] = '\0';
 }

@@ -34,6 +34,14 @@ bool addr_parse_ip(struct slice text, uint16_t port, struct addr *a);
 const char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 /* Without port and brackets; "unix:" for local sockets. */
 const char *addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
+
+#define PLACE_TEXT_MAX 280 /* as place_format writes it, with NUL */
+
+/* "host:port" for logs, an IPv6 address in brackets; without a port, as a unix
+ * socket has none, the host as it is.  It has at most 255 bytes. */
+void place_format(struct slice host, unsigned port, char out[PLACE_TEXT_MAX]);
+
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port); /* IP addresses only */
 bool addr_is_local(const struct addr *a);          /* a unix socket */
+bool addr_is_any(const struct addr *a);            /* 0.0.0.0 or [::] */

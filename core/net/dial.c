@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +15,15 @@
 #define IPV6_DELAY    0.05 /* that IPv4 waits for IPv6, RFC 8305 3 */
 #define ADDRESSES_MAX 16   /* of one family */
 #define TEXT_MAX      (ADDR_TEXT_MAX + 256)
+#define GREETING_SIZE 1024
+#define SETTLING      0.01 /* seconds for a silent connection to show itself */
 
 enum family { FAMILY_V6, FAMILY_V4, FAMILY_COUNT };
 
 /* What is known of one family's addresses. */
 struct family_state {
     struct dns_query *query; /* NULL: not asked, or answered */
+    struct addr *addresses;  /* `count` of them */
     size_t count;
     size_t tried;
 };
@@ -40,7 +41,8 @@ struct dial {
     dial_fn done;
     void *arg;
     char *host;
-    struct addr source; /* len 0: any */
+    struct addr source;   /* len 0: any */
+    struct buf *greeting; /* see dial.h; NULL too once nobody waits for it */
     struct family_state families[FAMILY_COUNT];
     enum family next; /* whose turn it is */
     size_t started;
@@ -49,11 +51,8 @@ struct dial {
     ev_timer stagger;  /* until the next start */
     enum dial_status status;
     struct attempt *winner;
-
-    /* Large, and seldom more than one is used: not zeroed, see dial_new. */
+    struct attempt *attempts[FAMILY_COUNT * ADDRESSES_MAX];
     char text[TEXT_MAX];
-    struct addr addresses[FAMILY_COUNT][ADDRESSES_MAX];
-    struct attempt attempts[FAMILY_COUNT * ADDRESSES_MAX];
 };
 
 static void
@@ -75,8 +74,8 @@ stop(struct dial *d)
         d->families[i].query = NULL;
     }
     for (size_t i = 0; i < d->started; i++) {
-        if (&d->attempts[i] != d->winner)
-            attempt_close(&d->attempts[i]);
+        if (d->attempts[i] != d->winner)
+            attempt_close(d->attempts[i]);
     }
     ev_timer_stop(d->loop, &d->stagger);
     ev_timer_stop(d->loop, &d->deadline);
@@ -94,6 +93,10 @@ finish(struct dial *d, enum dial_status status)
 static void
 free_dial(struct dial *d)
 {
+    for (size_t i = 0; i < d->started; i++)
+        free(d->attempts[i]);
+    for (size_t i = 0; i < FAMILY_COUNT; i++)
+        free(d->families[i].addresses);
     free(d->host);
     free(d);
 }
@@ -126,7 +129,7 @@ win(struct attempt *a)
 
     ev_io_stop(d->loop, &a->io);
     d->winner = a;
-    note(d, DIAL_OK, &a->addr, "connected");
+    memcpy(d->text, "connected", sizeof "connected");
     finish(d, DIAL_OK);
 }
 
@@ -161,41 +164,36 @@ next_address(struct dial *d)
     if (!has_more(f))
         return NULL;
     d->next = d->next == FAMILY_V6 ? FAMILY_V4 : FAMILY_V6;
-    return &d->addresses[f - d->families][f->tried++];
-}
-
-static bool
-set(int fd, int level, int option)
-{
-    int on = 1;
-
-    return setsockopt(fd, level, option, &on, sizeof on) == 0;
+    return &f->addresses[f->tried++];
 }
 
 static bool
 bind_source(int fd, const struct addr *source)
 {
+    int on = 1;
+
     /* The port is chosen by connect, which may share one between upstreams. */
-    (void)set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     return bind(fd, &source->any, source->len) == 0;
 }
 
 static bool
-set_options(int fd, const struct addr *a, const struct addr *source)
+set_options(const struct dial *d, const struct attempt *a)
 {
-    if (addr_is_local(a))
+    if (addr_is_local(&a->addr))
         return true;
-    return set(fd, IPPROTO_TCP, TCP_NODELAY) &&
-           set(fd, SOL_SOCKET, SO_KEEPALIVE) &&
-           (source->len == 0 || bind_source(fd, source));
+    if (d->greeting == NULL)
+        stream_tune(&a->stream);
+    return d->source.len == 0 || bind_source(a->stream.fd, &d->source);
 }
 
 static struct attempt *
 new_attempt(struct dial *d)
 {
-    struct attempt *a = &d->attempts[d->started++];
+    struct attempt *a = xcalloc(1, sizeof *a);
 
-    *a = (struct attempt){.home = d};
+    a->home = d;
+    d->attempts[d->started++] = a;
     return a;
 }
 
@@ -215,11 +213,11 @@ try_address(struct dial *d, const struct addr *address)
     }
     a->addr = *address;
     stream_open_plain(&a->stream, fd);
-    ev_io_init(&a->io, on_connected, fd, EV_READ | EV_WRITE);
+    ev_io_init(&a->io, on_connected, fd,
+               d->greeting != NULL ? EV_READ : EV_READ | EV_WRITE);
     d->running++;
-    if (!set_options(fd, address, &d->source) ||
-        (connect(fd, &address->any, address->len) != 0 &&
-         errno != EINPROGRESS)) {
+    if (!set_options(d, a) || (connect(fd, &address->any, address->len) != 0 &&
+                               errno != EINPROGRESS)) {
         lose(a, errno);
         return false;
     }
@@ -261,14 +259,40 @@ error_of(int fd, int events)
     return error;
 }
 
+/* The same, by reading; EAGAIN when there is nothing yet.  Who has closed was
+ * connected: the next read finds that again. */
+static int
+error_of_greeting(struct attempt *a)
+{
+    size_t room, moved;
+    char *into = buf_reserve(a->home->greeting, GREETING_SIZE, &room);
+
+    require(into != NULL);
+    switch (stream_read(&a->stream, into, room, &moved)) {
+    case IO_DONE:
+        buf_filled(a->home->greeting, moved);
+        return 0;
+    case IO_EOF:
+        return 0;
+    case IO_AGAIN:
+        return EAGAIN;
+    case IO_ERROR:
+        return errno;
+    }
+    unreachable();
+}
+
 static void
 on_connected(struct ev_loop *loop, ev_io *io, int events)
 {
     struct attempt *a = container_of(io, struct attempt, io);
     struct dial *d = a->home;
-    int error = error_of(io->fd, events);
+    int error =
+        d->greeting != NULL ? error_of_greeting(a) : error_of(io->fd, events);
 
     (void)loop;
+    if (error == EAGAIN)
+        return;
     if (error == 0) {
         win(a);
         return;
@@ -277,20 +301,42 @@ on_connected(struct ev_loop *loop, ev_io *io, int events)
     try_next(d);
 }
 
+/* Who was to speak first is slow: to be connected is enough then. */
+static void
+stop_listening(struct dial *d)
+{
+    d->greeting = NULL;
+    for (size_t i = 0; i < d->started; i++) {
+        struct attempt *a = d->attempts[i];
+        if (!stream_is_open(&a->stream))
+            continue;
+        ev_io_stop(d->loop, &a->io);
+        ev_io_set(&a->io, a->stream.fd, EV_READ | EV_WRITE);
+        ev_io_start(d->loop, &a->io);
+    }
+}
+
 static void
 on_stagger(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
+    struct dial *d = container_of(timer, struct dial, stagger);
+
     (void)events;
-    try_next(container_of(timer, struct dial, stagger));
+    if (d->greeting == NULL || d->running == 0) {
+        try_next(d);
+        return;
+    }
+    stop_listening(d);
+    ev_timer_set(&d->stagger, SETTLING, 0.);
+    ev_timer_start(loop, &d->stagger);
 }
 
 static const struct attempt *
 newest_running(const struct dial *d)
 {
     for (size_t i = d->started; i-- > 0;) {
-        if (stream_is_open(&d->attempts[i].stream))
-            return &d->attempts[i];
+        if (stream_is_open(&d->attempts[i]->stream))
+            return d->attempts[i];
     }
     return NULL;
 }
@@ -362,16 +408,25 @@ begin(struct dial *d)
 }
 
 static void
+set_addresses(struct family_state *f, const struct addr *addresses,
+              size_t count)
+{
+    if (count == 0)
+        return;
+    f->count = count < ADDRESSES_MAX ? count : ADDRESSES_MAX;
+    f->addresses = xmalloc(f->count * sizeof *addresses);
+    memcpy(f->addresses, addresses, f->count * sizeof *addresses);
+}
+
+static void
 on_answer(struct dial *d, enum family family, enum dns_status status,
           const struct addr *addresses, size_t count)
 {
     struct family_state *f = &d->families[family];
 
     f->query = NULL;
-    f->count = count < ADDRESSES_MAX ? count : ADDRESSES_MAX;
-    if (f->count > 0) {
-        memcpy(d->addresses[family], addresses, f->count * sizeof *addresses);
-    } else if (d->started == 0) {
+    set_addresses(f, addresses, count);
+    if (f->count == 0 && d->started == 0) {
         d->status = DIAL_DNS;
         (void)snprintf(d->text, sizeof d->text, "resolve %.200s: %s", d->host,
                        dns_status_text(status));
@@ -443,30 +498,22 @@ rehearse(struct dial *d, struct stand_in *in,
         (void)addr_parse_ip(S("192.0.2.1"), request->port, &a->addr);
     stream_open_plain(&a->stream, end.fd);
     ev_io_init(&a->io, on_connected, end.fd, EV_WRITE);
+    ev_io_start(d->loop, &a->io); /* as ever: the loop knows who won */
     d->running++;
     win(a);
-}
-
-static struct dial *
-dial_new(void)
-{
-    struct dial *d = xmalloc(sizeof *d);
-
-    memset(d, 0, offsetof(struct dial, text));
-    d->text[0] = '\0';
-    d->addresses[FAMILY_V6][0] = (struct addr){0};
-    return d;
 }
 
 struct dial *
 dial_start(struct ev_loop *loop, struct dns *dns,
            const struct dial_request *request, dial_fn done, void *arg)
 {
-    struct dial *d = dial_new();
+    struct dial *d = xcalloc(1, sizeof *d);
+    struct addr literal;
 
     d->loop = loop;
     d->done = done;
     d->arg = arg;
+    d->greeting = request->greeting;
     d->host = xstrndup(request->host, strlen(request->host));
     if (request->source != NULL)
         d->source = *request->source;
@@ -476,8 +523,8 @@ dial_start(struct ev_loop *loop, struct dns *dns,
 
     if (stand_in_of(loop) != NULL) {
         rehearse(d, stand_in_of(loop), request);
-    } else if (is_literal(request, &d->addresses[FAMILY_V6][0])) {
-        d->families[FAMILY_V6].count = 1;
+    } else if (is_literal(request, &literal)) {
+        set_addresses(&d->families[FAMILY_V6], &literal, 1);
         try_next(d);
     } else {
         ask(d, dns, request);

@@ -6,6 +6,7 @@
  * the next one without waiting. */
 #pragma once
 
+#include "base/buf.h"
 #include "net/addr.h"
 #include "net/dns.h"
 #include "net/stream.h"
@@ -21,6 +22,10 @@ struct dial_request {
     uint16_t port;             /* 0 only for unix sockets */
     const struct addr *source; /* bind to this local address, or NULL */
     double timeout;            /* seconds for everything */
+    struct buf *greeting;      /* NULL, or of a peer that speaks first: the
+                                  first it says is read into this, as that
+                                  read tells too that it is connected.  Such
+                                  a stream has not had its stream_tune() */
     const char *what;          /* "auth_http http://...": what it is for, told
                                   to those who stand in for the network */
 };

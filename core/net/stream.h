@@ -57,5 +57,8 @@ enum io stream_write(struct stream *s, struct slice bytes,
                      size_t *moved) MUST_USE;
 /* Says that no more will be written; the other direction stays open. */
 void stream_shutdown_write(struct stream *s);
+/* TCP_NODELAY and SO_KEEPALIVE: no small write waits for an acknowledgement,
+ * and a peer that is gone is noticed.  Nothing to do for a unix socket. */
+void stream_tune(const struct stream *s);
 /* Closing twice is harmless. */
 void stream_close(struct stream *s);

@@ -140,6 +140,33 @@ dialog_put_upstream(struct dialog *d, struct slice bytes)
         d->fault = FAULT_RESOURCES;
 }
 
+/* How much of the front needs no backslash. */
+static size_t
+plain_run(struct slice text)
+{
+    size_t n = 0;
+
+    while (n < text.len && text.ptr[n] != '"' && text.ptr[n] != '\\')
+        n++;
+    return n;
+}
+
+void
+dialog_put_quoted(struct dialog *d, struct slice text)
+{
+    dialog_put_upstream(d, S("\""));
+    for (;;) {
+        size_t n = plain_run(text);
+        dialog_put_upstream(d, slice_take(text, n));
+        if (n == text.len)
+            break;
+        dialog_put_upstream(d, S("\\"));
+        dialog_put_upstream(d, slice_take(slice_drop(text, n), 1));
+        text = slice_drop(text, n + 1);
+    }
+    dialog_put_upstream(d, S("\""));
+}
+
 struct slice
 dialog_keep(struct dialog *d, struct slice bytes)
 {
@@ -160,9 +187,8 @@ dialog_learn(struct dialog *d, struct slice capabilities)
         return;
     /* Other sessions will say these bytes: no control byte but the newline
      * between two of them, and no half capability at the end. */
-    for (size_t i = 0; i < capabilities.len; i++) {
-        char c = capabilities.ptr[i];
-        if (c != '\n' && has_control((struct slice){&c, 1}))
+    for (struct slice rest = capabilities; rest.len > 0;) {
+        if (has_control(slice_cut(&rest, '\n')))
             return;
     }
     size_t len = capabilities.len;

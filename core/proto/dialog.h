@@ -201,6 +201,8 @@ void dialog_tell_upstream(struct dialog *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void dialog_put_client(struct dialog *d, struct slice bytes);
 void dialog_put_upstream(struct dialog *d, struct slice bytes);
+/* To the upstream, as a quoted string (RFC 3501 4.3). */
+void dialog_put_quoted(struct dialog *d, struct slice text);
 
 /* Copies to the arena; empty and FAULT_RESOURCES at the cap. */
 struct slice dialog_keep(struct dialog *d, struct slice bytes);

@@ -79,19 +79,6 @@ imap_id_tag(const struct dialog *d)
     return slice_equal_nocase(imap_login_tag(d), S("I")) ? S("J") : S("I");
 }
 
-static void
-put_quoted(struct dialog *d, struct slice text)
-{
-    dialog_put_upstream(d, S("\""));
-    for (size_t i = 0; i < text.len; i++) {
-        struct slice c = slice_take(slice_drop(text, i), 1);
-        if (c.ptr[0] == '"' || c.ptr[0] == '\\')
-            dialog_put_upstream(d, S("\\"));
-        dialog_put_upstream(d, c);
-    }
-    dialog_put_upstream(d, S("\""));
-}
-
 bool
 imap_id_tell(struct dialog *d, bool offered)
 {
@@ -108,9 +95,9 @@ imap_id_tell(struct dialog *d, bool offered)
         if (key == NULL || value.len == 0 || has_control(value))
             continue;
         dialog_put_upstream(d, is_first ? S("") : S(" "));
-        put_quoted(d, slice_of(key));
+        dialog_put_quoted(d, slice_of(key));
         dialog_put_upstream(d, S(" "));
-        put_quoted(d, value);
+        dialog_put_quoted(d, value);
         is_first = false;
     }
     dialog_put_upstream(d, S(")\r\n"));

@@ -57,13 +57,8 @@ put_argument(struct dialog *d, struct slice value)
     /* Without reconciliation nothing is taken for granted: literals, one at
      * a time, is how nginx always did it. */
     if (d->settings->pass_capabilities && is_quotable(value)) {
-        dialog_put_upstream(d, S(" \""));
-        for (size_t i = 0; i < value.len; i++) {
-            if (value.ptr[i] == '"' || value.ptr[i] == '\\')
-                dialog_put_upstream(d, S("\\"));
-            dialog_put_upstream(d, slice_take(slice_drop(value, i), 1));
-        }
-        dialog_put_upstream(d, S("\""));
+        dialog_put_upstream(d, S(" "));
+        dialog_put_quoted(d, value);
         return true;
     }
     dialog_tell_upstream(d, unasked ? " {%zu+}\r\n" : " {%zu}\r\n", value.len);

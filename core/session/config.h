@@ -69,6 +69,8 @@ struct limits {
 struct listener_config {
     struct slice name;    /* "imaps" */
     struct slice address; /* as configured */
+    struct addr only;     /* what every client connects to; len 0: that
+                             differs, as where it listens at all addresses */
     const struct proto *proto;
     struct proto_settings settings;
     struct limits limits;

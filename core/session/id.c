@@ -19,13 +19,13 @@ id_make(char out[27])
     random_bytes(bytes + 6, sizeof bytes - 6);
 
     /* 128 bits and two leading zero bits are 26 digits of 5 bits. */
-    for (int i = 0; i < 26; i++) {
-        unsigned value = 0;
-        for (int bit = i * 5 - 2; bit < i * 5 + 3; bit++) {
-            unsigned byte = bit < 0 ? 0U : bytes[bit / 8];
-            value = value << 1 | (byte >> (7 - bit % 8) & 1U);
+    unsigned bits = 0, count = 2;
+    for (int i = 0, next = 0; i < 26; i++, count -= 5) {
+        if (count < 5) {
+            bits = bits << 8 | bytes[next++];
+            count += 8;
         }
-        out[i] = digits[value];
+        out[i] = digits[bits >> (count - 5) & 31U];
     }
     out[26] = '\0';
 }

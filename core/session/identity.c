@@ -1,9 +1,8 @@
 #include "session/identity.h"
 
+#include "base/decimal.h"
 #include "base/slice.h"
 #include "session/record.h"
-
-#include <stdio.h>
 
 static struct slice
 keep(struct session *s, struct slice text)
@@ -137,10 +136,10 @@ connected_to(struct session *s)
 static struct slice
 number(struct session *s, unsigned value)
 {
-    char text[16];
-    int len = snprintf(text, sizeof text, "%u", value);
+    char text[DECIMAL_MAX];
+    size_t len = decimal_put(text, value);
 
-    return dialog_keep(&s->login->dialog, (struct slice){text, (size_t)len});
+    return dialog_keep(&s->login->dialog, (struct slice){text, len});
 }
 
 static void

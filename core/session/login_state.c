@@ -1,17 +1,17 @@
 #include "session/login_state.h"
 
+#include "base/decimal.h"
 #include "base/random.h"
 #include "base/slice.h"
 #include "proto/sasl_token.h"
 #include "session/sessions.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define ARENA_MAX    ((size_t)64 * 1024)
 #define ANSWER_MAX   ((size_t)16 * 1024) /* what waits for a slow client */
 #define CLIENT_MIN   ((size_t)4096)
+#define NAME_MAX     ((size_t)255)
 #define UPSTREAM_MAX ((size_t)8 * 1024)
 
 /* A token as it came, as it goes on, and in base64. */
@@ -32,10 +32,17 @@ login_state_salt(struct session *s)
     char *text = s->login->salt_text;
 
     random_bytes(bits, sizeof bits);
-    int len = snprintf(text, sizeof s->login->salt_text,
-                       "<%" PRIu64 ".%" PRIu64 "@%.*s>", bits[0], bits[1],
-                       (int)(name.len < 255 ? name.len : 255), name.ptr);
-    d->salt = (struct slice){text, (size_t)len};
+    name = slice_take(name, NAME_MAX);
+    size_t len = 0;
+    text[len++] = '<';
+    len += decimal_put(text + len, bits[0]);
+    text[len++] = '.';
+    len += decimal_put(text + len, bits[1]);
+    text[len++] = '@';
+    memcpy(text + len, name.ptr, name.len);
+    len += name.len;
+    text[len++] = '>';
+    d->salt = (struct slice){text, len};
 }
 
 static bool
@@ -69,6 +76,7 @@ login_state_new(struct session *s, struct capabilities *learnt)
         .mechanisms = settings->mechanisms,
     };
     login->ttl = IDENTITY_TTL_START;
+    login->server_addr = s->listener->only;
     login_state_salt(s);
     dialog_init(&login->dialog);
     return login;

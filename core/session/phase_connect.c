@@ -7,7 +7,12 @@
 #include "session/sessions.h"
 #include "session/side.h"
 
-#include <stdio.h>
+/* Nothing has to be sent before its greeting comes. */
+static bool
+speaks_first(const struct target *t)
+{
+    return t->tls != TLS_IMPLICIT && t->proxy_protocol == 0;
+}
 
 /* Facts of the dial; the step acts on them. */
 static void
@@ -23,6 +28,7 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
     if (status == DIAL_OK) {
         char name[ADDR_TEXT_MAX];
         session_upstream_open(s, stream);
+        s->upstream.untuned = speaks_first(&login->target);
         record_set(&s->record.upstream, slice_of(addr_format(addr, name)));
     } else {
         login->failure = dialog_keep(&login->dialog, slice_of(text));
@@ -80,17 +86,11 @@ session_aim(const struct session *s, struct target *to,
 
 /* What is tried, for the log; its address once that is known. */
 static void
-record_target(struct session *s, const char *host)
+record_target(struct session *s, uint16_t port)
 {
-    char name[280];
-    unsigned port = s->login->target.port;
+    char name[PLACE_TEXT_MAX];
 
-    if (slice_has_prefix(slice_of(host), S("unix:")))
-        (void)snprintf(name, sizeof name, "%s", host);
-    else if (strchr(host, ':') != NULL)
-        (void)snprintf(name, sizeof name, "[%s]:%u", host, port);
-    else
-        (void)snprintf(name, sizeof name, "%s:%u", host, port);
+    place_format(s->login->target.host, port, name);
     record_set(&s->record.upstream, slice_of(name));
     record_set(&s->record.pool, s->login->target.pool);
 }
@@ -193,10 +193,12 @@ session_dial(struct session *s)
     set_port(s);
     if (target->connect_timeout <= 0)
         target->connect_timeout = s->listener->limits.connect_timeout;
+    uint16_t port =
+        slice_has_prefix(target->host, S("unix:")) ? 0 : target->port;
     require(target->host.len < sizeof host);
-    (void)snprintf(host, sizeof host, "%.*s", (int)target->host.len,
-                   target->host.ptr);
-    record_target(s, host);
+    memcpy(host, target->host.ptr, target->host.len);
+    host[target->host.len] = '\0';
+    record_target(s, port);
     if (s->home->rehearsing)
         return PHASE_CONNECT;
     bool bound =
@@ -204,9 +206,10 @@ session_dial(struct session *s)
 
     struct dial_request request = {
         .host = host,
-        .port = slice_has_prefix(target->host, S("unix:")) ? 0 : target->port,
+        .port = port,
         .source = bound ? &source : NULL,
         .timeout = target->connect_timeout,
+        .greeting = speaks_first(target) ? &login->from_upstream : NULL,
     };
     login->dial =
         dial_start(s->home->loop, s->home->dns, &request, on_dialled, s);

@@ -44,6 +44,15 @@ is_due(const struct channel *c, const struct side *from, const struct side *to)
     return c->held != NULL ? to->writable : from->readable || c->eof;
 }
 
+/* Nagle's algorithm holds what is written behind something unacknowledged;
+ * where each side waits for the other's answer nothing ever is. */
+static void
+note_turn(struct session *s, const struct channel *c)
+{
+    s->last_byte = ev_now(s->home->loop);
+    s->upstream.unanswered = c == &s->up;
+}
+
 /* One turn of one direction; false when the session is over. */
 static bool
 relay(struct session *s, struct channel *c, struct side *from, struct side *to)
@@ -54,11 +63,13 @@ relay(struct session *s, struct channel *c, struct side *from, struct side *to)
     if (!is_due(c, from, to))
         return true;
     c->last = c == &s->up ? s->down.shut : s->up.shut;
+    if (c == &s->up && s->upstream.unanswered)
+        side_tune(&s->upstream);
     enum splice_state state =
         splice_turn(s->home->pool, c, &from->stream, &to->stream, &moved);
     from->readable = false;
     if (moved > 0)
-        s->last_byte = ev_now(s->home->loop);
+        note_turn(s, c);
     if (c->eof && !was_eof) /* who closed first is why the session ends */
         (void)session_end(s, c == &s->up ? END_CLIENT_CLOSED
                                          : END_UPSTREAM_CLOSED);
@@ -106,6 +117,8 @@ idle(struct session *s)
 
     if (left <= 0)
         return session_end(s, END_IDLE);
+    if (!s->down.eof)
+        side_tune(&s->upstream); /* it is to last */
     s->deadline_passed = false;
     s->deadline.repeat = left;
     ev_timer_again(s->home->loop, &s->deadline);

@@ -2,9 +2,9 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "net/addr.h"
 #include "session/member.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define BUCKETS 1024
@@ -73,15 +73,9 @@ pools_free(struct pools *p)
 static char *
 address_of(const struct place *place)
 {
-    char text[512];
-    int len = (int)(place->host.len < 400 ? place->host.len : 400);
-    bool v6 = slice_find(place->host, ':') < place->host.len;
+    char text[PLACE_TEXT_MAX];
 
-    if (place->port == 0)
-        (void)snprintf(text, sizeof text, "%.*s", len, place->host.ptr);
-    else
-        (void)snprintf(text, sizeof text, v6 ? "[%.*s]:%u" : "%.*s:%u", len,
-                       place->host.ptr, place->port);
+    place_format(place->host, place->port, text);
     return xstrndup(text, strlen(text));
 }
 

@@ -5,6 +5,7 @@
 #include "session/identity.h"
 #include "session/record.h"
 #include "session/sessions.h"
+#include "session/side.h"
 
 #include <stdio.h>
 
@@ -115,7 +116,7 @@ session_secure_upstream(struct session *s)
 {
     struct login_state *login = s->login;
     const struct target *to = &login->target;
-    char place[256 + 32];
+    char place[PLACE_TEXT_MAX];
 
     /* Whatever came before the handshake came from nobody in particular. */
     if (!buf_is_empty(&login->from_upstream))
@@ -128,15 +129,15 @@ session_secure_upstream(struct session *s)
         return session_upstream_failed(
             s, END_UPSTREAM_TLS,
             S("the configuration's tls_profiles has no such profile"));
-    int len = snprintf(place, sizeof place, "%.*s:%u", (int)to->host.len,
-                       to->host.ptr, to->port);
+    place_format(to->host, to->port, place);
     struct tls_target target = {
         .verify = to->verify,
         .name = to->server_name.len > 0 ? to->server_name : to->host,
         .pins = to->pins,
         .pin_count = to->pin_count,
-        .place = {place, (size_t)len},
+        .place = slice_of(place),
     };
+    side_tune(&s->upstream); /* what follows a handshake is not an answer */
     if (!stream_start_tls_client(&s->upstream.stream, context, &target))
         return session_upstream_failed(s, END_UPSTREAM_TLS,
                                        S("TLS could not be started"));

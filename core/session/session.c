@@ -11,6 +11,8 @@
 
 #include <sys/socket.h>
 
+#define TUNE_AFTER 60. /* seconds that a session lasts before it pays */
+
 #define TO(id) (1u << PHASE_##id)
 
 static const struct {
@@ -66,7 +68,9 @@ phase_limit(const struct session *s)
     case PHASE_LOGIN:
         return limits->upstream_timeout;
     case PHASE_SPLICE:
-        return limits->idle_timeout;
+        return s->upstream.untuned && limits->idle_timeout > TUNE_AFTER
+                   ? TUNE_AFTER
+                   : limits->idle_timeout;
     case PHASE_CLOSE:
         return limits->close_timeout;
     case PHASE_COUNT:

@@ -40,8 +40,10 @@ struct side {
     ev_io watcher;
     bool readable; /* SPLICE: facts recorded by the io callback */
     bool writable;
-    bool eof;    /* the peer will send no more */
-    bool broken; /* reading or writing failed: the connection is lost */
+    bool eof;        /* the peer will send no more */
+    bool broken;     /* reading or writing failed: the connection is lost */
+    bool untuned;    /* the upstream's: stream_tune() is still to come */
+    bool unanswered; /* SPLICE, the upstream's: it was written to last */
 };
 
 /* What outlives the arena: for the log line, `spliced` and `closed`. */
@@ -157,8 +159,8 @@ void session_kick(struct session *s, struct slice reason);
 const char *phase_name(enum phase p);
 const char *end_name(enum end e);
 
-/* The address the client connected to; asks the kernel once.  Only before
- * SPLICE. */
+/* The address the client connected to; asks the kernel at most once.  Only
+ * before SPLICE. */
 const struct addr *session_server_addr(struct session *s);
 
 /* --- for the phases --- */

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "session/sessions.h"
 
-#define READ_SIZE 4096
+#define READ_SIZE 1024 /* more than most lines of a login */
 
 void
 side_fill(struct side *side, struct buf *into)
@@ -46,6 +46,14 @@ side_flush(struct side *side, struct buf *out)
     if (side->broken)
         buf_discard(out, buf_len(out));
     return true;
+}
+
+void
+side_tune(struct side *side)
+{
+    if (side->untuned)
+        stream_tune(&side->stream);
+    side->untuned = false;
 }
 
 void
@@ -152,6 +160,9 @@ session_upstream_open(struct session *s, const struct stream *stream)
 {
     s->upstream = (struct side){.stream = *stream};
     ev_io_init(&s->upstream.watcher, on_upstream_io, stream->fd, 0);
+    /* Without the mark that the descriptor may be another: the loop knows it
+     * from the dial, and would tell the kernel once more. */
+    s->upstream.watcher.events = 0;
 }
 
 static void
@@ -167,7 +178,7 @@ set_interest(struct ev_loop *loop, struct side *side, int events)
     ev_io_stop(loop, w);
     if (events == 0)
         return;
-    ev_io_set(w, side->stream.fd, events);
+    ev_io_modify(w, events);
     ev_io_start(loop, w);
 }
 

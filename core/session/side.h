@@ -10,6 +10,10 @@ void side_fill(struct side *side, struct buf *into);
  * is empty.  A lost connection sets `broken` and empties it. */
 bool side_flush(struct side *side, struct buf *out);
 
+/* Does what was put off when the connection was made.  Most connections are
+ * over before they need it. */
+void side_tune(struct side *side);
+
 void side_close(struct side *side, struct ev_loop *loop);
 
 /* Prepares the watcher of a fresh descriptor. */

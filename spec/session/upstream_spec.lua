@@ -10,6 +10,7 @@ local NAMES = {
   ["second.test"] = { A = { "127.0.0.4", "127.0.0.3" } },
   ["hole.test"] = { A = { "127.0.0.2", "127.0.0.3" } },
   ["only-hole.test"] = { A = { "127.0.0.2" } },
+  ["two.test"] = { A = { "127.0.0.3", "127.0.0.5" } },
   ["mute6.test"] = { A = { "127.0.0.3" }, AAAA = false },
   ["silent.test"] = { A = false, AAAA = false },
 }
@@ -230,6 +231,19 @@ describe("an upstream", function()
       assert.equal(0, hole:knocking())
     end)
     assert.is_true(took >= 0.2) -- the black hole was tried first
+  end)
+
+  it("that thinks before it greets is waited for, and its other address left alone", function()
+    local other = upstream.start { ip = "127.0.0.5", port = up.port, script = upstream.imap() }
+    finally(function() other:stop() end)
+    local c = login(function(peer)
+      loop.pass(0.6) -- twice the time after which the next address would have its turn
+      upstream.imap()(peer)
+    end, "two.test")
+    c:expect_until "^a OK"
+    assert.equal(1, #up.peers)
+    assert.equal(0, #other.peers)
+    c:discard()
   end)
 
   it("that is a black hole altogether is given up at the connect timeout", function()

@@ -29,7 +29,7 @@ local scenarios = {
     target = 0.10, of = PAIR .. " haproxy", mode = "login", figure = "p50_us", port = "imaps",
     load = "-P imap -T1 -R -c 1 -t 60", n = 60 },
   { name = "syscalls", title = "system calls of an IMAP login, plain", unit = "calls/login",
-    limit = 24, of = PAIR, mode = "strace", port = "imap", load = "-P imap " .. LOGIN, n = 300,
+    limit = 24, of = PAIR, mode = "strace", port = "imap", load = "-P imap " .. LOGIN, n = 2000,
     once = true },
   { name = "idle", title = "idle session, plain", unit = "KiB PSS", limit = 1.0,
     of = PAIR .. " haproxy", mode = "idle", port = "imap", load = "-P imap -c 32 -t 90", n = 4000 },
