@@ -40,21 +40,39 @@ evaluate(const struct host *host, struct source *source, struct plan *plan,
     return true;
 }
 
+/* What is read, and where to. */
+struct reading {
+    const struct config_order *order;
+    const struct share *share;
+    struct bundle_writer *writer;
+};
+
 static bool
-evaluate_nginx(const struct config_order *order, const struct host *host,
-               const struct share *share, struct bundle_writer *w,
+evaluate_nginx(const struct reading *r, const struct host *host,
                struct plan *plan, char **errors)
 {
-    struct nginx_import *import = nginx_import_read(order, host, share, errors);
+    struct nginx_import *import =
+        nginx_import_read(r->order, host, r->share, errors);
 
     if (import == NULL)
         return false;
     bool done = evaluate(
-        host, nginx_import_source(import, order->environment, share, w), plan,
-        errors);
+        host,
+        nginx_import_source(import, r->order->environment, r->share, r->writer),
+        plan, errors);
     nginx_import_place(import, errors);
     nginx_import_free(import);
     return done;
+}
+
+static bool
+evaluate_file(const struct reading *r, const struct host *host,
+              struct plan *plan, char **errors)
+{
+    return evaluate(host,
+                    source_of_disk(r->order->path, r->order->environment,
+                                   r->share, r->writer),
+                    plan, errors);
 }
 
 bool
@@ -72,12 +90,9 @@ config_evaluate(const struct config_order *order, const struct share *share,
     struct lasting *own =
         order->lasting == NULL ? lasting_new(host.loop, NULL) : NULL;
     host.lasting = own != NULL ? own : order->lasting;
-    bool done = order->nginx
-                    ? evaluate_nginx(order, &host, share, w, plan, errors)
-                    : evaluate(&host,
-                               source_of_disk(order->path, order->environment,
-                                              share, w),
-                               plan, errors);
+    const struct reading r = {order, share, w};
+    bool done = (order->nginx ? evaluate_nginx : evaluate_file)(&r, &host, plan,
+                                                                errors);
     lasting_free(own);
     ev_loop_destroy(host.loop);
     return done;
