@@ -18,13 +18,15 @@
 --     window     seconds (60)
 --     nodes      the servers, any of which can serve any user; without them nobody is routed
 --     remember   seconds for which a user stays at a server after a login (86400)
---     fail_open  true: while Redis is down, nobody is limited and each gateway chooses on its own;
---                else everybody hears of a temporary failure
+--     fail_open  true: while Redis is down, nobody is limited and each user has the server of the
+--                ring; else everybody hears of a temporary failure
 --     prefix     of the names in Redis ("mg:")
 --
--- A user whom Redis does not know goes to the healthy server with the fewest sessions of this
--- worker. Where two gateways choose at once, the first counts for both. When a server can't be
--- reached its users are given to another one.
+-- A user whom Redis does not know goes to the server that the hash of the name leads to, on a ring
+-- of all servers, or the next one on it that is healthy: to the same from every gateway. Where two
+-- choose differently at once, the first counts for both. When a server can't be reached its users
+-- are given to the next one on the ring.
+local hash = require "moongate.hash"
 local moongate = require "moongate"
 local redis = require "moongate.redis"
 
@@ -70,16 +72,13 @@ local function is_node(address)
   return false
 end
 
---- The healthy server with the fewest sessions, unless it is `but`; nil if there is none.
-local function choose(but)
-  local best, fewest
-  for _, node in ipairs(settings.nodes) do
-    local health = moongate.upstream(node)
-    if node ~= but and health:healthy() and (not best or health:sessions() < fewest) then
-      best, fewest = node, health:sessions()
-    end
-  end
-  return best
+local ring = settings.nodes and hash.ring(settings.nodes)
+
+--- The user's healthy server on the ring, unless it is `but`; nil if there is none.
+local function choose(session, but)
+  return ring:pick(session.user, function(node)
+    return node ~= but and moongate.upstream(node):healthy()
+  end)
 end
 
 --- The server that all gateways shall use for the user, and the failure of Redis if it failed.
@@ -91,7 +90,7 @@ local function agree(session, but)
     local kept, failure = shared:expire(key, settings.remember)
     return not failure and (kept ~= nil) and known or nil, failure
   end
-  local node = choose(but)
+  local node = choose(session, but)
   if not node then return nil end
   if known then
     local _, failure = shared:eval(FORGET, { key }, { known })
@@ -109,7 +108,7 @@ local function place(session, but)
   local node, err = agree(session, but)
   if err and settings.fail_open then
     session:log("warn", "users are not kept at one server", { why = tostring(err) })
-    node, err = choose(but), nil
+    node, err = choose(session, but), nil
   end
   return node, err or "no server is healthy"
 end

@@ -1,4 +1,4 @@
---- Users and their password hashes in a PostgreSQL database.
+--- Users and their password hashes in a PostgreSQL or SQLite database.
 --
 --     policy = { "sql" },
 --     settings = { sql = {
@@ -7,6 +7,9 @@
 --       query = "select password, host from mailbox where login = $1 and active",
 --       upstream = "imap.internal",
 --     } },
+--
+-- A file of SQLite (`url = "sqlite:/var/lib/mail/users.db"`) is only read, by the user of the
+-- gateway's workers; other programs may write it meanwhile, or put another in its place.
 --
 -- Settings:
 --
@@ -22,7 +25,8 @@
 -- and those of sql.pool: url, password, timeout, size, tls, profile, server_name, verify, pin.
 --
 -- Hashes are those of moongate.crypt. A user who is not there costs as much time as one with a hash
--- of argon2. A database that does not answer is a temporary failure, never a refusal.
+-- of argon2. A database that does not answer, is locked, damaged or missing is a temporary failure,
+-- never a refusal.
 local crypt = require "moongate.crypt"
 local moongate = require "moongate"
 local sql = require "moongate.sql"

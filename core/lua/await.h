@@ -50,6 +50,16 @@ bool await_is_followed(lua_State *L);
 void await_outcome(const struct ticket *ticket, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same for what came without waiting: its `results` are on the top of L;
+ * < 0: they can't be told. */
+void await_noted(lua_State *L, const char *name, const char *outcome,
+                 int results);
+
+/* For what may be known without waiting, under a replay: pushes the answer of
+ * the next one called `name`, and returns how many values that are; -1: it has
+ * none. */
+int await_recalled(lua_State *L, const char *name);
+
 /* For await_known: pushes the answer called `name`; raises if there is none. */
 int await_replayed(lua_State *L, const char *name);
 

@@ -2,6 +2,8 @@
 
 #include "base/slice.h"
 #include "lua/objects.h"
+#include "lua/redis_server.h"
+#include "lua/secret.h"
 #include "lua/target.h"
 #include "lua/vm.h"
 #include "net/addr.h"
@@ -114,6 +116,20 @@ check_network(lua_State *L)
     struct error err;
     bool right = network_parse(text_argument(L), &n, &err);
 
+    return push_error(L, right, &err);
+}
+
+int
+check_redis(lua_State *L)
+{
+    struct redis_server server;
+    struct slice url = {"", 0};
+    struct error err;
+
+    (void)secret_or_string(L, 1, &url);
+    redis_server_init(&server);
+    bool right = redis_server_parse(&server, url, lua_toboolean(L, 2), &err);
+    redis_server_deinit(&server);
     return push_error(L, right, &err);
 }
 

@@ -17,3 +17,5 @@ int check_resolver(lua_State *L);
 int check_network(lua_State *L);
 int check_ip(lua_State *L);
 int check_pin(lua_State *L);
+int
+check_redis(lua_State *L); /* a URL or a Secret; what is wrong has none of it */

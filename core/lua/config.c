@@ -340,7 +340,8 @@ by_name(const void *a, const void *b)
     return strcmp(one->name.ptr, other->name.ptr);
 }
 
-/* `shared` is { name = bytes }. */
+/* `shared` is { name = { store = bytes or URL } }; of a URL, Lua makes
+ * something when it is first used. */
 static void
 build_dicts(lua_State *L, int index, struct whole *w)
 {
@@ -357,7 +358,10 @@ build_dicts(lua_State *L, int index, struct whole *w)
         struct dict_config *d = &c->dicts[c->dict_count++];
         name.ptr = lua_tolstring(L, -2, &name.len);
         d->name = value_keep(&w->arena, name);
-        d->size = (size_t)lua_tonumber(L, -1);
+        lua_getfield(L, -1, "store");
+        d->size =
+            lua_type(L, -1) == LUA_TNUMBER ? (size_t)lua_tonumber(L, -1) : 0;
+        lua_pop(L, 1);
     }
     qsort(c->dicts, c->dict_count, sizeof *c->dicts, by_name);
     lua_settop(L, all - 1);

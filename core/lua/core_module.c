@@ -9,6 +9,7 @@
 #include "lua/clock.h"
 #include "lua/decision.h"
 #include "lua/detach.h"
+#include "lua/failure.h"
 #include "lua/gate.h"
 #include "lua/jwt.h"
 #include "lua/log_lua.h"
@@ -17,6 +18,8 @@
 #include "lua/objects.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
+#include "lua/redis_leases_object.h"
+#include "lua/recall.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
 #include "lua/source.h"
@@ -200,6 +203,18 @@ is_secret(lua_State *L)
     return 1;
 }
 
+/* (kind, text): what a module of ours gives beside nil. */
+static int
+failure_of(lua_State *L)
+{
+    static const char *const names[] = {"protocol", "overload", NULL};
+    static const enum failure kinds[] = {FAILURE_PROTOCOL, FAILURE_OVERLOAD};
+
+    failure_push_object(L, kinds[luaL_checkoption(L, 1, NULL, names)],
+                        luaL_checkstring(L, 2));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"load", load},
     {"run", run},
@@ -221,6 +236,7 @@ static const luaL_Reg functions[] = {
     {"secret_command", secret_read_command},
     {"secret", secret_of},
     {"is_secret", is_secret},
+    {"secret_base64", secret_base64},
     {"nearest", check_nearest},
     {"target_error", check_target},
     {"address_error", check_address},
@@ -228,6 +244,9 @@ static const luaL_Reg functions[] = {
     {"pin_error", check_pin},
     {"resolver_error", check_resolver},
     {"network_error", check_network},
+    {"redis_error", check_redis},
+    {"failure", failure_of},
+    {"redis_leases", redis_leases_object_new},
     {"now", clock_now},
     {"time", clock_time},
     {"sleep", clock_sleep},
@@ -241,6 +260,8 @@ static const luaL_Reg functions[] = {
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
+    {"note", recall_note},
+    {"recall", recall},
     {"accept", decision_accept},
     {"reject", decision_reject},
     {"tempfail", decision_tempfail},

@@ -1,5 +1,5 @@
 /* crypt_hash.h -- password hashes of every common kind.  Slow on purpose:
- * called in the threads of crypt_pool.c only. */
+ * called in a thread only, see crypt_job.h. */
 #pragma once
 
 #include "base/types.h"

@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "lua/auth_tls.h"
+#include "lua/await.h"
 #include "lua/failure.h"
 #include "lua/lasting.h"
 
@@ -36,6 +37,7 @@ struct directory_kind {
     void (*happened)(struct directory_conn *conn, int events);
     void (*conn_free)(struct directory_conn *conn); /* and closes it */
     void (*settings_free)(void *settings);
+    void (*question_free)(struct directory_question *q);
     /* For specs: pushes a table that says what is asked. */
     void (*tell)(struct directory_question *q, lua_State *L);
 };
@@ -87,7 +89,9 @@ struct directory_question {
     enum failure kind;
     char text[256];
     int rehearsed; /* the answer that a spec has, in its registry; LUA_NOREF */
-    double delay;  /* that a spec wants */
+    /* Of directory_object.h: */
+    struct ticket ticket;
+    void (*push)(lua_State *L, struct directory_question *q);
 };
 
 struct directory_client *directory_client_new(void);

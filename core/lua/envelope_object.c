@@ -109,6 +109,22 @@ reply_push(lua_State *L, const struct session *s)
 }
 
 void
+refused_push(lua_State *L, const struct session *s)
+{
+    const struct verdict *v = &s->login->verdict;
+    enum reason reason = v->refusal.reason;
+
+    lua_newtable(L);
+    lua_pushboolean(L, v->kind == VERDICT_TEMPFAIL ||
+                           reason == REASON_UNAVAILABLE ||
+                           reason == REASON_SERVER_BUG);
+    lua_setfield(L, -2, "temporary");
+    set_string(L, "reason", reason_label(reason));
+    set_text(L, "policy", v->policy);
+    set_text(L, "log", v->log);
+}
+
+void
 summary_push(lua_State *L, const struct session *s)
 {
     lua_newtable(L);

@@ -1,5 +1,5 @@
 /* envelope_object.h -- the other arguments of hooks: credentials, addresses of
- * an SMTP envelope, upstreams, replies, summaries. */
+ * an SMTP envelope, upstreams, replies, refusals, summaries. */
 #pragma once
 
 #include "session/session.h"
@@ -28,6 +28,9 @@ const char *reason_label(enum reason reason);
 
 /* Pushes { text =, reason = } of the upstream's refusal. */
 void reply_push(lua_State *L, const struct session *s);
+
+/* Pushes { temporary =, reason =, policy =, log = }: how a login was refused. */
+void refused_push(lua_State *L, const struct session *s);
 
 /* Pushes what `closed` is told. */
 void summary_push(lua_State *L, const struct session *s);

@@ -49,7 +49,8 @@ push_more(lua_State *L, struct hook_run *run, int table, int *count)
     case HOOK_HELO:
     case HOOK_ROUTE:
     case HOOK_SPLICED:
-    case HOOK_CLOSED: /* the summary is added where the session still is */
+    case HOOK_REFUSED: /* theirs are added where the session still is */
+    case HOOK_CLOSED:
     case HOOK_COUNT:
         break;
     }

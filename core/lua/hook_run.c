@@ -329,10 +329,10 @@ finished(struct call *c, enum call_end end)
         deliver(run);
 }
 
-static bool
-is_notification(enum hook hook)
+bool
+hook_is_notification(enum hook hook)
 {
-    return hook == HOOK_SPLICED || hook == HOOK_CLOSED;
+    return hook == HOOK_REFUSED || hook == HOOK_SPLICED || hook == HOOK_CLOSED;
 }
 
 /* Passwords that must not show up in an error or a log line. */
@@ -351,8 +351,11 @@ begin(struct hook_run *run, const struct session *s)
     lua_State *L = run->generation->vm->L;
 
     hook_push_objects(L, run, &run->object_count);
-    if (run->hook == HOOK_CLOSED) {
-        summary_push(L, s);
+    if (run->hook == HOOK_CLOSED || run->hook == HOOK_REFUSED) {
+        if (run->hook == HOOK_CLOSED)
+            summary_push(L, s);
+        else
+            refused_push(L, s);
         lua_rawseti(L, -2, ++run->object_count);
     }
     run->objects = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -400,13 +403,13 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
 
     if (call == NULL) {
         hook_count_overload(g, (int)hook, s);
-        if (!is_notification(hook))
+        if (!hook_is_notification(hook))
             refuse_overload(s);
         return;
     }
     hook_count_call(g, (int)hook);
     struct hook_run *run = run_new(g, s, hook, call);
-    run->is_notification = is_notification(hook);
+    run->is_notification = hook_is_notification(hook);
     if (run->is_notification && s->record.vars == NULL)
         s->record.vars = vars_new();
     run->session = run->is_notification ? session_snapshot(s) : s;

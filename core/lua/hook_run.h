@@ -28,6 +28,9 @@ void hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
                      void (*decided)(struct session *s));
 void hook_cancel(struct hook_run *run);
 
+/* Nothing waits for it, and it decides nothing. */
+bool hook_is_notification(enum hook hook);
+
 /* Whether the hook may decide so. */
 bool hook_may(enum hook hook, enum verdict_kind kind);
 unsigned hook_mechanisms(struct generation *g, struct session *s,

@@ -2,8 +2,9 @@
 
 #include "base/check.h"
 #include "lua/http_client.h"
-#include "lua/lease.h"
+#include "lua/local_lease.h"
 #include "lua/memo.h"
+#include "lua/redis_leases.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
     list_init(&l->directories);
     list_init(&l->memos);
     list_init(&l->redis_pools);
+    list_init(&l->redis_leases);
     l->shared = shared_new();
     return l;
 }
@@ -29,12 +31,13 @@ lasting_free(struct lasting *l)
 {
     if (l == NULL)
         return;
+    redis_leases_free_all(l);
     require(list_is_empty(&l->auth_pools));
     require(list_is_empty(&l->directories));
     require(list_is_empty(&l->redis_pools));
     if (l->http != NULL)
         http_client_free(l->http);
-    lease_forget(l->shared);
+    local_leases_forget(l->shared);
     shared_free(l->shared);
     memos_free(l);
     counters_free(l->counters);

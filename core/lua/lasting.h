@@ -22,6 +22,7 @@ struct lasting {
     struct list auth_pools;   /* of auth_pool.h */
     struct list directories;  /* of directory.h */
     struct list redis_pools;  /* of redis_pool.h */
+    struct list redis_leases; /* of redis_leases.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;
     struct list memos; /* of memo.h */

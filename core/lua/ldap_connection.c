@@ -91,9 +91,17 @@ ldap_global_init(void)
         (void)ldap_unbind_ext(ld, NULL, NULL);
 }
 
-void
-ldap_question_free(struct ldap_question *q)
+struct ldap_question *
+ldap_question_of(struct directory_question *q)
 {
+    return container_of(q, struct ldap_question, base);
+}
+
+static void
+question_free(struct directory_question *base)
+{
+    struct ldap_question *q = ldap_question_of(base);
+
     for (size_t i = 0; i < q->entry_count; i++)
         (void)ldap_msgfree(q->entries[i]);
     if (q->texts != NULL)
@@ -187,7 +195,7 @@ static Sockbuf_IO layer = {layer_setup, layer_remove, layer_ctrl,
 static struct ldap_question *
 question_of(const struct ldap_conn *c)
 {
-    return container_of(c->base.question, struct ldap_question, base);
+    return ldap_question_of(c->base.question);
 }
 
 static const struct ldap_settings *
@@ -613,8 +621,7 @@ settings_free(void *settings)
 static void
 tell(struct directory_question *base, lua_State *L)
 {
-    const struct ldap_question *q =
-        container_of(base, struct ldap_question, base);
+    const struct ldap_question *q = ldap_question_of(base);
 
     lua_newtable(L);
     lua_pushstring(L, q->binds ? "bind" : "search");
@@ -644,5 +651,6 @@ const struct directory_kind ldap_kind = {
     .happened = ldap_happened,
     .conn_free = ldap_conn_free,
     .settings_free = settings_free,
+    .question_free = question_free,
     .tell = tell,
 };

@@ -27,7 +27,6 @@ struct ldap_settings {
 /* `texts` is one block that all texts of the question are in, wiped with it. */
 struct ldap_question {
     struct directory_question base; /* first */
-    void *arg;                      /* of who asks */
     bool binds;
     char *texts;
     size_t texts_size;
@@ -43,7 +42,7 @@ struct ldap_question {
     size_t entry_count;
 };
 
-void ldap_question_free(struct ldap_question *q);
+struct ldap_question *ldap_question_of(struct directory_question *q);
 
 /* Once a process, before it opens no more files. */
 void ldap_global_init(void);

@@ -1,24 +1,34 @@
-/* lease.h -- what a session holds of shared dicts until it ends. */
+/* lease.h -- what a session holds of shared tables until it ends.
+ *
+ * A table of this machine has its own kind of lease (local_lease.h), one in
+ * Redis another (redis_leases.h): each begins with this. */
 #pragma once
 
-#include "lua/shared.h"
+#include "base/types.h"
 #include "session/session.h"
 
-/* One lease of `key` for the session, if fewer than `limit` are held.
- * DICT_DONE too if the session holds it already; DICT_PRESENT if not. */
-enum dict_result lease_take(struct session *s, struct shared *shared,
-                            struct dict *d, struct slice key,
-                            uint64_t limit) MUST_USE;
+struct lease {
+    struct lease *next; /* of the session */
+    const void *table;
+    char *key;
+    size_t key_len;
+    /* Gives it back and frees it; it is in no session any more. */
+    void (*end)(struct lease *l);
+};
 
-/* DICT_ABSENT: the session holds none. */
-enum dict_result lease_give_back(struct session *s, struct dict *d,
-                                 struct slice key) MUST_USE;
+void lease_init(struct lease *l, const void *table, struct slice key,
+                void (*end)(struct lease *l));
+void lease_deinit(struct lease *l);
+struct slice lease_key(const struct lease *l);
+
+bool lease_is_held(const struct session *s, const void *table,
+                   struct slice key);
+
+/* The session holds it from now on, and none of that key before. */
+void lease_hold(struct session *s, struct lease *l);
+
+/* False: the session holds none. */
+bool lease_give_back(struct session *s, const void *table, struct slice key);
 
 /* The session has ended. */
 void lease_end_all(struct session *s);
-
-/* Gives back what could not be while another process kept the lock. */
-void lease_settle(struct shared *shared);
-
-/* The process ends. */
-void lease_forget(struct shared *shared);

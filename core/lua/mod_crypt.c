@@ -1,7 +1,7 @@
 /* mod_crypt.c -- `moongate.crypt`: verify(secret, hash), hash(secret, opts). */
 #include "base/slice.h"
 #include "lua/await.h"
-#include "lua/crypt_pool.h"
+#include "lua/crypt_job.h"
 #include "lua/failure.h"
 #include "lua/module.h"
 #include "lua/options.h"
@@ -25,7 +25,7 @@ crypt_cancel(void *op)
 {
     struct crypt_op *o = op;
 
-    crypt_pool_cancel(o->job);
+    crypt_job_cancel(o->job);
     free(o);
 }
 
@@ -78,7 +78,7 @@ wait_for(lua_State *L, struct crypt_op *o)
         free(o);
         return failure_push(L, FAILURE_OVERLOAD,
                             "crypt: %d checks are waiting already",
-                            CRYPT_WAITING_MAX);
+                            THREADS_WAITING_MAX);
     }
     return await(L, crypt_cancel, o, &o->ticket);
 }
@@ -108,7 +108,7 @@ crypt_verify(lua_State *L)
     struct crypt_op *o = calloc(1, sizeof(*o));
     if (o == NULL)
         return luaL_error(L, "out of memory");
-    o->job = crypt_pool_verify(loop, password, hash, on_done, o);
+    o->job = crypt_job_verify(loop, password, hash, on_done, o);
     return wait_for(L, o);
 }
 
@@ -145,7 +145,7 @@ crypt_hash(lua_State *L)
     struct crypt_op *op = calloc(1, sizeof(*op));
     if (op == NULL)
         return luaL_error(L, "out of memory");
-    op->job = crypt_pool_make(loop, password, &cost, on_done, op);
+    op->job = crypt_job_make(loop, password, &cost, on_done, op);
     return wait_for(L, op);
 }
 

@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "lua/file_table.h"
 #include "lua/module.h"
+#include "lua/objects.h"
 #include "lua/options.h"
 #include "lua/source.h"
 #include "lua/vm.h"
@@ -196,23 +197,14 @@ file_read(lua_State *L)
 int
 mod_file_open(lua_State *L)
 {
+    static const luaL_Reg events[] = {
+        {"__gc", map_gc}, {"__len", map_len}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"get", map_get}, {"first", map_first}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"map", file_map}, {"read", file_read}, {NULL, NULL}};
 
-    if (luaL_newmetatable(L, METATABLE) != 0) {
-        lua_pushcfunction(L, map_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, map_len);
-        lua_setfield(L, -2, "__len");
-        lua_newtable(L);
-        luaL_register(L, NULL, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 1);
+    object_make_type(L, METATABLE, events, methods);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

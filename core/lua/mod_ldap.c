@@ -3,12 +3,11 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/await.h"
-#include "lua/generation.h"
+#include "lua/directory_object.h"
 #include "lua/ldap_connection.h"
 #include "lua/module.h"
 #include "lua/options.h"
 #include "lua/secret.h"
-#include "lua/spec_world.h"
 #include "lua/vm.h"
 
 #include <lauxlib.h>
@@ -20,16 +19,6 @@
 #define ESCAPE_MAX    4096
 #define TRACE_MAX     200
 #define LIMIT_DEFAULT 100
-
-struct ldap_op {
-    struct ticket ticket;
-    struct ldap_question *question;
-};
-
-/* The userdata. */
-struct ldap_pool {
-    struct directory_client *client;
-};
 
 /* --- the answer --- */
 
@@ -90,58 +79,23 @@ push_entries(lua_State *L, const struct ldap_question *q)
     }
 }
 
-static int
-push_answer(lua_State *L, struct ldap_question *q, const struct ticket *ticket)
+static void
+push(lua_State *L, struct directory_question *base)
 {
-    if (q->base.failed) {
-        await_outcome(ticket, "%s", q->base.text);
-        return failure_push(L, q->base.kind, "ldap: %s", q->base.text);
-    }
-    if (q->base.rehearsed != LUA_NOREF) {
-        await_outcome(ticket, "answered");
-        spec_world_push(q->base.client->directory->lasting->loop, &q->base, L);
-    } else if (q->binds) {
-        await_outcome(ticket, "%s", q->bound ? "bound" : "not bound");
+    const struct ldap_question *q = ldap_question_of(base);
+
+    if (directory_push_rehearsed(L, base))
+        return;
+    if (q->binds) {
+        await_outcome(&base->ticket, "%s", q->bound ? "bound" : "not bound");
         lua_pushboolean(L, q->bound);
     } else {
-        await_outcome(ticket, "%zu entries", q->entry_count);
+        await_outcome(&base->ticket, "%zu entries", q->entry_count);
         push_entries(L, q);
     }
-    return 1;
-}
-
-static void
-on_done(struct directory_question *base)
-{
-    struct ldap_question *q = container_of(base, struct ldap_question, base);
-    struct ldap_op *op = q->arg;
-    struct ticket ticket = op->ticket;
-    lua_State *L = await_done(&ticket);
-    int results = L != NULL ? push_answer(L, q, &ticket) : 0;
-
-    free(op);
-    ldap_question_free(q);
-    if (L != NULL)
-        await_resume(&ticket, results);
-}
-
-static void
-on_cancel(void *arg)
-{
-    struct ldap_op *op = arg;
-
-    directory_cancel(&op->question->base);
-    ldap_question_free(op->question);
-    free(op);
 }
 
 /* --- the questions --- */
-
-static struct ldap_pool *
-check_self(lua_State *L)
-{
-    return luaL_checkudata(L, 1, METATABLE);
-}
 
 /* A text without NUL, as libldap takes it. */
 static bool
@@ -164,21 +118,9 @@ put(struct ldap_question *q, struct slice text)
 }
 
 static int
-ask(lua_State *L, const struct ldap_pool *self, struct ldap_question *q)
-{
-    struct ldap_op *op = xcalloc(1, sizeof(*op));
-
-    op->question = q;
-    q->arg = op;
-    directory_ask(&q->base, self->client, time_within(L, self->client->timeout),
-                  on_done);
-    return await(L, on_cancel, op, &op->ticket);
-}
-
-static int
 pool_bind(lua_State *L)
 {
-    const struct ldap_pool *self = check_self(L);
+    struct directory_client *self = directory_self(L, METATABLE);
     struct slice dn, password;
 
     dn.ptr = luaL_checklstring(L, 2, &dn.len);
@@ -199,7 +141,7 @@ pool_bind(lua_State *L)
     q->binds = true;
     q->dn = put(q, dn);
     q->password.bytes = (struct slice){put(q, password), password.len};
-    return ask(L, self, q);
+    return directory_await(L, self, &q->base, push);
 }
 
 /* Reads a text into `text`; the value stays on the stack. */
@@ -275,7 +217,7 @@ pool_search(lua_State *L)
 {
     static const char *const names[] = {"base",       "scope", "filter",
                                         "attributes", "limit", NULL};
-    const struct ldap_pool *self = check_self(L);
+    struct directory_client *self = directory_self(L, METATABLE);
     struct slice base = {"", 0}, filter = S("(objectClass=*)");
 
     lua_settop(L, 2);
@@ -301,7 +243,7 @@ pool_search(lua_State *L)
     q->limit = limit;
     if (lua_istable(L, list))
         put_names(L, list, q);
-    return ask(L, self, q);
+    return directory_await(L, self, &q->base, push);
 }
 
 /* --- escaping --- */
@@ -397,34 +339,16 @@ read_url(const char *url, struct directory *like)
     return problem;
 }
 
-static int
-half_made_gc(lua_State *L)
+static struct ldap_settings *
+settings_new(struct directory *like)
 {
-    struct directory *like = lua_touserdata(L, 1);
-
-    if (like->settings != NULL)
-        ldap_kind.settings_free(like->settings);
-    free(like->host);
-    *like = (struct directory){0};
-    return 0;
-}
-
-/* Collected if reading the options raises. */
-static struct directory *
-push_half_made(lua_State *L)
-{
-    struct directory *like = lua_newuserdata(L, sizeof *like);
     struct ldap_settings *s = xcalloc(1, sizeof *s);
 
     s->dn = xstrndup("", 0);
     s->password = xstrndup("", 0);
-    *like = (struct directory){.kind = &ldap_kind, .settings = s};
-    if (luaL_newmetatable(L, METATABLE ".half_made") != 0) {
-        lua_pushcfunction(L, half_made_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    return like;
+    like->kind = &ldap_kind;
+    like->settings = s;
+    return s;
 }
 
 /* The service's own account: both, or none of them. */
@@ -453,8 +377,8 @@ read_options(lua_State *L, struct directory_client *client)
         "url",     "bind_dn",     "password", "starttls", "timeout", "size",
         "profile", "server_name", "verify",   "pin",      NULL};
     struct options o = options_check(L, 1, WHAT, names);
-    struct directory *like = push_half_made(L);
-    struct ldap_settings *s = like->settings;
+    struct directory *like = directory_push_half_made(L);
+    struct ldap_settings *s = settings_new(like);
     struct buf key;
 
     if (!option_push(&o, "url") || lua_type(L, -1) != LUA_TSTRING)
@@ -482,28 +406,11 @@ read_options(lua_State *L, struct directory_client *client)
 }
 
 static int
-pool_gc(lua_State *L)
-{
-    struct ldap_pool *self = check_self(L);
-
-    directory_client_unref(self->client);
-    self->client = NULL;
-    return 0;
-}
-
-static int
 new_pool(lua_State *L)
 {
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
-    struct ldap_pool *self = lua_newuserdata(L, sizeof *self);
-    self->client = NULL;
-    luaL_getmetatable(L, METATABLE);
-    lua_setmetatable(L, -2);
-    self->client = directory_client_new();
-    if (vm_of(L)->generation != NULL)
-        self->client->tls.config = vm_of(L)->generation->config;
-    read_options(L, self->client);
+    read_options(L, directory_push(L, METATABLE));
     lua_settop(L, 2);
     return 1;
 }
@@ -519,16 +426,7 @@ mod_ldap_open(lua_State *L)
         {"bind", pool_bind}, {"search", pool_search}, {NULL, NULL}};
 
     ldap_global_init();
-    if (luaL_newmetatable(L, METATABLE) != 0) {
-        lua_pushcfunction(L, pool_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_newtable(L);
-        luaL_register(L, NULL, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 1);
+    directory_class(L, METATABLE, methods);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

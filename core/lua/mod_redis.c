@@ -9,6 +9,7 @@
 #include "lua/objects.h"
 #include "lua/options.h"
 #include "lua/redis_command.h"
+#include "lua/redis_object.h"
 #include "lua/redis_options.h"
 #include "lua/redis_subscription.h"
 #include "lua/vm.h"
@@ -37,11 +38,17 @@ struct redis_op {
     unsigned char wants[]; /* one for each answer */
 };
 
+struct redis_group *
+redis_pool_check(lua_State *L, int index)
+{
+    struct redis_handle *self = luaL_checkudata(L, index, POOL);
+    return self->group;
+}
+
 static struct redis_group *
 check_group(lua_State *L)
 {
-    struct redis_handle *self = luaL_checkudata(L, 1, POOL);
-    return self->group;
+    return redis_pool_check(L, 1);
 }
 
 /* --- asking --- */
@@ -432,9 +439,8 @@ redis_pool(lua_State *L)
     self->group = NULL;
     luaL_getmetatable(L, POOL);
     lua_setmetatable(L, -2);
-    self->group = redis_group_new();
-    if (vm->generation != NULL)
-        self->group->tls.config = vm->generation->config;
+    self->group =
+        redis_group_new(vm->generation != NULL ? vm->generation->config : NULL);
     redis_options_read(L, 1, self->group);
     return 1;
 }

@@ -2,17 +2,20 @@
  * all workers share and that reloads and dead workers leave alone.
  *
  * Each call is one transaction, over before it returns: nothing of Lua runs in
- * it. */
+ * it.  Of tables in Redis lua/moongate/redis_table.lua makes another object,
+ * with the same methods, which wait. */
 #include "base/slice.h"
 #include "lua/await.h"
 #include "lua/clock.h"
 #include "lua/failure.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
-#include "lua/lease.h"
+#include "lua/local_lease.h"
 #include "lua/module.h"
 #include "lua/objects.h"
+#include "lua/shared_arguments.h"
 #include "lua/vm.h"
+#include "net/stand_in.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -54,19 +57,6 @@ check_dict(lua_State *L)
 }
 
 /* --- arguments --- */
-
-static struct slice
-check_key(lua_State *L, int index)
-{
-    struct slice key;
-
-    if (object_test(L, index, OBJECT_SECRET) != NULL)
-        luaL_argerror(L, index, "a Secret is no key: use secret:hmac(key)");
-    key.ptr = luaL_checklstring(L, index, &key.len);
-    luaL_argcheck(L, key.len >= 1 && key.len <= DICT_KEY_MAX, index,
-                  "a key of 1 to 8192 bytes expected");
-    return key;
-}
 
 static struct dict_value
 check_value(lua_State *L, int index)
@@ -182,7 +172,8 @@ dict_get_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
     struct dict_value v;
-    enum dict_result result = dict_get(d, check_key(L, 2), milliseconds(L), &v);
+    enum dict_result result =
+        dict_get(d, shared_check_key(L, 2), milliseconds(L), &v);
 
     if (result == DICT_DONE)
         push_value(L, &v);
@@ -197,7 +188,7 @@ static int
 dict_set_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
+    struct slice key = shared_check_key(L, 2);
     struct dict_value v = check_value(L, 3);
 
     return push_whether(L, dict_set(d, key, &v, check_when(L, 4)), DICT_DONE);
@@ -207,7 +198,7 @@ static int
 dict_add_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
+    struct slice key = shared_check_key(L, 2);
     struct dict_value v = check_value(L, 3);
 
     return push_whether(L, dict_add(d, key, &v, check_when(L, 4)),
@@ -218,7 +209,7 @@ static int
 dict_incr(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
+    struct slice key = shared_check_key(L, 2);
     double by = check_finite(L, 3, 1), number = check_finite(L, 4, 0);
     enum dict_result result =
         dict_add_to(d, key, by, check_when(L, 5), &number);
@@ -235,7 +226,7 @@ static int
 dict_take_token(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
+    struct slice key = shared_check_key(L, 2);
     double rate = luaL_checknumber(L, 3), burst = luaL_optnumber(L, 4, 1);
 
     luaL_argcheck(L, rate >= RATE_MIN && rate <= RATE_MAX, 3,
@@ -256,7 +247,8 @@ dict_delete_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
 
-    return push_whether(L, dict_delete(d, check_key(L, 2), milliseconds(L)),
+    return push_whether(L,
+                        dict_delete(d, shared_check_key(L, 2), milliseconds(L)),
                         DICT_ABSENT);
 }
 
@@ -265,7 +257,8 @@ dict_ttl(lua_State *L)
 {
     struct dict *d = check_dict(L);
     uint64_t now = milliseconds(L), expiry = 0;
-    enum dict_result result = dict_expiry(d, check_key(L, 2), now, &expiry);
+    enum dict_result result =
+        dict_expiry(d, shared_check_key(L, 2), now, &expiry);
 
     if (result != DICT_DONE && result != DICT_ABSENT)
         return push_failure(L, result);
@@ -277,28 +270,15 @@ dict_ttl(lua_State *L)
     return 1;
 }
 
-/* One whose end can be waited for: a notification's is a copy. */
-static struct session *
-check_session(lua_State *L, int index)
-{
-    struct session *s = object_session(L, index);
-
-    if (s->login == NULL)
-        luaL_argerror(L, index, "a session that is not over expected");
-    return s;
-}
-
 static int
 dict_lease_key(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
-    double limit = luaL_checknumber(L, 3);
-    struct session *s = check_session(L, 4);
+    struct slice key = shared_check_key(L, 2);
+    uint64_t limit = shared_check_limit(L, 3);
+    struct session *s = shared_check_session(L, 4);
 
-    luaL_argcheck(L, limit >= 0 && limit <= 1e9 && floor(limit) == limit, 3,
-                  "a whole number expected");
-    return push_whether(L, lease_take(s, shared_of(L), d, key, (uint64_t)limit),
+    return push_whether(L, local_lease_take(s, shared_of(L), d, key, limit),
                         DICT_PRESENT);
 }
 
@@ -306,10 +286,10 @@ static int
 dict_give_back_key(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    struct slice key = check_key(L, 2);
+    struct slice key = shared_check_key(L, 2);
 
-    return push_whether(L, lease_give_back(check_session(L, 3), d, key),
-                        DICT_ABSENT);
+    lua_pushboolean(L, lease_give_back(shared_check_session(L, 3), d, key));
+    return 1;
 }
 
 static int
@@ -317,7 +297,7 @@ dict_leased_count(lua_State *L)
 {
     struct dict *d = check_dict(L);
     uint64_t count = 0;
-    enum dict_result result = dict_leased(d, check_key(L, 2), &count);
+    enum dict_result result = dict_leased(d, shared_check_key(L, 2), &count);
 
     if (result != DICT_DONE)
         return push_failure(L, result);
@@ -360,20 +340,32 @@ raise_unknown(lua_State *L, const struct config *c, const char *name)
         L, "shared.get: the configuration's `shared` has no \"%s\"", name);
 }
 
-/* The interpreter has no configuration: any name is a small dict. */
-static size_t
+/* The entry of the configuration; NULL in the interpreter, which has none. */
+static const struct dict_config *
 check_name(lua_State *L, const char *name)
 {
     const struct generation *g = vm_of(L)->generation;
 
     if (g == NULL || g->config == NULL)
-        return DICT_SIZE_MIN;
+        return NULL;
     const struct dict_config *c = config_dict(g->config, slice_of(name));
     if (c == NULL)
         (void)raise_unknown(L, g->config, name);
-    return c != NULL ? c->size : 0;
+    return c;
 }
 
+static int
+push_redis_table(lua_State *L, const char *name)
+{
+    vm_core(L, "require");
+    lua_pushliteral(L, "moongate.redis_table");
+    lua_call(L, 1, 1);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* Where there is no network, one in Redis is the process's own as well. */
 static int
 get_dict(lua_State *L)
 {
@@ -382,9 +374,12 @@ get_dict(lua_State *L)
 
     luaL_argcheck(L, len >= 1 && len <= SHARED_NAME_MAX, 1,
                   "a name of 1 to 63 bytes expected");
-    size_t size = check_name(L, name);
+    const struct dict_config *c = check_name(L, name);
+    if (c != NULL && c->size == 0 && stand_in_of(host_of(L)->loop) == NULL)
+        return push_redis_table(L, name);
     struct handle *h = lua_newuserdata(L, sizeof *h);
-    *h = (struct handle){.size = size};
+    *h = (struct handle){.size = c != NULL && c->size > 0 ? c->size
+                                                          : DICT_SIZE_MIN};
     memcpy(h->name, name, len);
     object_set_type(L, METATABLE, events, methods);
     return 1;

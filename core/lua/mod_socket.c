@@ -178,14 +178,19 @@ not_connected(lua_State *L)
 static int
 socket_send(lua_State *L)
 {
-    struct lua_socket *s = check_socket(L);
+    struct lua_socket *s = luaL_checkudata(L, 1, METATABLE);
+    bool receives = s->tcp.doing == TCP_RECEIVE;
 
+    if (!receives)
+        (void)check_socket(L);
     luaL_checkany(L, 2);
     if (!stream_is_open(&s->tcp.stream))
         return not_connected(L);
     buf_deinit(&s->tcp.out);
     append(L, &s->tcp.out, 2, SEND_DEPTH_MAX);
     s->sent = buf_len(&s->tcp.out);
+    if (receives)
+        return push_outcome(L, s, TCP_SEND, tcp_send_now(&s->tcp));
     (void)await_known(L, "socket send");
     return conclude(L, s, TCP_SEND,
                     tcp_send(&s->tcp, time_within(L, s->send_timeout)));

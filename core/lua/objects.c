@@ -5,8 +5,8 @@
 #define NAME_MAX_BYTES 63
 
 void
-object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
-                const luaL_Reg *methods)
+object_make_type(lua_State *L, const char *name, const luaL_Reg *events,
+                 const luaL_Reg *methods)
 {
     if (luaL_newmetatable(L, name) != 0) {
         if (methods != NULL) {
@@ -18,6 +18,15 @@ object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
     }
+    lua_pop(L, 1);
+}
+
+void
+object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
+                const luaL_Reg *methods)
+{
+    object_make_type(L, name, events, methods);
+    luaL_getmetatable(L, name);
     (void)lua_setmetatable(L, -2);
 }
 

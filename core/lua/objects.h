@@ -15,6 +15,10 @@
 
 struct session;
 
+/* Makes the type, once a state, without an object of it yet: see below. */
+void object_make_type(lua_State *L, const char *name, const luaL_Reg *events,
+                      const luaL_Reg *methods);
+
 /* Gives the userdata on the top the type `name`: `events` are its metamethods,
  * `methods` (may be NULL) its `__index`.  Lua can't see the metatable. */
 void object_set_type(lua_State *L, const char *name, const luaL_Reg *events,

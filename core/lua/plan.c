@@ -144,8 +144,11 @@ plan_build(lua_State *L, int index, const struct config *config,
             .socket = from->socket,
         };
     }
-    for (size_t i = 0; i < config->dict_count; i++)
-        plan_add_dict(plan, config->dicts[i].name, config->dicts[i].size);
+    for (size_t i = 0; i < config->dict_count; i++) {
+        const struct dict_config *d = &config->dicts[i];
+        if (d->size > 0) /* those in Redis are no memory of the supervisor's */
+            plan_add_dict(plan, d->name, d->size);
+    }
 }
 
 void

@@ -9,12 +9,14 @@
 #define FAILED_SECONDS 10.
 
 struct redis_group *
-redis_group_new(void)
+redis_group_new(struct config *config)
 {
     struct redis_group *g = xcalloc(1, sizeof *g);
 
     g->references = 1;
     auth_tls_init(&g->tls);
+    if (config != NULL)
+        g->tls.config = g->config = config_ref(config);
     return g;
 }
 
@@ -54,6 +56,8 @@ redis_group_unref(struct redis_group *g)
         return;
     pool_unref(g->pool);
     auth_tls_deinit(&g->tls);
+    if (g->config != NULL)
+        config_unref(g->config);
     free(g);
 }
 

@@ -32,10 +32,12 @@ struct redis_group {
     unsigned references;
     struct redis_pool *pool; /* NULL: not yet */
     struct auth_tls tls;
-    double timeout; /* seconds, of everything */
+    struct config *config; /* a reference, for `tls`; or NULL */
+    double timeout;        /* seconds, of everything */
 };
 
-struct redis_group *redis_group_new(void);
+/* Its TLS profiles are those of `config`, which may be NULL. */
+struct redis_group *redis_group_new(struct config *config);
 struct redis_group *redis_group_ref(struct redis_group *g);
 void redis_group_unref(struct redis_group *g); /* NULL is fine */
 

@@ -36,9 +36,10 @@ replay_set(struct vm *vm, struct slice json, struct error *err)
     return false;
 }
 
-/* Pushes the first answer called `name`, and takes it from the list. */
+/* Takes the first called `name` from the list and pushes its answer; `always`:
+ * even if it has none, else of those that have one. */
 static bool
-take(lua_State *L, const char *name)
+take(lua_State *L, const char *name, bool always)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, KEY);
     int list = lua_gettop(L);
@@ -48,7 +49,7 @@ take(lua_State *L, const char *name)
         bool is_it =
             lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), name) == 0;
         lua_getfield(L, -2, "answer");
-        if (is_it && lua_istable(L, -1)) {
+        if (is_it && (always || lua_istable(L, -1))) {
             lua_pushliteral(L, "");
             lua_setfield(L, -4, "what");
             lua_replace(L, list);
@@ -66,7 +67,15 @@ await_replayed(lua_State *L, const char *name)
 {
     if (strncmp(name, "sleep ", 6) == 0)
         return 0;
-    if (!take(L, name))
+    if (!take(L, name, false))
         return luaL_error(L, "the recording has no answer to: %s", name);
+    return trace_answer_push(L, lua_gettop(L));
+}
+
+int
+await_recalled(lua_State *L, const char *name)
+{
+    if (!take(L, name, true) || !lua_istable(L, -1))
+        return -1;
     return trace_answer_push(L, lua_gettop(L));
 }

@@ -1,5 +1,7 @@
 #include "lua/secret.h"
 
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/counters.h"
 #include "base/digest.h"
@@ -8,7 +10,10 @@
 #include "lua/objects.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define BASE64_MAX ((size_t)64 << 10) /* bytes before it */
 
 /* The bytes follow at once in the same block, so that collecting the userdata
  * (the allocator wipes) takes them along. */
@@ -68,6 +73,35 @@ hmac(lua_State *L)
     return 1;
 }
 
+/* SHA-256 of the arguments, strings or secrets, with the secret behind them, as
+ * 64 hexadecimal digits: what others who know them work out as well. */
+static int
+sha256(lua_State *L)
+{
+    struct secret_object *o = check_alive(L);
+    int last = lua_gettop(L);
+    struct slice bytes;
+    struct buf all;
+    char hex[64];
+
+    size_t size = o->len;
+    for (int i = 2; i <= last; i++) {
+        if (!secret_or_string(L, i, &bytes))
+            return luaL_argerror(L, i, "a string or a secret expected");
+        size += bytes.len;
+    }
+    buf_init(&all, size);
+    bool ok = true;
+    for (int i = 2; i <= last; i++)
+        ok = secret_or_string(L, i, &bytes) && buf_append(&all, bytes) && ok;
+    ok = buf_append(&all, (struct slice){o->bytes, o->len}) && ok;
+    require(ok); /* it is as large as they are */
+    digest_sha256(buf_bytes(&all), hex);
+    buf_deinit(&all);
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
 static int
 len(lua_State *L)
 {
@@ -102,8 +136,8 @@ refuse(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"equals", equals}, {"hmac", hmac}, {"len", len},
-    {"reveal", reveal}, {NULL, NULL},
+    {"equals", equals}, {"hmac", hmac},     {"sha256", sha256},
+    {"len", len},       {"reveal", reveal}, {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {
@@ -146,4 +180,26 @@ secret_wipe(lua_State *L, int index)
         return;
     explicit_bzero(o->bytes, o->len);
     o->wiped = true;
+}
+
+int
+secret_base64(lua_State *L)
+{
+    struct slice part;
+    struct buf joined;
+    bool fine = true;
+
+    buf_init(&joined, BASE64_MAX);
+    for (int i = 1; fine && i <= lua_gettop(L); i++)
+        fine = secret_or_string(L, i, &part) && buf_append(&joined, part);
+    size_t size = base64_encoded_len(buf_len(&joined));
+    char *text = xmalloc(size + 1);
+    base64_encode(buf_bytes(&joined), text);
+    buf_deinit(&joined);
+    if (fine)
+        secret_push(L, (struct slice){text, size});
+    explicit_bzero(text, size);
+    free(text);
+    return fine ? 1
+                : luaL_error(L, "texts and secrets of up to 64 KiB expected");
 }

@@ -14,5 +14,8 @@ void secret_push(lua_State *L, struct slice bytes);
  * as long as the value is on the stack. */
 bool secret_or_string(lua_State *L, int index, struct slice *bytes);
 
+/* (texts and Secrets...): a Secret that holds the base64 of them all, joined. */
+int secret_base64(lua_State *L);
+
 /* Wipes now; a later use from Lua raises. */
 void secret_wipe(lua_State *L, int index);

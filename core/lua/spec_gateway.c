@@ -331,6 +331,9 @@ spec_gateway_open(lua_State *L)
     g->host = *host_of(L);
     g->host.loop = g->world->loop;
     g->host.dns = g->world->dns;
+    spec_sessions_init(&g->sessions, g->world);
+    if (!live)
+        g->host.asker = &g->sessions.asker;
     g->lasting = lasting_new(g->host.loop, g->host.dns);
     g->host.lasting = g->lasting;
     g->host.exhausted = note_exhausted;

@@ -4,11 +4,13 @@
 
 #include "lua/bundle.h"
 #include "lua/generation.h"
+#include "lua/spec_sessions.h"
 #include "lua/spec_world.h"
 
 struct spec_gateway {
     struct spec_world *world;
     struct host host;
+    struct spec_sessions sessions;
     struct lasting *lasting;
     struct bundle *bundle;
     struct generation *generation; /* NULL: closed */

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/decision.h"
 #include "lua/hook_ops.h"
+#include "lua/hook_run.h"
 #include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/spec_gateway.h"
@@ -100,7 +101,7 @@ session_ask_hook(lua_State *L)
     s->login->hook = hook;
     s->login->verdict = (struct verdict){.kind = VERDICT_NONE};
     if (p->ops->has(p, s->listener, hook)) {
-        if (hook != HOOK_CLOSED && hook != HOOK_SPLICED)
+        if (!hook_is_notification(hook))
             s->login->verdict.kind = VERDICT_PENDING;
         p->ops->ask(p, s, hook);
     }

@@ -121,6 +121,7 @@ stage_of(const struct session *s)
     case HOOK_CONNECT_FAILED:
     case HOOK_UPSTREAM_AUTH:
     case HOOK_UPSTREAM_REFUSED:
+    case HOOK_REFUSED:
     case HOOK_SPLICED:
     case HOOK_CLOSED:
     case HOOK_COUNT:

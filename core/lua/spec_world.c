@@ -3,11 +3,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "lua/crypt_pool.h"
 #include "lua/directory.h"
 #include "lua/http_client.h"
 #include "lua/policy_lua.h"
 #include "lua/spec_peer.h"
+#include "lua/threads.h"
 #include "lua/values.h"
 
 #include <lauxlib.h>
@@ -45,9 +45,8 @@ spec_world_call(struct spec_world *w, int nargs, int results)
     return false;
 }
 
-/* Pushes the function and `kind`; the caller adds what it is told. */
-static lua_State *
-begin_question(struct spec_world *w, const char *kind)
+lua_State *
+spec_world_begin(struct spec_world *w, const char *kind)
 {
     luaL_checkstack(w->L, LUA_MINSTACK, "spec");
     lua_rawgeti(w->L, LUA_REGISTRYINDEX, w->answer);
@@ -55,9 +54,8 @@ begin_question(struct spec_world *w, const char *kind)
     return w->L;
 }
 
-/* The answer is on the top; false: there is none, and nothing on the stack. */
-static bool
-ask(struct spec_world *w, int nargs)
+bool
+spec_world_ask(struct spec_world *w, int nargs)
 {
     if (!spec_world_call(w, nargs + 1, 1))
         return false;
@@ -89,13 +87,13 @@ dial(struct stand_in *in, const struct dial_request *request,
      struct stand_in_dial *end)
 {
     struct spec_world *w = world_of(in);
-    lua_State *L = begin_question(w, "dial");
+    lua_State *L = spec_world_begin(w, "dial");
 
     lua_pushstring(L, request->host);
     lua_pushinteger(L, request->port);
     lua_pushstring(L, request->what);
     end->silent = true;
-    if (!ask(w, 3))
+    if (!spec_world_ask(w, 3))
         return;
     end->silent = false;
     if (lua_isfunction(L, -1)) {
@@ -123,13 +121,13 @@ lookup(struct stand_in *in, const struct dns_question *asked,
        struct stand_in_lookup *found)
 {
     struct spec_world *w = world_of(in);
-    lua_State *L = begin_question(w, "dns");
+    lua_State *L = spec_world_begin(w, "dns");
     size_t max = sizeof found->records / sizeof found->records[0];
 
     lua_pushstring(L, asked->name);
     lua_pushstring(L, asked->type);
     found->silent = true;
-    if (!ask(w, 2))
+    if (!spec_world_ask(w, 2))
         return;
     int table = lua_gettop(L);
     struct slice failure = value_text(L, table, "fail");
@@ -209,11 +207,11 @@ spec_world_http(struct ev_loop *loop, const struct http_query *query,
                 struct spec_http *answer)
 {
     struct spec_world *w = world_of(stand_in_of(loop));
-    lua_State *L = begin_question(w, "http");
+    lua_State *L = spec_world_begin(w, "http");
 
     push_query(L, query);
     answer->silent = true;
-    if (!ask(w, 1))
+    if (!spec_world_ask(w, 1))
         return;
     answer_http(L, answer);
     keep_answer(L);
@@ -224,10 +222,10 @@ spec_world_directory(struct ev_loop *loop, const struct directory_kind *kind,
                      struct directory_question *q)
 {
     struct spec_world *w = world_of(stand_in_of(loop));
-    lua_State *L = begin_question(w, kind->name);
+    lua_State *L = spec_world_begin(w, kind->name);
 
     kind->tell(q, L);
-    if (!ask(w, 1))
+    if (!spec_world_ask(w, 1))
         return -1;
     int table = lua_gettop(L);
     struct slice failure = value_text(L, table, "fail");
@@ -292,11 +290,11 @@ spec_world_push(struct ev_loop *loop, struct directory_question *q,
 void
 spec_world_note_hook(struct spec_world *w, const char *hook, const char *kind)
 {
-    lua_State *L = begin_question(w, "hook");
+    lua_State *L = spec_world_begin(w, "hook");
 
     lua_pushstring(L, hook);
     lua_pushstring(L, kind);
-    if (ask(w, 2))
+    if (spec_world_ask(w, 2))
         lua_pop(L, 1);
 }
 
@@ -345,7 +343,7 @@ spec_world_free(struct spec_world *w)
     luaL_unref(w->L, LUA_REGISTRYINDEX, w->answer);
     if (!w->live) {
         dns_free(w->dns);
-        crypt_pool_leave(w->loop);
+        threads_leave(w->loop);
         spec_clock_deinit(&w->clock);
         ev_loop_destroy(w->loop);
     }
@@ -367,7 +365,7 @@ happens(struct spec_world *w)
 {
     w->invoked = 0;
     (void)ev_run(w->loop, EVRUN_NOWAIT);
-    if (w->invoked == 0 && crypt_pool_is_busy(w->loop))
+    if (w->invoked == 0 && threads_are_busy(w->loop))
         (void)ev_run(w->loop, EVRUN_ONCE);
     return w->invoked > 0;
 }

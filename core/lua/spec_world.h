@@ -4,6 +4,7 @@
  * The function is called with the kind of what happens:
  *   "http", query       a table that says what is answered, see `answer_http`
  *   "sql", question; "ldap", question   { answer } or { fail, text }, delay
+ *   "sessions", question   { answer } or { fail }, delay
  *   "dns", name, type   a table of records, or with `fail`
  *   "dial", host, port, what   a function that serves the connection, or the
  *                       name of a failure
@@ -55,6 +56,12 @@ void spec_world_pause(struct spec_world *w, double seconds);
 
 /* Raises the trouble there is, if any. */
 void spec_world_raise(struct spec_world *w, lua_State *L);
+
+/* Pushes the function and `kind` on the spec's stack; the caller adds what it is
+ * told, and then asks.  The answer is on the top; false: there is none, and
+ * nothing on the stack. */
+lua_State *spec_world_begin(struct spec_world *w, const char *kind);
+bool spec_world_ask(struct spec_world *w, int nargs);
 
 /* Calls what is on the spec's stack; false: it raised, which is trouble. */
 bool spec_world_call(struct spec_world *w, int nargs, int results);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define READ_SIZE    16384
 #define READS_A_TURN 16
@@ -258,6 +259,18 @@ tcp_send(struct tcp *t, double timeout)
     wait_for(t, EV_WRITE);
     set_timer(t, timeout);
     return TCP_WAIT;
+}
+
+enum tcp_state
+tcp_send_now(struct tcp *t)
+{
+    enum tcp_state state = write_all(t);
+
+    if (state == TCP_WAIT)
+        state = failed(t, FAILURE_OVERLOAD, "the peer does not read");
+    if (state == TCP_FAILED)
+        (void)shutdown(t->stream.fd, SHUT_RDWR);
+    return state;
 }
 
 enum tcp_state

@@ -49,6 +49,9 @@ void tcp_close(struct tcp *t);
 enum tcp_state tcp_connect(struct tcp *t, const char *host, uint16_t port,
                            double timeout);
 enum tcp_state tcp_send(struct tcp *t, double timeout); /* all of `out` */
+/* The same while a receive waits: what can't be sent at once fails, and ends the
+ * connection, of which the receive hears. */
+enum tcp_state tcp_send_now(struct tcp *t);
 /* `want` is set; when ready, tcp_take gives the bytes. */
 enum tcp_state tcp_receive(struct tcp *t, double timeout);
 

@@ -105,7 +105,7 @@ trace_wait_begin(struct call *c)
 }
 
 static void
-add_wait(struct call *c, struct wait_list *l, int results)
+add_wait(struct call *c, lua_State *L, struct wait_list *l, int results)
 {
     const struct hook_trace *t = c->trace;
     struct json_writer *w = &l->writer;
@@ -117,22 +117,44 @@ add_wait(struct call *c, struct wait_list *l, int results)
     json_given(w, "outcome", safe(c, t->outcome));
     json_number(w, "ms", trace_since(t->waiting_since));
     if (l->records && results >= 0)
-        trace_answer_put(w, c, c->thread, results);
+        trace_answer_put(w, c, L, results);
     json_end(w, '}');
+}
+
+/* The `results` are on the top of L. */
+static void
+end_wait(struct call *c, lua_State *L, int results)
+{
+    struct hook_trace *t = c->trace;
+    struct hook_trace *all = t->parent != NULL ? t->parent : t;
+
+    add_wait(c, L, &all->told, results);
+    add_wait(c, L, &all->recorded, results);
+    t->name[0] = t->outcome[0] = '\0';
 }
 
 void
 trace_wait_end(struct call *c, int results)
 {
-    struct hook_trace *t = c->trace;
-
-    if (!t->waiting)
+    if (!c->trace->waiting)
         return;
-    struct hook_trace *all = t->parent != NULL ? t->parent : t;
-    t->waiting = false;
-    add_wait(c, &all->told, results);
-    add_wait(c, &all->recorded, results);
-    t->name[0] = t->outcome[0] = '\0';
+    c->trace->waiting = false;
+    end_wait(c, c->thread, results);
+}
+
+void
+await_noted(lua_State *L, const char *name, const char *outcome, int results)
+{
+    const struct vm *vm = vm_of(L);
+    struct call *c = vm->running;
+
+    if (c == NULL || c->trace == NULL)
+        return;
+    trace_wait_begin(c);
+    c->trace->waiting = false;
+    (void)snprintf(c->trace->name, sizeof c->trace->name, "%s", name);
+    (void)snprintf(c->trace->outcome, sizeof c->trace->outcome, "%s", outcome);
+    end_wait(c, L, results);
 }
 
 bool

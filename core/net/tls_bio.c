@@ -39,14 +39,16 @@ tls_bio_kernel_offers(void)
 }
 
 /* The client has nothing to do with a ticket but keep it: it may wait for the
- * greeting, or for 200 ms, in the kernel. */
+ * greeting, or for 200 ms, in the kernel.  A close_notify goes with the FIN,
+ * which comes next. */
 static int
 flags(const struct tls_link *l)
 {
     bool ticket = SSL_get_state(l->ssl) == TLS_ST_SW_SESSION_TICKET &&
                   SSL_version(l->ssl) == TLS1_3_VERSION;
+    bool farewell = (SSL_get_shutdown(l->ssl) & SSL_SENT_SHUTDOWN) != 0;
 
-    return ticket ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    return ticket || farewell ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
 }
 
 static int

@@ -5,7 +5,7 @@
 #include "lua/bundle.h"
 #include "lua/certificates.h"
 #include "lua/lasting.h"
-#include "lua/lease.h"
+#include "lua/local_lease.h"
 #include "lua/memo.h"
 #include "lua/policy_lua.h"
 #include "lua/renewal.h"
@@ -130,7 +130,7 @@ take_reaped(struct worker *w, struct message *m)
     if (!message_is_whole(m))
         return false;
     shared_reap(w->lasting->shared, next);
-    lease_settle(w->lasting->shared);
+    local_leases_settle(w->lasting->shared);
     return true;
 }
 

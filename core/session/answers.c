@@ -314,6 +314,7 @@ session_answer(struct session *s)
         return answer_upstream_auth(s);
     case HOOK_UPSTREAM_REFUSED:
         return answer_upstream_refused(s);
+    case HOOK_REFUSED:
     case HOOK_SPLICED:
     case HOOK_CLOSED:
     case HOOK_COUNT:

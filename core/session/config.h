@@ -100,7 +100,7 @@ struct tls_profile {
 /* A table that all workers share: one entry of `shared`. */
 struct dict_config {
     struct slice name; /* a NUL behind it */
-    size_t size;       /* bytes */
+    size_t size;       /* bytes; 0: it is in Redis */
 };
 
 /* One of `pools`, and how its members are spoken to. */

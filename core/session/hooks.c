@@ -12,6 +12,7 @@ static const char *const names[HOOK_COUNT] = {
     [HOOK_CONNECT_FAILED] = "connect_failed",
     [HOOK_UPSTREAM_AUTH] = "upstream_auth",
     [HOOK_UPSTREAM_REFUSED] = "upstream_refused",
+    [HOOK_REFUSED] = "refused",
     [HOOK_SPLICED] = "spliced",
     [HOOK_CLOSED] = "closed",
 };

@@ -4,6 +4,7 @@
 #include "session/login_state.h"
 #include "session/record.h"
 #include "session/session.h"
+#include "session/sessions.h"
 
 /* What a refused attempt leaves behind must not reach the next. */
 static void
@@ -17,6 +18,7 @@ forget_attempt(struct session *s)
     login->verdict = (struct verdict){.kind = VERDICT_NONE};
     login->target = login->fallback = (struct target){0};
     login->failure = (struct slice){0};
+    login->refusal_told = false;
     /* APOP's salt is in the greeting and stays; CRAM-MD5's is used once. */
     if (!dialog_offers(&login->dialog, MECHANISM_APOP) &&
         dialog_offers(&login->dialog, MECHANISM_CRAM_MD5))
@@ -95,12 +97,27 @@ session_end_refusal(struct session *s)
     return PHASE_COMMAND;
 }
 
+/* Policies hear of it before the client does, and once: who leaves while the
+ * answer is held back has been refused all the same. */
+static void
+tell_refused(struct session *s, enum stage stage)
+{
+    struct policy *policy = s->home->policy;
+
+    if (stage != STAGE_LOGIN || s->login->refusal_told ||
+        !policy->ops->has(policy, s->listener, HOOK_REFUSED))
+        return;
+    s->login->refusal_told = true;
+    policy->ops->ask(policy, s, HOOK_REFUSED);
+}
+
 enum phase
 session_refuse(struct session *s, enum stage stage)
 {
     const struct verdict *v = &s->login->verdict;
     struct dialog *d = &s->login->dialog;
 
+    tell_refused(s, stage);
     log_refusal(s);
     record_set(&s->record.policy, v->policy);
     d->refusal = v->refusal;
@@ -114,6 +131,17 @@ session_refuse(struct session *s, enum stage stage)
     return PHASE_COMMAND;
 }
 
+/* Whether it is a login that the verdict refuses. */
+static bool
+refuses_login(const struct session *s)
+{
+    const struct login_state *login = s->login;
+
+    return login->hook >= HOOK_AUTH && login->dialog.envelope.rcpt.len == 0 &&
+           (login->verdict.kind == VERDICT_REJECT ||
+            login->verdict.kind == VERDICT_TEMPFAIL);
+}
+
 /* The pause before a refusal, or of a WAIT. */
 static bool
 is_pausing(struct session *s)
@@ -125,6 +153,8 @@ is_pausing(struct session *s)
     if (!login->delaying) {
         login->delaying = true;
         session_arm(s);
+        if (refuses_login(s))
+            tell_refused(s, STAGE_LOGIN);
         return true;
     }
     if (!s->deadline_passed)

@@ -19,6 +19,7 @@ enum hook {
     HOOK_CONNECT_FAILED,
     HOOK_UPSTREAM_AUTH,
     HOOK_UPSTREAM_REFUSED,
+    HOOK_REFUSED,
     HOOK_SPLICED,
     HOOK_CLOSED,
     HOOK_COUNT,
@@ -68,8 +69,8 @@ struct policy_ops {
 
     /* Starts the chain for `hook`.  Sets s->verdict at once, or leaves it
      * VERDICT_PENDING, sets it later and calls session_run(s).  Never both.
-     * At most one hook of a session runs at a time.  SPLICED and CLOSED are
-     * notifications: they copy what they need and set no verdict. */
+     * At most one hook of a session runs at a time.  REFUSED, SPLICED and
+     * CLOSED are notifications: they copy what they need and set no verdict. */
     void (*ask)(struct policy *p, struct session *s, enum hook hook);
 
     /* The client has gone or the budget is over: forget the running hook of

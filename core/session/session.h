@@ -91,6 +91,7 @@ struct login_state {
     unsigned waits;            /* WAIT rounds of this login */
     bool delaying;             /* the deadline is the verdict's delay ... */
     bool delay_over;           /* ... and that has passed */
+    bool refusal_told;         /* to the policies: HOOK_REFUSED */
     bool proxied;              /* the PROXY header is in, or not expected */
     bool starttls;             /* the client was told to go ahead with TLS */
     bool shaking;              /* the client's TLS handshake is under way */

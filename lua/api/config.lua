@@ -14,10 +14,9 @@ return {
     { "resolver", "list", of = "resolver",
       doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
     { "shared", "map", names = "^[%a_][%w_-]*$", default = {},
-      of = { type = "size", min = 1048576, max = 17179869184,
-        expected = "a size such as \"8m\" (in this machine's memory: no other store is "
-          .. "supported)" },
-      doc = "tables of `moongate.shared` by name, and the memory that each takes: \"8m\"" },
+      of = { type = "section", section = "shared_table", short = "store" },
+      doc = "tables of `moongate.shared` by name: \"8m\" of this machine's memory, for its "
+        .. "workers, or \"redis://10.0.0.2\", for all gateways" },
     { "pools", "map", names = "^[%a_][%w_-]*$", default = {},
       of = { type = "section", section = "pool" },
       doc = "upstreams that stand in for each other; \"pool:NAME\" is one of them" },
@@ -74,6 +73,33 @@ return {
     { "weight", "integer", default = 1, min = 1, max = 1000,
       doc = "its share, compared with the others'" },
     { "backup", "boolean", default = false, doc = "used only when no other is up" },
+  },
+  shared_table = {
+    title = "shared",
+    { "store", "store", required = true, min = 1048576, max = 17179869184,
+      expected = "a size such as \"8m\", or redis://, rediss:// or unix:/path",
+      doc = "the memory that it takes, \"8m\"; or redis://[user[:password]@]host[:port]"
+        .. "[/database], rediss:// for TLS, or unix:/path. All other keys are for Redis" },
+    { "user", "string", doc = "of Redis 6 and newer" },
+    { "password", "secret", doc = "better here than in the URL: `c.secret.file \"/path\"`" },
+    { "database", "integer", min = 0, max = 1000000, doc = "by default what the URL says, or 0" },
+    { "profile", "string", doc = "rediss: one of `tls_profiles`; \"default\" by default" },
+    { "server_name", "string", doc = "rediss: the name in the server's certificate; by default "
+        .. "the host" },
+    { "sentinel", "section", section = "shared_sentinel", optional = true,
+      doc = "who is asked for the master; the URL is \"redis://\" then, without a host" },
+    { "timeout", "duration", default = 1, min = 0.001, max = 600,
+      doc = "for one call: the wait for a connection, making it, the answer" },
+    { "size", "integer", default = 16, min = 1, max = 1000, doc = "connections of a worker" },
+    { "prefix", "string", default = "moongate:", doc = "of the keys in Redis" },
+  },
+  shared_sentinel = {
+    title = "shared.sentinel",
+    { "addresses", "list", of = "string", required = true, max = 16,
+      doc = "\"host:port\" of the Sentinels" },
+    { "name", "string", required = true, doc = "what they call the master" },
+    { "user", "string", doc = "of the Sentinels" },
+    { "password", "secret", doc = "of the Sentinels" },
   },
   log = {
     { "level", "enum", default = "info", values = { "error", "warn", "info", "debug" },

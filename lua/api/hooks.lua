@@ -301,6 +301,22 @@ return {
 ]],
   },
   {
+    "refused", doc = "Tells that a login was refused. Every policy of the chain is told.",
+    arguments = { { "session", "Session" }, { "refusal", "Refusal" } },
+    decides = {}, awaits = true,
+    asked = "when a policy or the upstream has refused a login, before the client hears of it; not "
+      .. "of one that ended without an answer",
+    otherwise = "nobody is told",
+    answers = {},
+    example = [[
+return {
+  refused = function(session, refusal)
+    if not refusal.temporary then session:count("refused", { protocol = session.protocol }) end
+  end,
+}
+]],
+  },
+  {
     "spliced", doc = "Tells that the client is relayed. Every policy of the chain is told.",
     arguments = { { "session", "Session" } },
     decides = {}, awaits = true,

@@ -1,5 +1,7 @@
 --- `moongate.limit`. The format is explained in README.md.
 local DICT = { "dict", "string", doc = "the name of a table in the configuration's `shared`" }
+local IN_REDIS = "if the table is in Redis"
+local FAILS = { "overload", "protocol", "timeout", "connect", "tls", "dns", "closed", "server" }
 local KEY = { "key", "string|number", doc = "up to 8000 bytes" }
 
 local function name(otherwise)
@@ -9,9 +11,10 @@ end
 
 return {
   name = "moongate.limit",
-  doc = "Limits that hold for all workers together, on a table of `moongate.shared`. When the "
-    .. "table can't be used they give `nil, err`, and the policy says what that means. In a table "
-    .. "that is too small buckets are forgotten, those that are nearly full first; places are not.",
+  doc = "Limits that hold for all workers together, or, with a table in Redis, for all gateways. "
+    .. "They are on a table of `moongate.shared`; when that can't be used they give `nil, err`, "
+    .. "and the policy says what that means. In a table of this machine that is too small buckets "
+    .. "are forgotten, those that are nearly full first; places are not.",
   functions = {
     {
       "bucket", doc = "So many in a time: a bucket of tokens for each key, which is full at first.",
@@ -44,28 +47,29 @@ return {
     {
       "Bucket", variable = "bucket", doc = "So many in a time.",
       methods = {
-        { "take", doc = "Takes a token of the key.", arguments = { KEY },
+        { "take", awaits = IN_REDIS, doc = "Takes a token of the key.", arguments = { KEY },
           returns = { { "boolean", doc = "whether there was one" },
             { "number", doc = "if not, seconds until there is" } },
-          fails = { "overload", "protocol" } },
+          fails = FAILS },
       },
     },
     {
       "Concurrent", variable = "concurrent", doc = "So many at once.",
       methods = {
-        { "take", doc = "Takes a place of the key for a session, which holds it until it ends, "
-            .. "or its worker does. A session holds a key once.",
+        { "take", awaits = IN_REDIS, doc = "Takes a place of the key for a session, which "
+            .. "holds it until it ends, or its worker does. A session holds a key once.",
           arguments = { KEY, { "session", "Session" } },
           returns = { { "boolean", doc = "whether it holds one" } },
-          fails = { "overload", "protocol" },
+          fails = FAILS,
           errors = "raises in `spliced` and `closed`" },
         { "give_back", doc = "Gives the place back before the session ends.",
           arguments = { KEY, { "session", "Session" } },
           returns = { { "boolean", doc = "whether it held one" } },
           errors = "raises in `spliced` and `closed`" },
-        { "held", doc = "How many places of the key are held.", arguments = { KEY },
+        { "held", awaits = IN_REDIS, doc = "How many places of the key are held.",
+          arguments = { KEY },
           returns = { { "integer" } },
-          fails = { "overload", "protocol" } },
+          fails = FAILS },
       },
     },
   },

@@ -221,6 +221,12 @@ return {
           arguments = { { "key", "Secret|string" } },
           returns = { { "string", doc = "64 hexadecimal digits" } },
         },
+        {
+          "sha256", doc = "SHA-256 of texts with the secret behind them, where another program "
+            .. "wants it so; by itself `hmac` is the better name.",
+          arguments = { { "...", "Secret|string", doc = "what comes before the secret" } },
+          returns = { { "string", doc = "64 hexadecimal digits" } },
+        },
         { "len", doc = "Its length.", returns = { { "integer", doc = "bytes" } } },
         { "reveal", doc = "The one way to a Lua string.", returns = { { "string" } } },
       },
@@ -250,6 +256,15 @@ return {
       fields = {
         { "reason", "Reason", doc = "what its code means" },
         { "text", "string", doc = "its own words" },
+      },
+    },
+    {
+      "Refusal", variable = "refusal", doc = "How a login was refused.",
+      fields = {
+        { "temporary", "boolean", doc = "it is not the client's fault" },
+        { "reason", "Reason", doc = "what the client is told by" },
+        { "policy", "string", doc = "which decided; after an upstream's refusal, which let in" },
+        { "log", "string", doc = "why, as it is logged" },
       },
     },
     {

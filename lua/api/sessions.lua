@@ -20,8 +20,8 @@ end
 return {
   name = "moongate.sessions",
   doc = "The sessions of all workers at this moment. To let no more than so many in, use "
-    .. "`moongate.limit`: two that count at the same time both see room. In `moongate test` and "
-    .. "`moongate try` there are none.",
+    .. "`moongate.limit`: two that count at the same time both see room. In `moongate try` there "
+    .. "are none.",
   functions = {
     { "count", awaits = true, doc = "How many there are.", arguments = { filters() },
       returns = { { "integer" } }, fails = { "timeout" },

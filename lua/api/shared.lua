@@ -6,13 +6,19 @@ local TTL = { "ttl", "number", optional = true, unit = "seconds", min = 0.001, m
   doc = "how long it lives; forever by default" }
 local SESSION = { "session", "Session" }
 
+--- A call that waits if the table is in Redis, and what may go wrong with it.
+local IN_REDIS = "if the table is in Redis"
+local FAILS = { "overload", "protocol", "timeout", "connect", "tls", "dns", "closed", "server" }
+
 return {
   name = "moongate.shared",
-  doc = "Tables of small values that all workers of a machine share: the entries of `shared` in "
-    .. "the configuration. What is in them survives reloads and the end of a worker, but not that "
-    .. "of the gateway. A table is never full: values that are over go first, then those that "
-    .. "are over soonest, then those that were written longest ago. In `moongate lua`, "
-    .. "`moongate test` and `moongate check` they are the process's own.",
+  doc = "Tables of small values: the entries of `shared` in the configuration. All workers of a "
+    .. "machine share one that is in memory; what is in it survives reloads and the end of a "
+    .. "worker, but not that of the gateway, and it is never full: values that are over go first, "
+    .. "then those that are over soonest, then those that were written longest ago. All gateways "
+    .. "that name it share one that is in Redis: the same calls then wait, and fail as those of "
+    .. "`moongate.redis` do. In `moongate lua` and `moongate test` a table is the process's own, "
+    .. "wherever it is.",
   functions = {
     {
       "get", doc = "The table of this name.",
@@ -24,61 +30,65 @@ return {
   classes = {
     {
       "SharedDict", variable = "dict",
-      doc = "A table that all workers share. Each call is done as a whole or not at all. "
+      doc = "A table that is shared. Each call is done as a whole or not at all. "
         .. "Secrets are not kept.",
       methods = {
-        { "get", doc = "The value, or nil where there is none.",
+        { "get", awaits = IN_REDIS, doc = "The value, or nil where there is none.",
           arguments = { KEY },
           returns = { { "string|number|boolean" } },
-          fails = { "overload", "protocol" } },
-        { "set", doc = "Keeps a value.",
+          fails = FAILS },
+        { "set", awaits = IN_REDIS, doc = "Keeps a value.",
           arguments = { KEY, VALUE, TTL },
           returns = { { "boolean", doc = "true" } },
-          fails = { "overload", "protocol" } },
-        { "add", doc = "Keeps a value if there is none.",
+          fails = FAILS },
+        { "add", awaits = IN_REDIS, doc = "Keeps a value if there is none.",
           arguments = { KEY, VALUE, TTL },
           returns = { { "boolean", doc = "whether there was none" } },
-          fails = { "overload", "protocol" } },
-        { "incr", doc = "Adds to a number. Where there is none it begins with `init`, and `ttl` "
-            .. "counts from then on.",
+          fails = FAILS },
+        { "incr", awaits = IN_REDIS, doc = "Adds to a number. Where there is none it begins "
+            .. "with `init`, and `ttl` counts from then on.",
           arguments = { KEY,
             { "by", "number", default = 1 }, { "init", "number", default = 0 }, TTL },
           returns = { { "number", doc = "the sum" } },
-          fails = { "overload", "protocol" } },
-        { "delete", doc = "Removes a value.",
+          fails = FAILS },
+        { "delete", awaits = IN_REDIS, doc = "Removes a value.",
           arguments = { KEY },
           returns = { { "boolean", doc = "whether there was one" } },
-          fails = { "overload", "protocol" } },
-        { "ttl", doc = "How long a value still lives; nil where there is none.",
+          fails = FAILS },
+        { "ttl", awaits = IN_REDIS, doc = "How long a value still lives; nil where there is none.",
           arguments = { KEY },
           returns = { { "number", doc = "seconds; `math.huge`: forever" } },
-          fails = { "overload", "protocol" } },
-        { "take", doc = "Takes a token from a bucket, which is full at first and gets new ones at "
-            .. "an even rate; `moongate.limit` has this with more ease.",
+          fails = FAILS },
+        { "take", awaits = IN_REDIS, doc = "Takes a token from a bucket, which is full "
+            .. "at first and gets new ones at an even rate; `moongate.limit` has this with more "
+            .. "ease.",
           arguments = { KEY,
             { "rate", "number", min = 0.000001, max = 1000000, doc = "new tokens a second" },
             { "burst", "integer", default = 1, min = 1, max = 1000000,
               doc = "how many it holds" } },
           returns = { { "boolean", doc = "whether there was one" },
             { "number", doc = "if not, seconds until there is" } },
-          fails = { "overload", "protocol" } },
-        { "lease", doc = "Takes one of `limit` places, which the session holds until it ends, "
-            .. "however that is: a place comes back too when the worker dies. A session holds a "
-            .. "key once. Places are counted apart from values.",
+          fails = FAILS },
+        { "lease", awaits = IN_REDIS, doc = "Takes one of `limit` places, which the session "
+            .. "holds until it ends, however that is: a place comes back too when the worker dies; "
+            .. "in Redis within 8 seconds, and when the gateway dies as well. While Redis is away "
+            .. "nobody gets one; when it is back, or has lost what it knew, sessions that go on "
+            .. "are counted again. A session holds a key once. Places are counted apart from "
+            .. "values.",
           arguments = { KEY,
             { "limit", "integer", min = 0, max = 1000000000,
               doc = "how many may be held by all sessions together" }, SESSION },
           returns = { { "boolean", doc = "whether the session holds one" } },
-          fails = { "overload", "protocol" },
+          fails = FAILS,
           errors = "raises in `spliced` and `closed`" },
-        { "give_back", doc = "Gives a place back before the session ends.",
+        { "give_back", doc = "Gives a place back before the session ends; never waits.",
           arguments = { KEY, SESSION },
           returns = { { "boolean", doc = "whether the session held one" } },
           errors = "raises in `spliced` and `closed`" },
-        { "leased", doc = "How many places are held.",
+        { "leased", awaits = IN_REDIS, doc = "How many places are held.",
           arguments = { KEY },
           returns = { { "integer" } },
-          fails = { "overload", "protocol" } },
+          fails = FAILS },
       },
     },
   },

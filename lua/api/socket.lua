@@ -11,7 +11,8 @@ return {
   classes = {
     {
       "Socket", variable = "sock",
-      doc = "One operation at a time; closed with the hook that waits on it.",
+      doc = "One operation at a time, but `send` may be called while another function waits in a "
+        .. "`receive`; closed with the hook that waits on it.",
       methods = {
         {
           "connect", awaits = true, doc = "Connects.",

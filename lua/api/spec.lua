@@ -123,6 +123,7 @@ return {
         { "sql", "SqlMock" },
         { "ldap", "LdapMock" },
         { "redis", "RedisMock" },
+        { "sessions", "SessionsMock" },
       },
       methods = {
         {
@@ -179,7 +180,7 @@ return {
             .. "each: \"0.000 hook auth -> accept\".",
           returns = { { "table[]", doc = "{ at, kind, name, decision }; `at` in seconds, `kind` is "
             .. "\"hook\", \"http\", \"dns\", \"socket\", "
-            .. "\"auth_http\", \"redis\", \"sql\" or \"ldap\"" } },
+            .. "\"auth_http\", \"redis\", \"sql\", \"ldap\" or \"sessions\"" } },
         },
         {
           "counter", doc = "How often a counter was counted.",
@@ -218,7 +219,7 @@ return {
           .. "while it is not.", returns = { { "string?" } } },
         hook "certificate", hook "connect", hook "secured", hook "helo", hook "mail", hook "rcpt",
         hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
-        hook "upstream_refused", hook "spliced", hook "closed",
+        hook "upstream_refused", hook "refused", hook "spliced", hook "closed",
         { "mechanisms", doc = "The set of mechanisms that are offered.",
           returns = { { "table<Mechanism, true>" } } },
         { "user", doc = "The user as the policies have left it.", returns = { { "string" } } },
@@ -276,6 +277,10 @@ return {
       "Answers `moongate.ldap`: true or false for a bind, a list of entries for a search. A "
         .. "function is given { what, dn, password } or { what, base, filter, attributes }.",
       "\"bind DN\", \"search BASE\", \"bind\" or \"search\""),
+    stand("SessionsMock", "gateway.sessions",
+      "Answers `moongate.sessions`: how many there are, or were ended. A function is given "
+        .. "{ what, user, session, ip, protocol, listener, phase, except, reason }.",
+      "\"count NAME\" or \"kick NAME\" with the user, session or ip; \"count\", \"kick\""),
     stand("AuthHttpMock", "gateway.auth_http", "Answers `moongate.auth_http`, as HttpMock does.",
       "the url of a server"),
     stand("RedisMock", "gateway.redis", "Answers `moongate.redis`: a text, a number, a list, true "

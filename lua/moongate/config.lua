@@ -296,13 +296,37 @@ local function lay_over(from, over)
 end
 
 local DICTS_MAX = 32
+local REDIS_ONLY = { "user", "password", "database", "profile", "server_name", "sentinel" }
+
+--- One table that workers share; what its keys need of each other.
+local function check_table(name, entry, profiles, report)
+  if #name > 63 then report:add({ "shared", name }, "the name is longer than 63 bytes") end
+  if type(entry.store) == "number" then
+    for _, key in ipairs(REDIS_ONLY) do
+      if entry[key] ~= nil then
+        report:add({ "shared", name, key }, "only for a table in Redis")
+      end
+    end
+    return
+  end
+  local message = entry.store and core.redis_error(entry.store, entry.sentinel ~= nil)
+  if message then report:add({ "shared", name, "store" }, message) end
+  if entry.user and not entry.password then
+    report:add({ "shared", name, "user" }, "it needs a `password`")
+  end
+  local secure = type(entry.store) == "string" and entry.store:find "^rediss:"
+  if (secure or entry.profile) and not profiles[entry.profile or "default"] then
+    report:add({ "shared", name, "profile" },
+      ("`tls_profiles` has no \"%s\""):format(entry.profile or "default"))
+  end
+end
 
 --- Tables that workers share.
-local function check_shared(shared, report)
+local function check_shared(shared, profiles, report)
   local count = 0
-  for name in pairs(shared) do
+  for name, entry in pairs(shared) do
     count = count + 1
-    if #name > 63 then report:add({ "shared", name }, "the name is longer than 63 bytes") end
+    check_table(name, entry, profiles, report)
   end
   if count > DICTS_MAX then report:add({ "shared" }, ("at most %d tables"):format(DICTS_MAX)) end
 end
@@ -331,7 +355,7 @@ function core.finish_config(made, path, over)
         :format(listener.name))
     end
   end
-  check_shared(gateway.shared or {}, report)
+  check_shared(gateway.shared or {}, gateway.tls_profiles or {}, report)
   for _, listener in ipairs(listeners) do listener.policy = listener.policy or {} end
   gateway.listen = listeners
   core.config = core.freeze(gateway)

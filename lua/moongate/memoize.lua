@@ -2,6 +2,9 @@
 --
 -- One caller asks, and all others with the same arguments wait at its gate. When the caller is
 -- cancelled the gate opens without an answer, and the next one asks.
+--
+-- A recording has what a call has come to by other means than asking; a replay takes it from there,
+-- whatever is remembered by then.
 local core = require "moongate.core"
 local json = require "moongate.json"
 
@@ -48,6 +51,7 @@ local function memoize(fn, given)
   local options = check_options(given)
   local store = core.memo(options.name, math.floor(options.capacity), options.persist)
   local flights = {} -- by key: who asks now
+  local what = "memoize " .. options.name
 
   local function keep(flight, key, value)
     local seconds = value and options.ttl or options.negative_ttl
@@ -72,24 +76,33 @@ local function memoize(fn, given)
   end
 
   local function ask(key, ...)
+    core.note(what, "asks")
     local flight = { gate = core.gate(), purges = store:purges() }
     flights[key] = flight
     return land(flight, key, pcall(fn, ...))
   end
 
+  local function known(how, value, err)
+    core.note(what, how, value, err)
+    return value, err
+  end
+
   local function call(_, ...)
     local key = store:key(...)
+    local recorded, value, err = core.recall(what)
+    if recorded then return value, err end
+    if recorded == false then return ask(key, ...) end
     while true do
       local text = store:get(key)
-      if text then return decode(text) end
+      if text then return known("remembered", decode(text)) end
       local flight = flights[key]
       if not flight or flight.gate:is_open() or flight.purges ~= store:purges() then
         return ask(key, ...)
       end
       flight.gate:wait()
       if flight.raised then error(flight.raised, 0) end
-      if flight.text then return decode(flight.text) end
-      if flight.err ~= nil then return nil, flight.err end
+      if flight.text then return known("shared", decode(flight.text)) end
+      if flight.err ~= nil then return known("shared", nil, flight.err) end
     end
   end
 

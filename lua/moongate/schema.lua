@@ -214,6 +214,14 @@ function types.secret(value)
   return value
 end
 
+--- Memory of this machine, as bytes, or the URL of a Redis server.
+function types.store(value, field)
+  if core.is_secret(value) or type(value) == "string" and value:find "^%l+:" then
+    return value
+  end
+  return types.size(value, field)
+end
+
 local function field_of(description)
   return type(description) == "table" and description or { type = description }
 end

@@ -60,7 +60,8 @@ function Session:login(user, password, options)
 end
 
 for _, hook in ipairs { "certificate", "connect", "secured", "helo", "auth", "route", "mail",
-  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "spliced", "closed" } do
+  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
+  "closed" } do
   Session[hook] = function(self, options) return self:ask(hook, options) end
 end
 
@@ -101,7 +102,8 @@ function Gateway:totals() return self.real:totals() end
 function Gateway:exhausted() return self.real:exhausted() end
 
 --- What has happened, in its order, as texts "0.000 hook auth -> accept": { at =, name =,
--- decision =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|"redis"|"sql"|"ldap" }.
+-- decision =, kind = "hook"|"http"|"dns"|"socket"|"auth_http"|"redis"|"sql"|"ldap"|
+-- "sessions" }.
 function Gateway:calls() return self.network.calls end
 
 --- Lays the options out on the disk while `fn(path of moongate.lua, options)` reads them.
@@ -168,8 +170,7 @@ function spec.open(options)
     protocol = (options.listen or {}).protocol or "imap",
     clock = setmetatable({ real = real }, Clock),
     http = world.http, dns = world.dns, socket = world.socket, auth_http = world.auth_http,
-    sql = world.sql, ldap = world.ldap,
-    redis = world.redis,
+    sql = world.sql, ldap = world.ldap, redis = world.redis, sessions = world.sessions,
   }, Gateway)
 end
 

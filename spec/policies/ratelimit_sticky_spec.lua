@@ -1,3 +1,4 @@
+local hash = require "moongate.hash"
 local spec = require "moongate.spec"
 
 local URL = "redis://10.0.0.2:6379/0"
@@ -50,6 +51,22 @@ describe("ratelimit_sticky", function()
     assert.equal(A, stored)
     stored = B
     assert.decision(gw:session { user = "ann" }:route()).is_to { address = B }
+  end)
+
+  it("sends a new one where the ring leads to, from every gateway", function()
+    local ring, seen = hash.ring { A, B }, {}
+    for _, nodes in ipairs { { A, B }, { B, A } } do
+      local gw = gateway { nodes = nodes }
+      for i = 1, 20 do
+        local user = "user" .. i
+        gw.redis:reply("GET mg:node:" .. user, function() return nil end)
+        gw.redis:reply("SET mg:node:" .. user, true)
+        local node = ring:pick(user)
+        assert.decision(gw:session { user = user }:route()).is_to { address = node }
+        seen[node] = true
+      end
+    end
+    assert.same({ [A] = true, [B] = true }, seen)
   end)
 
   it("gives in to a gateway that was quicker", function()

@@ -201,11 +201,22 @@ end)
 
 describe("the configuration of shared tables", function()
   for tables, message in pairs {
-    ['limits = "redis://127.0.0.1:6379/0"'] =
-      'moongate.lua:3: shared.limits: a size such as "8m" %(in this machine\'s memory: no other '
-      .. 'store is supported%) expected, not "redis://127.0.0.1:6379/0"',
-    ['limits = "8k"'] = "shared.limits: at least 1048576 expected",
-    ['limits = "1000g"'] = "shared.limits: at most",
+    ['limits = "many"'] = 'moongate.lua:3: shared.limits.store: a size such as "8m", or redis://, '
+      .. 'rediss:// or unix:/path expected, not "many"',
+    ['limits = "8k"'] = "moongate.lua:3: shared.limits.store: at least 1048576 expected",
+    ['limits = "http://x"'] = "moongate.lua:3: shared.limits.store: url: redis",
+    ['limits = "redis://"'] = "shared.limits.store: url: redis",
+    ['limits = { store = "redis://", sentinel = { addresses = "y" } }'] =
+      'shared.limits.sentinel: "name" is missing',
+    ['limits = { password = "x" }'] = 'shared.limits: "store" is missing',
+    ['limits = { store = "1m", password = "x" }'] =
+      "shared.limits.password: only for a table in Redis",
+    ['limits = { store = "redis://x", user = "x" }'] = "shared.limits.user: it needs a `password`",
+    ['limits = { store = "redis://x", pasword = "x" }'] = 'did you mean "password"',
+    ['limits = "rediss://x"'] = 'shared.limits.profile: `tls_profiles` has no "default"',
+    ['limits = { store = "redis://x", profile = "own" }'] =
+      'shared.limits.profile: `tls_profiles` has no "own"',
+    ['limits = "1000g"'] = "shared.limits.store: at most",
     ['["a b"] = "1m"'] = "a name of letters, digits, _ and %- expected",
     ['[("n"):rep(64)] = "1m"'] = "the name is longer than 63 bytes",
     ['"1m"'] = "names expected as keys",
@@ -216,6 +227,16 @@ describe("the configuration of shared tables", function()
       assert.matches(message, errors)
     end)
   end
+
+  it("of one in Redis is not reached in a spec, whose table is its own", function()
+    local g = assert(gateway([[
+      local moongate = require "moongate"
+      local d = require "moongate.shared".get "far"
+      return { auth = function() return moongate.reject { text = tostring(d:incr "n") } end }]],
+      'far = "redis://127.0.0.1:1"'))
+    assert.equal("1", g:session {}:login("ann", "x").text)
+    assert.equal("2", g:session {}:login("ann", "x").text)
+  end)
 
   it("takes no more than 32", function()
     local all = {}

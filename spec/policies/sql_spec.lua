@@ -3,14 +3,7 @@ local ca = require "spec.support.ca"
 local client = require "spec.support.client"
 local modules = require "spec.support.modules"
 local postgres = require "spec.support.postgres"
-
-local TABLES = [[
-create table users (name text primary key, quota bigint, big bigint, ratio float8, fine boolean,
-  nothing text);
-insert into users values ('ann', 7, 9223372036854775807, 0.5, true, null),
-  ('bob', 8, 1, 2, false, null),
-  (E'o''hara; drop table users; --', 9, 1, 1, true, null);
-]]
+local sql = require "spec.support.sql"
 
 describe("moongate.sql", function()
   local authority, db, run
@@ -18,7 +11,7 @@ describe("moongate.sql", function()
   setup(function()
     authority = ca.new()
     local leaf = authority:leaf { names = { "DNS:db.spec.test", "IP:127.0.0.1" } }
-    db = postgres.start { sql = TABLES, certificate = leaf.certificate, key = leaf.key }
+    db = postgres.start { sql = sql.TABLES, certificate = leaf.certificate, key = leaf.key }
     run = modules.start {
       configuration = ("tls_profiles = { default = { ca = %q }, strange = { ca = 'system' } },")
         :format(authority.certificate),
@@ -41,27 +34,13 @@ describe("moongate.sql", function()
         local nowhere = pool({}, "nowhere.invalid")
         local by_socket = pool({}, (%q):gsub("/", "%%%%2F") .. ":%d")
       ]]):format(db.port, db.folder, db.port),
-      bodies = {
-        row = [[ local r = assert(db:row("select * from users where name = $1", "ann"))
-          return table.concat({ r.name, r.quota + 1, r.big, r.ratio, tostring(r.fine),
-            tostring(r.nothing) }, " ") ]],
-        none = [[ local r, err = db:row("select * from users where name = $1", "eve")
-          return tostring(r) .. " " .. tostring(err) ]],
-        rows = [[ local names = {}
-          for i, r in ipairs(assert(db:rows "select name from users where quota < 9 order by 1")) do
-            names[i] = r.name
-          end
-          return table.concat(names, ",") ]],
+      bodies = sql.bodies {
         execute = [[ return assert(db:execute("update users set ratio = $1 where name = $2", 2.5,
           "bob")) .. " " .. db:row("select ratio from users where name = 'bob'").ratio ]],
         types = [[ local r = assert(db:row(
             "select $1::int + 1 as n, $2::bool as b, $3::text as t, $4::text as s, $5::text as z",
             41, true, nil, credentials.password, "end"))
           return table.concat({ r.n, tostring(r.b), tostring(r.t), r.s, r.z }, " ") ]],
-        hostile = [[ local r = assert(db:row("select quota from users where name = $1",
-            "o'hara; drop table users; --"))
-          return r.quota .. " " .. db:row("select count(*) as n from users").n ]],
-        nul = [[ return db:row("select 1 from users where name = $1", "ann\0x") ]],
         wrong_sql = [[ return db:row "select nonsense" ]],
         after_error = [[ db:row "select nonsense"; return db:row("select 1 as n").n ]],
         secret = [[ local _, err = db:row("select $1::int", credentials.password)
@@ -102,20 +81,13 @@ describe("moongate.sql", function()
     authority:remove()
   end)
 
-  for name, expected in pairs {
-    row = "ann 8 9223372036854775807 0.5 true nil",
-    none = "nil nil",
-    rows = "ann,bob",
+  for name, expected in pairs(sql.expected {
     execute = "1 2.5",
     types = "42 true nil secret end",
-    hostile = "9 3",
-    nul = "nil | sql: a parameter has a NUL, which no text has",
     wrong_sql = 'nil | sql: 42703 column "nonsense" does not exist',
     after_error = "1",
     secret = "sql: 22P02",
     unprepared = "7260",
-    many = "nil | sql: more than 1000 rows or 1 MiB in an answer",
-    wide = "nil | sql: more than 1000 rows or 1 MiB in an answer",
     transaction = "01",
     slow = "timeout 1",
     kept = "true",
@@ -123,7 +95,7 @@ describe("moongate.sql", function()
     closed = "connect",
     nowhere = "dns",
     bad_url = "false false false false false",
-  } do
+  }) do
     it("answers: " .. name, function() assert.equal(expected, run(name)) end)
   end
 

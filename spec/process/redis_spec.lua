@@ -2,6 +2,7 @@
 -- connections.
 local ca = require "spec.support.ca"
 local client = require "spec.support.client"
+local crowd = require "spec.support.crowd"
 local gateway = require "spec.support.gateway"
 local loop = require "spec.support.loop"
 local redis = require "spec.support.redis"
@@ -216,44 +217,23 @@ return c.gateway {
       server:stop()
     end)
 
-    local function begin()
-      local i, p, s = client.connect(gw.ports.imap), client.connect(gw.ports.pop3),
-        client.connect(gw.ports.smtp)
-      i:expect "^%* OK"
-      p:expect "^%+OK"
-      s:expect "^220"
-      s:send_line("EHLO spec"):expect_until "^250 "
-      return i, p, s
-    end
-    local function log_in(i, p, s)
-      i:send_line "a LOGIN ann secret"
-      p:send_line("USER ann"):expect "^%+OK"
-      p:send_line "PASS secret"
-      s:send_line("AUTH PLAIN " .. client.plain("ann", "secret"))
-    end
-    local function expect_tempfail(i, p, s)
-      i:expect("^a NO %[UNAVAILABLE%]", 20)
-      p:expect("^%-ERR %[SYS/TEMP%]", 20)
-      s:expect("^454 4%.7%.0", 20)
-    end
-
-    local i, p, s = begin()
+    local i, p, s = crowd.greet(gw)
     server:cli("CLIENT", "PAUSE", 100000, "WRITE") -- so that all three wait for it
-    log_in(i, p, s)
+    crowd.begin(i, p, s)
     server:wait("all to ask Redis", { "CLIENT", "LIST" }, function(list)
       return select(2, list:gsub("flags=b ", "")) == 3
     end)
     server:kill()
-    expect_tempfail(i, p, s)
+    crowd.expect_tempfail(i, p, s)
 
-    i, p, s = begin() -- while it is away
-    log_in(i, p, s)
-    expect_tempfail(i, p, s)
+    i, p, s = crowd.greet(gw) -- while it is away
+    crowd.begin(i, p, s)
+    crowd.expect_tempfail(i, p, s)
     assert.equal(0, #imap.peers)
 
     server:run()
-    i, p, s = begin()
-    log_in(i, p, s)
+    i, p, s = crowd.greet(gw)
+    crowd.begin(i, p, s)
     loop.wait("the upstream to be asked", function() return #imap.peers > 0 end, 10)
   end)
 end)

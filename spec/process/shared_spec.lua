@@ -30,6 +30,15 @@ function does.forever()
   end
 end
 
+--- The first of what was written.
+function does.fill(times)
+  for i = 1, times do
+    assert(d:set("fill" .. i, ("v"):rep(500), 1000))
+    if i %% 100 == 0 then moongate.sleep(0) end
+  end
+  return tostring(d:get "fill1")
+end
+
 function does.get(key)
   local value, err = d:get(key)
   return tostring(err or value)
@@ -121,6 +130,22 @@ describe("workers that share a table", function()
     assert.equal("3000", ask "get.n")
     kill_one()
     assert.equal("3000", ask "get.n")
+  end)
+
+  it("go on when one has stopped", function()
+    local n = tonumber(ask "get.n")
+    local stopped = processes.children(g.process.pid)[1]
+    processes.freeze(stopped)
+    add(20, 10) -- its clients are another's, after a moment
+    assert.equal(tostring(n + 200), ask "get.n")
+    signal.kill(stopped, signal.SIGCONT)
+  end)
+
+  it("go on when the table is full", function()
+    local n = tonumber(ask "get.n")
+    assert.equal("nil", ask "fill.5000") -- more than there is room for
+    add(20, 10)
+    assert.equal(tostring(n + 200), ask "get.n")
   end)
 
   it("go on when one is killed in the midst of using it", function()

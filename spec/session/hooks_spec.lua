@@ -1,5 +1,6 @@
 --- Every hook of a policy, as the real binary asks it in the course of real sessions.
 local client = require "spec.support.client"
+local digest = require "spec.support.digest"
 local mime = require "mime"
 local site = require "spec.support.site"
 local upstream = require "spec.support.upstream"
@@ -78,6 +79,11 @@ function policy.upstream_refused(session, reply)
   if session.user == "moved" then return moongate.retry { upstream = GOOD } end
 end
 
+function policy.refused(session, refusal)
+  session:log("info", ("told that %%s is refused: %%s %%s by %%s: %%s"):format(session.user,
+    tostring(refusal.temporary), refusal.reason, refusal.policy, refusal.log))
+end
+
 function policy.spliced(session)
   session.vars.spliced = true
   session:log("info", "spliced to " .. session.upstream)
@@ -92,13 +98,6 @@ end
 
 return policy
 ]]
-
-local function hmac_md5(key, text)
-  local pipe = io.popen(("printf %%s '%s' | openssl dgst -md5 -hmac '%s'"):format(text, key))
-  local digest = pipe:read("*l"):match "(%x+)$"
-  pipe:close()
-  return digest
-end
 
 describe("the hook", function()
   local gw, up, refusing
@@ -161,7 +160,7 @@ describe("the hook", function()
     c:expect "^%* OK"
     c:send_line "a AUTHENTICATE CRAM-MD5"
     local challenge = mime.unb64((c:expect "^%+ (%S+)"))
-    c:send_line((mime.b64("cram " .. hmac_md5("tanstaaf", challenge))))
+    c:send_line((mime.b64("cram " .. digest.hmac_md5("tanstaaf", challenge))))
     assert_relayed(c)
     assert.same({ "master", "key" }, { up:peer(1).user, up:peer(1).password })
   end)
@@ -196,6 +195,20 @@ describe("the hook", function()
     assert_relayed(login "moved")
     login("mapped"):expect "^a NO %[AUTHENTICATIONFAILED%] Authentication failed"
     login("verbatim"):expect "^a NO %[AUTHENTICATIONFAILED%] not here$"
+  end)
+
+  it("refused is told who did not get in, and why, once for each", function()
+    local from = #gw:log() + 1
+    local c = login "nowhere"
+    c:expect "^a NO"
+    c:send_line("b LOGIN gives-up secret"):expect("^b NO", 20)
+    login("refused"):expect "^a NO"
+    assert_relayed(login "kept")
+    local said = gw:log():sub(from)
+    assert.matches("told that nowhere is refused: false not%-allowed by %S+: ", said)
+    assert.matches("told that gives%-up is refused: true unavailable by %S+: connect", said)
+    assert.matches("told that refused is refused: false bad%-credentials by %S+: NO .*here", said)
+    assert.equal(3, select(2, said:gsub("told that", "")))
   end)
 
   it("spliced and closed are told, with what the session has kept", function()

@@ -58,7 +58,7 @@ function emulator.run(command, options)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-emulator-XXXXXX")
   local archive = folder .. "/memory"
   local modules = options.modules or {}
-  local code, output = child.run { "sh", "-c", PACK, "pack", archive,
+  local code, output = child.run { seconds = SECONDS, "sh", "-c", PACK, "pack", archive,
     os.getenv "MOONGATE_BUILD" or "build/release",
     INIT:format(table.concat(modules, " "), command), unpack(modules) }
   if code == 0 then

@@ -39,7 +39,7 @@ describe("testssl.sh", function()
   it("finds only what is expected", function()
     local file = authority.folder .. "/findings.json"
     local words = { "testssl", "--quiet", "--color", "0", "--nodns", "none", "--warnings", "batch",
-      "--ip", "127.0.0.1", "--add-ca", authority.certificate, "--jsonfile", file, seconds = 300 }
+      "--ip", "127.0.0.1", "--add-ca", authority.certificate, "--jsonfile", file, seconds = 600 }
     for _, check in ipairs(CHECKS) do table.insert(words, check) end
     table.insert(words, "mail.spec.test:" .. gw.ports.imaps)
     local _, output = child.run(words)

@@ -186,7 +186,7 @@ end)
 
 --- Lua files that are no modules of policies or configurations.
 local INTERNAL = set { "console", "lines", "memoize", "overlay", "prelude", "quoted",
-  "schema", "describe" }
+  "redis_table", "schema", "describe" }
 
 --- What policies and configurations can require.
 local function modules_there()
@@ -276,6 +276,7 @@ local MAKE = {
   SqlMock = function() return policy "return {}".sql end,
   LdapMock = function() return policy "return {}".ldap end,
   RedisMock = function() return policy "return {}".redis end,
+  SessionsMock = function() return policy "return {}".sessions end,
   RedisPool = function() return redis_pool() end,
   RedisPipeline = function()
     local pipeline
@@ -363,7 +364,7 @@ describe("the description of modules", function()
     for _, one in ipairs(api.all_classes) do
       if one.call then called[one[1]] = true end
     end
-    assert.same({ AuthCheck = true, Memoized = true, Vars = true }, called)
+    assert.same({ AuthCheck = true, DovecotCheck = true, Memoized = true, Vars = true }, called)
     local check = require "moongate.auth_http".new { url = "http://127.0.0.1:1/" }
     assert.is_function(debug.getmetatable(check).__call)
   end)
@@ -476,7 +477,11 @@ local function watch(value, name, seen)
 end
 
 --- Keys that are read by something else than the C code that reads a configuration.
-local ELSEWHERE = set { "gateway.settings", "listen.policy", "listen.shadow" }
+local ELSEWHERE = set { "gateway.settings", "listen.policy", "listen.shadow", "shared_table.user",
+  "shared_table.password", "shared_table.database", "shared_table.profile",
+  "shared_table.server_name", "shared_table.sentinel", "shared_table.timeout",
+  "shared_table.size", "shared_table.prefix", "shared_sentinel.addresses", "shared_sentinel.name",
+  "shared_sentinel.user", "shared_sentinel.password" }
 --- Keys that are looked for and that nobody writes: what the checker adds, and what the functions
 -- that read `tls` look for in a profile too.
 local ADDED = set { "gateway.listen", "listen.name", "tls_profile.trusted_ca",
@@ -498,6 +503,7 @@ local function checked_configuration(authority, leaf)
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,
       key = leaf.key } },
     pools = { x = { "127.0.0.1:110" } },
+    shared = { x = "1m" },
     c.listen "a" {
       address = "127.0.0.1:110", policy = "x", upstream = "pool:x",
       proxy_protocol = { from = "10.0.0.0/8" },

@@ -19,6 +19,7 @@ local C = ffi.C
 local PAGE = C.getpagesize()
 
 local MIB = 1048576
+local READERS = 130
 local KILLS = (os.getenv "MOONGATE_BUILD" or ""):match "asan" and 40 or 200
 local PR_SET_PDEATHSIG, READ, MAP_SHARED = 1, 1, 1
 
@@ -365,6 +366,24 @@ describe("processes that share a dict", function()
     -- It still removes each row together with its place in the order.
     for i = 1, 3000 do assert.equal("DONE", set(d, "after" .. i, ("v"):rep(1000))) end
     assert.is_nil(get(d, "n"))
+  end)
+
+  -- LMDB has a table of 126 readers, and each that is killed would take a place of it for good.
+  it("look on, however many were killed in the midst of it", function()
+    assert.equal("DONE", set(d, "a", 1))
+    for _ = 1, READERS do
+      local child = fork(fd, function(own, say)
+        say()
+        while true do get(own, "a") end
+      end)
+      hear(child, 1)
+      finish(child, signal.SIGKILL)
+    end
+    assert.equal(1, get(d, "a"))
+    assert.equal("DONE", set(d, "a", 2))
+    local other = open(fd)
+    assert.equal(2, get(other, "a"))
+    lib.dict_close(other)
   end)
 
   it("do not wait for one that was stopped in the midst of a change", function()

@@ -152,6 +152,11 @@ describe("a secret", function()
     -- echo -n hunter2 | openssl dgst -sha256 -hmac key
     assert.equal("05d210d8af05129cb4bc04565faa72f94362ebaf20427cdf098059b5429d95bf",
       say("auth", "return a.password:hmac 'key'", options))
+    -- printf 'a\0hunter2' | sha256sum
+    assert.equal("55deb0900c9ae5c0d44d494ee5aa69759127598abcb4326f45e0e4cba84fa34d", say("auth",
+      [[return a.password:sha256(require "moongate".secret.of "a", "\0")]], options))
+    assert.equal("f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7",
+      say("auth", "return a.password:sha256()", options))
   end)
 
   it("raises wherever it could leak", function()

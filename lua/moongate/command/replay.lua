@@ -45,8 +45,8 @@ end
 -- The recording -----------------------------------------------------------------
 
 -- What a session is not asked about again: nothing is decided there.
-local PASSED_OVER = { mechanisms = true, spliced = true, closed = true, certificate = true,
-  init = true }
+local PASSED_OVER = { mechanisms = true, refused = true, spliced = true, closed = true,
+  certificate = true, init = true }
 
 local function read_line(recording, line, number)
   local ok, event = pcall(json.decode, line, { null = true })

@@ -34,9 +34,9 @@ anything and no upstream is connected to.
                            attempt; for SMTP without AUTH mail and rcpt
       --live               policies do real I/O (default)
       --mock FILE          or are answered by this Lua file, in no time: it returns
-                           { http =, auth_http =, dns =, socket =, redis = },
-                           each a table of answers by name, as gw.http:reply of
-                           moongate.spec
+                           { http =, auth_http =, dns =, socket =, redis =,
+                           sql =, ldap =, sessions = }, each a table of answers by
+                           name, as gw.http:reply of moongate.spec
       --json               one JSON object
       --help               this text
 

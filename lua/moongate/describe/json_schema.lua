@@ -22,6 +22,9 @@ end
 function types.size(field)
   return { anyOf = { ranged("integer", field), { type = "string", pattern = ANY_SIZE } } }
 end
+function types.store(field)
+  return { anyOf = { ranged("integer", field), { type = "string", minLength = 1 } } }
+end
 function types.enum(field) return { enum = field.values } end
 function types.text() return { type = "string" } end
 function types.policy() return { type = "string", pattern = "^[A-Za-z0-9_][A-Za-z0-9_-]*$" } end
@@ -38,7 +41,10 @@ local value
 
 local function item(of)
   if type(of) == "string" then return value { "", of } end
-  if of.short then return { anyOf = { value { "", "string" }, section(of.section) } } end
+  if of.short then
+    local short = describe.named(describe.config[of.section], of.short)
+    return { anyOf = { value(short), section(of.section) } }
+  end
   if of.section then return section(of.section) end
   return value { "", of.type or of[1], values = of.values, of = of.of, min = of.min, max = of.max }
 end

@@ -198,6 +198,7 @@ end
 local KEY_TYPES = {
   duration = "number|string", size = "integer|string", boolean = "boolean", number = "number",
   integer = "integer", data = "any", secret = "moongate.Secret|string",
+  store = "integer|string|moongate.Secret",
 }
 
 local function section_class(name)
@@ -208,7 +209,10 @@ local key_type
 
 local function item_type(of)
   if type(of) == "string" then return KEY_TYPES[of] or "string" end
-  if of.section then return (of.short and "string|" or "") .. section_class(of.section) end
+  if of.section then
+    local short = of.short and describe.named(describe.config[of.section], of.short)
+    return (short and key_type(short) .. "|" or "") .. section_class(of.section)
+  end
   return key_type { "", of.type or of[1], values = of.values, of = of.of }
 end
 

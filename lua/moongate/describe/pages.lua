@@ -54,8 +54,14 @@ local function failures(fn)
   return table.concat(kinds, ", ")
 end
 
+--- " Waits.", or when it does.
+local function waits(fn)
+  local when = type(fn.awaits) == "string" and " " .. fn.awaits or ""
+  return fn.awaits and " Waits" .. when .. "." or ""
+end
+
 local function add_function(page, fn)
-  words(page, fn.doc or "", fn.awaits and " Waits." or "")
+  words(page, fn.doc or "", waits(fn))
   if #(fn.arguments or {}) > 0 then
     page[#page + 1] = pages.fields(fn.arguments, "argument")
   end
@@ -240,7 +246,7 @@ local function add_class(page, class)
   if class.call then
     words(page, "It is a function itself: ", code(text.signature {
       class.variable, arguments = class.call.arguments }), ".",
-      class.call.awaits and " Waits." or "", " Returns ", result(class.call), ".")
+      waits(class.call), " Returns ", result(class.call), ".")
   end
 end
 

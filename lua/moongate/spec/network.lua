@@ -8,6 +8,7 @@
 --     gw.socket:reply("127.0.0.1:4000", function(data) return "reply" end)
 --     gw.sql:reply("select host from mailbox where login = $1", { { host = "10.0.0.5" } })
 --     gw.ldap:reply("bind uid=ann,dc=example,dc=org", true)
+--     gw.sessions:reply("count", 3)
 --     gw.redis:reply("GET user:ann", "10.0.0.5:143")
 --     gw.redis:fail("redis://127.0.0.1:6379/0", "connect")
 --
@@ -264,6 +265,13 @@ local function answer_question(self, kind, question, ...)
   return { answer = answer, fail = failure or nil, text = FAILURES[failure], delay = delay }
 end
 
+--- Named by whom it is about, if that is one.
+local function answer_sessions(self, question)
+  local whom = question.user or question.session or question.ip
+  local name = whom and question.what .. " " .. whom or question.what
+  return answer_question(self, "sessions", question, name, question.what)
+end
+
 -- All of it -------------------------------------------------------------------
 
 local Network = {}
@@ -290,6 +298,7 @@ function Network:answer(kind, ...)
     local question = ...
     return answer_question(self, kind, question, question.query)
   end
+  if kind == "sessions" then return answer_sessions(self, ...) end
   if kind == "ldap" then
     local question = ...
     local what, place = question.what, question.dn or question.base
@@ -318,6 +327,7 @@ function network.new()
     redis = stand("redis", "connect timeout dns closed protocol"),
     socket = stand("socket", "connect timeout dns closed"),
     sql = stand("sql", "connect timeout dns tls closed protocol overload"),
+    sessions = stand("sessions", "timeout"),
     ldap = stand("ldap", "connect timeout dns tls closed protocol overload"),
   }, Network)
 end

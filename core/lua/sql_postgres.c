@@ -1,16 +1,22 @@
-#include "lua/sql_connection.h"
+#include "lua/sql_postgres.h"
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/sql_question.h"
 
 #include <lauxlib.h>
+#include <libpq-fe.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define PREPARED_MAX  100
 #define ADDRESSES_MAX 8
+#define PORT_DEFAULT  5432
 #define NOWHERE       "/nonexistent" /* instead of a file in somebody's home */
+
+enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
+enum { OID_OID = 26, OID_FLOAT4 = 700, OID_FLOAT8 = 701 };
 
 enum sql_state { SQL_RESOLVES, SQL_CONNECTS, SQL_PREPARES, SQL_RUNS };
 
@@ -25,22 +31,9 @@ struct sql_conn {
     bool outdated; /* what was prepared makes no sense any more */
 };
 
-void
-sql_question_free(struct sql_question *q)
-{
-    for (size_t i = 0; i < q->row_count; i++)
-        PQclear(q->rows[i]);
-    free(q->rows);
-    if (q->texts != NULL)
-        explicit_bzero(q->texts, q->texts_size);
-    free(q->texts);
-    free(q->query);
-    free(q);
-}
-
 /* What libpq would take from the environment is not what was configured. */
 void
-sql_global_init(void)
+sql_postgres_init(void)
 {
     static bool done;
     PQconninfoOption *known;
@@ -69,7 +62,7 @@ sql_of(struct directory_conn *conn)
 static struct sql_question *
 question_of(const struct sql_conn *c)
 {
-    return container_of(c->base.question, struct sql_question, base);
+    return sql_question_of(c->base.question);
 }
 
 /* libpq's own words, on one line. */
@@ -117,40 +110,53 @@ refused(struct sql_conn *c, const PGresult *r)
     state = state != NULL ? state : "";
     c->outdated |= strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0;
     directory_fail(&q->base, kind_of(state), "%s%s%s", state,
-                   text != NULL && !q->secret ? " " : "",
-                   text != NULL && !q->secret ? text : "");
+                   text != NULL && !q->statement->secret ? " " : "",
+                   text != NULL && !q->statement->secret ? text : "");
 }
 
 static size_t
-size_of(const PGresult *r)
+columns_of(const void *row)
 {
-    size_t bytes = 0;
-
-    for (int i = 0; i < PQnfields(r); i++)
-        bytes += (size_t)PQgetlength(r, 0, i) + strlen(PQfname(r, i));
-    return bytes;
+    return (size_t)PQnfields(row);
 }
 
-/* Keeps a row; false if there are too many. */
+static const char *
+name_of(const void *row, size_t column)
+{
+    return PQfname(row, (int)column);
+}
+
 static bool
-keep_row(struct sql_question *q, PGresult *r)
+value_of(const void *row, size_t column, struct sql_rows *rows,
+         struct sql_value *value)
 {
-    q->row_bytes += size_of(r);
-    if (q->row_count == SQL_ROWS_MAX || q->row_bytes > DIRECTORY_BYTES_MAX) {
-        PQclear(r);
-        directory_fail(&q->base, FAILURE_PROTOCOL,
-                       "more than %d rows or 1 MiB in an answer", SQL_ROWS_MAX);
-        return false;
+    int at = (int)column;
+    struct slice text = {PQgetvalue(row, 0, at),
+                         (size_t)PQgetlength(row, 0, at)};
+
+    if (PQgetisnull(row, 0, at) != 0)
+        return true;
+    switch (PQftype(row, at)) {
+    case OID_BOOL:
+        value->type = SQL_BOOLEAN;
+        value->number = *text.ptr == 't';
+        return true;
+    case OID_FLOAT4:
+    case OID_FLOAT8:
+        value->type = SQL_NUMBER;
+        value->number = strtod(text.ptr, NULL);
+        return true;
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+    case OID_OID:
+        return sql_rows_integer(rows, value, text);
+    default:
+        return sql_rows_text(rows, value, text);
     }
-    if ((q->row_count & (q->row_count - 1)) == 0) {
-        size_t room = q->row_count == 0 ? 1 : 2 * q->row_count;
-        PGresult **grown = realloc(q->rows, room * sizeof(PGresult *));
-        require(grown != NULL);
-        q->rows = grown;
-    }
-    q->rows[q->row_count++] = r;
-    return true;
 }
+
+static const struct sql_reader reader = {columns_of, name_of, value_of};
 
 /* False if the connection can't be used any more. */
 static bool
@@ -159,8 +165,14 @@ take(struct sql_conn *c, PGresult *r)
     struct sql_question *q = question_of(c);
     ExecStatusType status = PQresultStatus(r);
 
-    if (status == PGRES_SINGLE_TUPLE)
-        return keep_row(q, r);
+    if (status == PGRES_SINGLE_TUPLE) {
+        bool kept = sql_rows_add(&q->rows, &reader, r);
+        PQclear(r);
+        if (!kept)
+            directory_fail(&q->base, FAILURE_PROTOCOL, SQL_TOO_LONG,
+                           SQL_ROWS_MAX);
+        return kept;
+    }
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         const char *count = PQcmdTuples(r);
         q->affected = *count != '\0' ? strtod(count, NULL) : 0;
@@ -201,15 +213,18 @@ wait_for(struct sql_conn *c)
 static bool
 run(struct sql_conn *c, int number)
 {
-    struct sql_question *q = question_of(c);
-    const char *const *values = (const char *const *)q->parameters;
+    const struct sql_statement *s = question_of(c)->statement;
+    const char *values[SQL_PARAMETERS_MAX];
     char name[32];
 
     c->state = SQL_RUNS;
+    for (size_t i = 0; i < s->count; i++)
+        values[i] = s->parameters[i].text.ptr; /* NULL: NULL */
     (void)snprintf(name, sizeof name, "moongate_%d", number);
-    int sent = number >= 0 ? PQsendQueryPrepared(c->pg, name, q->count, values,
+    int count = (int)s->count;
+    int sent = number >= 0 ? PQsendQueryPrepared(c->pg, name, count, values,
                                                  NULL, NULL, 0)
-                           : PQsendQueryParams(c->pg, q->query, q->count, NULL,
+                           : PQsendQueryParams(c->pg, s->query, count, NULL,
                                                values, NULL, NULL, 0);
     return sent == 1 && PQsetSingleRowMode(c->pg) == 1;
 }
@@ -221,14 +236,15 @@ prepare(struct sql_conn *c)
 
     c->state = SQL_PREPARES;
     (void)snprintf(name, sizeof name, "moongate_%zu", c->prepared_count);
-    return PQsendPrepare(c->pg, name, question_of(c)->query, 0, NULL) == 1;
+    return PQsendPrepare(c->pg, name, question_of(c)->statement->query, 0,
+                         NULL) == 1;
 }
 
 static void
 sql_ask(struct directory_conn *conn)
 {
     struct sql_conn *c = sql_of(conn);
-    int number = find_prepared(c, question_of(c)->query);
+    int number = find_prepared(c, question_of(c)->statement->query);
     bool sent = number < 0 && c->prepared_count < PREPARED_MAX ? prepare(c)
                                                                : run(c, number);
 
@@ -245,7 +261,8 @@ answered(struct sql_conn *c)
     struct sql_question *q = question_of(c);
 
     if (c->state == SQL_PREPARES && !q->base.failed) {
-        c->prepared[c->prepared_count++] = xstrndup(q->query, strlen(q->query));
+        const char *query = q->statement->query;
+        c->prepared[c->prepared_count++] = xstrndup(query, strlen(query));
         sql_ask(&c->base);
         return;
     }
@@ -349,7 +366,7 @@ static void
 connect_to(struct sql_conn *c, const char *hosts, const char *addresses)
 {
     const struct directory *d = c->base.directory;
-    const struct sql_settings *s = d->settings;
+    const struct postgres_settings *s = d->settings;
     char port[8];
 
     (void)snprintf(port, sizeof port, "%u", d->port);
@@ -482,7 +499,7 @@ sql_conn_free(struct directory_conn *conn)
 static void
 settings_free(void *settings)
 {
-    struct sql_settings *s = settings;
+    struct postgres_settings *s = settings;
 
     free(s->user);
     free(s->database);
@@ -491,21 +508,63 @@ settings_free(void *settings)
     free(s);
 }
 
-static void
-tell(struct directory_question *base, lua_State *L)
-{
-    const struct sql_question *q =
-        container_of(base, struct sql_question, base);
+/* --- URLs --- */
 
-    lua_newtable(L);
-    lua_pushstring(L, q->query);
-    lua_setfield(L, -2, "query");
-    lua_newtable(L);
-    for (int i = 0; i < q->count; i++) {
-        lua_pushstring(L, q->parameters[i]); /* NULL: nil */
-        lua_rawseti(L, -2, i + 1);
+/* Takes `value` for the keyword; false for one that has no place in a url. */
+static bool
+take_option(const char *keyword, const char *value, struct directory *like)
+{
+    struct postgres_settings *s = like->settings;
+    char **text = strcmp(keyword, "host") == 0     ? &like->host
+                  : strcmp(keyword, "user") == 0   ? &s->user
+                  : strcmp(keyword, "dbname") == 0 ? &s->database
+                                                   : NULL;
+
+    if (text != NULL) {
+        *text = xstrndup(value, strlen(value));
+        return strchr(value, ',') == NULL;
     }
-    lua_setfield(L, -2, "parameters");
+    if (strcmp(keyword, "port") != 0)
+        return false;
+    size_t port = slice_to_size(slice_of(value));
+    like->port = (uint16_t)port;
+    return port > 0 && port <= UINT16_MAX;
+}
+
+static void
+settings_new(struct directory *like, struct slice password)
+{
+    struct postgres_settings *s = xcalloc(1, sizeof *s);
+
+    s->password = xstrndup(password.ptr, password.len);
+    like->kind = &sql_postgres;
+    like->settings = s;
+    like->port = PORT_DEFAULT;
+}
+
+const char *
+sql_postgres_describe(const char *url, struct slice password,
+                      struct directory *like)
+{
+    PQconninfoOption *parsed = PQconninfoParse(url, NULL);
+    const char *problem = NULL;
+
+    settings_new(like, password);
+    for (PQconninfoOption *o = parsed; o != NULL && o->keyword != NULL; o++) {
+        if (o->val != NULL && *o->val != '\0' &&
+            !take_option(o->keyword, o->val, like))
+            problem = "user, host, port and database alone may be in it; "
+                      "`password` and TLS are options of their own";
+        if (o->val != NULL && strcmp(o->keyword, "password") == 0)
+            explicit_bzero(o->val, strlen(o->val));
+    }
+    PQconninfoFree(parsed);
+    struct postgres_settings *s = like->settings;
+    if (problem == NULL && (like->host == NULL || s->user == NULL))
+        return "not postgres://user@host[:port]/database";
+    if (problem == NULL && s->database == NULL)
+        s->database = xstrndup(s->user, strlen(s->user));
+    return problem;
 }
 
 const struct directory_kind sql_postgres = {
@@ -516,5 +575,6 @@ const struct directory_kind sql_postgres = {
     .happened = sql_happened,
     .conn_free = sql_conn_free,
     .settings_free = settings_free,
-    .tell = tell,
+    .question_free = sql_question_free,
+    .tell = sql_question_tell,
 };
