@@ -47,14 +47,14 @@ struct certificates;
 struct generation;
 
 struct plan {
-    unsigned workers;     /* "auto" is resolved: online cores */
-    char *user, *group;   /* to run as when started as root; or NULL */
-    char *pid_file;       /* or NULL; "" once it was sent */
-    unsigned descriptors; /* open files of one worker; 0: all that it may */
+    unsigned workers;         /* "auto" is resolved: online cores */
+    char *user, *group;       /* to run as when started as root; or NULL */
+    char *pid_file;           /* or NULL; "" once it was sent */
+    unsigned descriptors;     /* open files of one worker; 0: all that it may */
     enum log_level log_level; /* the least important that any place wants */
     enum log_format log_format;
     char *log_targets; /* see log_targets_open */
-    char *resolver;   /* dns_new's `servers`, or NULL */
+    char *resolver;    /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */

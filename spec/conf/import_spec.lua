@@ -115,7 +115,7 @@ events { worker_connections 2; }
       local file = assert(io.open(gw.above .. "/run.pid"))
       assert.equal(gw.process.pid, file:read "*n")
       file:close()
-      assert.matches("serving with 1 workers", gw:log())
+      gw:expect_log "serving with 1 workers"
       local limits = assert(io.popen("cat $(pgrep -P " .. gw.process.pid
         .. " | sed 's:.*:/proc/&/limits:')"))
       assert.matches("Max open files%s+300%s+300", limits:read "*a")

@@ -196,7 +196,7 @@ describe("moongate import", function()
       servers.answer = function() loop.wait("nothing", function() end, false) end
       local c = connect "slowauth"
       c:send_line("a LOGIN u p"):expect_until "^%* BAD internal server error$"
-      assert.matches("auth_http .*: timed out", gw:log())
+      gw:expect_log "auth_http .*: timed out"
     end)
 
     it("a refusal ends the session, with Auth-Wait it does not", function()

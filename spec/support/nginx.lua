@@ -32,10 +32,17 @@ events { worker_connections 256; }
 local nginx = {}
 nginx.__index = nginx
 
+local given = {}
+
+--- A port that nobody listens on, and that was not given to anybody before.
 function nginx.free_port()
-  local fd = tcp.listen "127.0.0.1"
-  local port = tcp.port(fd)
-  tcp.close(fd)
+  local port
+  repeat
+    local fd = tcp.listen "127.0.0.1"
+    port = tcp.port(fd)
+    tcp.close(fd)
+  until not given[port]
+  given[port] = true
   return port
 end
 
