@@ -47,6 +47,7 @@ static const char general_help[] =
     "\n"
     "Of a gateway that runs:\n"
     "  status    tell how it is\n"
+    "  metrics   tell what it counts, as Prometheus reads it\n"
     "  reload    use what the configuration and policies are now\n"
     "  rollback  go back to an earlier generation of them\n"
     "  diff      tell what differs between two generations\n"
@@ -232,6 +233,7 @@ static const struct command commands[] = {
     {"explain", command_in_lua, NULL, NULL},
     {"lsp", command_in_lua, NULL, NULL},
     {"status", command_in_lua, NULL, NULL},
+    {"metrics", command_in_lua, NULL, NULL},
     {"reload", command_in_lua, NULL, NULL},
     {"rollback", command_in_lua, NULL, NULL},
     {"diff", command_in_lua, NULL, NULL},

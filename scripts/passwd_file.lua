@@ -10,11 +10,15 @@
 --
 --     path      the file; relative to the folder of moongate.lua
 --     upstream  for users without one of their own; else the listener's
+--     master_user, master_password
+--               how the upstream is logged in at for users that have only proved, by SCRAM, that
+--               they know their password
 --
 -- Hashes are those of moongate.crypt: argon2, bcrypt, sha512-crypt, yescrypt and others of
 -- crypt(3), and Dovecot's {SCHEME}. An upstream without a port means the protocol's own port.
--- CRAM-MD5 and APOP need the password itself: {PLAIN}. The file is read with the configuration;
--- a user who is not in it costs as much time as one who is.
+-- CRAM-MD5 and APOP need the password itself: {PLAIN}. SCRAM needs that, or a verifier of its
+-- mechanism: {SCRAM-SHA-256}4096,... The file is read with the configuration; a user who is not in
+-- it costs as much time as one who is.
 local crypt = require "moongate.crypt"
 local file = require "moongate.file"
 local moongate = require "moongate"
@@ -23,6 +27,8 @@ local secret = require "moongate.secret"
 local settings = moongate.settings("passwd_file", {
   path = { "string", required = true },
   upstream = "target",
+  master_user = "string",
+  master_password = "secret",
 })
 
 local users = file.map(settings.path, {
@@ -48,7 +54,35 @@ local function check_digest(credentials, row)
   return accept(row, moongate.login { password = secret.of(plain) })
 end
 
+--- The user has proved to know the password, which only {PLAIN} tells.
+local function accept_proven(row)
+  local plain = row.hash:match "^{PLAIN}(.*)$"
+  if plain then return accept(row, moongate.login { password = secret.of(plain) }) end
+  if not settings.master_user then
+    return moongate.tempfail { log = "SCRAM: there is no master_user for the upstream" }
+  end
+  return accept(row, moongate.login { user = settings.master_user,
+    password = settings.master_password, authzid = row.user })
+end
+
 local policy = {}
+
+--- @param request moongate.VerifierRequest
+--- @return moongate.Decision
+function policy.verifier(_, request)
+  local row = users:get(request.user)
+  local hash = row and row.hash or nobody
+  local plain = hash:match "^{PLAIN}(.*)$"
+  if plain then
+    local err
+    hash, err = crypt.hash(plain, { scheme = request.mechanism:lower(), salt = request.salt,
+      rounds = request.iterations })
+    if not hash then return moongate.tempfail { log = err } end
+  end
+  local mechanism = (hash:match "^{(.-)}" or ""):upper()
+  if not row or mechanism ~= request.mechanism then return REFUSED end
+  return moongate.verifier { stored = hash }
+end
 
 --- @param session moongate.Session
 --- @param credentials moongate.Credentials
@@ -56,6 +90,7 @@ local policy = {}
 function policy.auth(_, credentials)
   local row = users:get(credentials.user)
   if credentials.response then return check_digest(credentials, row) end
+  if credentials.mechanism:find "^SCRAM" then return row and accept_proven(row) or REFUSED end
   if not credentials.password then return REFUSED end
 
   local fits, err = crypt.verify(credentials.password, row and row.hash or nobody)

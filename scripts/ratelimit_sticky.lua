@@ -115,9 +115,10 @@ end
 
 local policy = {}
 
+--- Whoever has a wrong proof never comes to `auth`.
 --- @param session moongate.Session
 --- @return moongate.Decision?
-function policy.auth(session)
+function policy.verifier(session)
   local count, err = shared:eval(COUNT, { tries_of(session) }, { settings.window * 1000 })
   if not count then
     if not settings.fail_open then return moongate.tempfail { log = tostring(err) } end
@@ -128,6 +129,14 @@ function policy.auth(session)
     return moongate.reject { reason = "rate-limited", delay = 3, close = true }
   end
   return nil -- the next policy decides who may log in
+end
+
+--- @param session moongate.Session
+--- @param credentials moongate.Credentials
+--- @return moongate.Decision?
+function policy.auth(session, credentials)
+  if credentials.mechanism:find "^SCRAM" then return nil end -- which was counted already
+  return policy.verifier(session)
 end
 
 if settings.nodes then

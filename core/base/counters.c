@@ -2,24 +2,31 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS  512 /* a power of two */
-#define NAME_MAX 512 /* bytes of one of our own, labels and all */
+#define MERGED_MAX 40000 /* names that merging makes */
+#define BUCKETS    512   /* a power of two */
+#define NAME_MAX   1400  /* bytes of one of our own, labels and all */
+#define LABEL_MAX  100   /* of the value of a label, as it is */
 
 struct counters {
     struct counter *buckets[BUCKETS];
-    size_t of_policies;
+    size_t of_policies, policies_max;
+    size_t count;
 };
 
 struct counters *
-counters_new(void)
+counters_new(size_t policies_max)
 {
-    return xcalloc(1, sizeof(struct counters));
+    struct counters *c = xcalloc(1, sizeof *c);
+
+    c->policies_max = policies_max;
+    return c;
 }
 
 void
@@ -58,10 +65,11 @@ find(struct counter *first, struct slice name, bool is_of_policy)
 }
 
 static struct counter *
-add(struct counter **bucket, struct slice name)
+add(struct counters *c, struct counter **bucket, struct slice name)
 {
     struct counter *one = xcalloc(1, sizeof *one + name.len + 1);
 
+    c->count++;
     memcpy(one->name, name.ptr, name.len);
     one->next = *bucket;
     *bucket = one;
@@ -74,7 +82,7 @@ own(struct counters *c, struct slice name)
     struct counter **bucket = bucket_of(c, name);
     struct counter *one = find(*bucket, name, false);
 
-    return one != NULL ? one : add(bucket, name);
+    return one != NULL ? one : add(c, bucket, name);
 }
 
 struct counter *
@@ -105,21 +113,79 @@ counters_count(struct counters *c, const char *format, ...)
     own(c, (struct slice){name, (size_t)len})->value++;
 }
 
-bool
-counters_add(struct counters *c, struct slice name, double amount)
+/* NULL: there are too many. */
+static struct counter *
+of_policy(struct counters *c, struct slice name)
 {
     struct counter **bucket = bucket_of(c, name);
     struct counter *one = find(*bucket, name, true);
 
-    if (one == NULL && c->of_policies >= COUNTERS_MAX)
+    if (one != NULL || c->of_policies >= c->policies_max)
+        return one;
+    one = add(c, bucket, name);
+    one->is_of_policy = true;
+    c->of_policies++;
+    return one;
+}
+
+bool
+counters_add(struct counters *c, struct slice name, double amount)
+{
+    struct counter *one = of_policy(c, name);
+
+    if (one != NULL)
+        one->value += amount;
+    return one != NULL;
+}
+
+bool
+counters_set(struct counters *c, struct slice name, double value)
+{
+    struct counter *one = of_policy(c, name);
+
+    if (one == NULL)
         return false;
-    if (one == NULL) {
-        one = add(bucket, name);
-        one->is_of_policy = true;
-        c->of_policies++;
-    }
-    one->value += amount;
+    one->value = value;
+    one->is_gauge = true;
     return true;
+}
+
+bool
+counters_merge(struct counters *c, const struct counter *from)
+{
+    struct slice name = slice_of(from->name);
+    struct counter *one = find(*bucket_of(c, name), name, from->is_of_policy);
+
+    if (one == NULL && c->count >= MERGED_MAX)
+        return false;
+    one = from->is_of_policy ? of_policy(c, name) : own(c, name);
+    if (one == NULL)
+        return false;
+    one->is_gauge = from->is_gauge;
+    one->value += from->value;
+    return true;
+}
+
+const char *
+counter_label(struct slice value, char out[COUNTER_LABEL_MAX])
+{
+    size_t used = 0;
+
+    for (value = slice_take(value, LABEL_MAX); value.len > 0;) {
+        char c = value.ptr[0];
+        size_t len = (unsigned char)c < 0x80 ? 1 : utf8_wide(value);
+        if (c == '\\' || c == '"' || c == '\n')
+            out[used++] = '\\';
+        if (c == '\n')
+            out[used++] = 'n';
+        else if (len == 0 || (unsigned char)c < ' ')
+            out[used++] = '?';
+        else
+            memcpy(out + used, value.ptr, len), used += len;
+        value = slice_drop(value, len > 0 ? len : 1);
+    }
+    out[used] = '\0';
+    return out;
 }
 
 void

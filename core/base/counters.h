@@ -8,7 +8,8 @@
 
 #include "base/types.h"
 
-#define COUNTERS_MAX 1000 /* names with labels that policies may make */
+#define COUNTERS_MAX      1000 /* names with labels that policies may make */
+#define COUNTER_LABEL_MAX 320  /* a label's value as it is written, with NUL */
 
 struct counters;
 
@@ -20,7 +21,8 @@ struct counter {
     char name[];
 };
 
-struct counters *counters_new(void);
+/* Of policies' names it takes `policies_max`. */
+struct counters *counters_new(size_t policies_max);
 void counters_free(struct counters *c); /* NULL is fine */
 
 /* The counter of that name, made if it is new.  It lives as long as `c`, so
@@ -32,9 +34,19 @@ struct counter *counters_gauge(struct counters *c, const char *name);
 void counters_count(struct counters *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* What a policy counts.  False if `name` is new and there are COUNTERS_MAX of
- * them already. */
+/* What a policy counts.  False if `name` is new and there are too many of
+ * policies already. */
 bool counters_add(struct counters *c, struct slice name, double amount);
+/* The same for one that may go down: sets it. */
+bool counters_set(struct counters *c, struct slice name, double value);
+
+/* Whatever it is of: adds what `one` has to the counter of its name; false as
+ * above. */
+bool counters_merge(struct counters *c, const struct counter *one);
+
+/* The value of a label, for a name: as metrics have it, at most 100 bytes of
+ * it.  What is no UTF-8, and control characters, become "?". */
+const char *counter_label(struct slice value, char out[COUNTER_LABEL_MAX]);
 
 /* Calls `each` for all, in no order. */
 void counters_each(const struct counters *c,

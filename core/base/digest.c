@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <string.h>
 
 void
 digest_prepare(void)
@@ -80,6 +81,17 @@ digest_hmac_md5(struct slice key, struct slice text, char hex[32])
     return true;
 }
 
+bool
+digest_hmac_sha1(struct slice key, struct slice text, char hex[40])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+
+    if (!hmac(EVP_sha1(), key, text, md))
+        return false;
+    to_hex(md, 20, hex);
+    return true;
+}
+
 void
 digest_hmac_sha256(struct slice key, struct slice text, char hex[64])
 {
@@ -87,6 +99,15 @@ digest_hmac_sha256(struct slice key, struct slice text, char hex[64])
 
     require(hmac(EVP_sha256(), key, text, md));
     to_hex(md, 32, hex);
+}
+
+void
+digest_hmac_sha256_bytes(struct slice key, struct slice text, char out[32])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+
+    require(hmac(EVP_sha256(), key, text, md));
+    memcpy(out, md, 32);
 }
 
 bool

@@ -21,9 +21,16 @@ bool digest_hmac_md5(struct slice key, struct slice text,
 /* What Redis calls a script by; false as above. */
 bool digest_sha1(struct slice text, char hex[40]) MUST_USE;
 
+/* What OpenResty's drivers log in by. */
+bool digest_hmac_sha1(struct slice key, struct slice text,
+                      char hex[40]) MUST_USE;
+
 void digest_sha256(struct slice text, char hex[64]);
 
 void digest_hmac_sha256(struct slice key, struct slice text, char hex[64]);
+/* The same, not in hexadecimal. */
+void digest_hmac_sha256_bytes(struct slice key, struct slice text,
+                              char out[32]);
 
 /* In a time that depends on the lengths only. */
 bool digest_equal(struct slice a, struct slice b);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "process/control_words.h"
+#include "process/metrics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -122,6 +123,7 @@ read_counters(void)
             return;
         (void)counter_row_put(&row, &again);
         require(!again.bad);
+        (void)metric_is_whole(row.name);
     }
 }
 

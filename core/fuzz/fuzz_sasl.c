@@ -23,7 +23,8 @@ check_credentials(const struct credentials *c)
 static void
 check_step(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
-    require(d->sasl.active == (step == SASL_CHALLENGE));
+    require(d->sasl.active ==
+            (step == SASL_CHALLENGE || step == SASL_VERIFIER));
     require(step == SASL_CHALLENGE || challenge.len == 0);
     if (step == SASL_DONE)
         check_credentials(&d->credentials);

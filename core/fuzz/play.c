@@ -50,6 +50,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
                 .pass_capabilities = (options & 8) != 0,
                 .ask_helo = (options & 16) != 0,
                 .ask_mail = (options & 16) != 0,
+                .ask_verifier = true,
                 .forward = (options & 32) != 0 ? FORWARD_OFFERED : FORWARD_OFF,
             },
     };
@@ -64,6 +65,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
         .to_upstream = &s->to_upstream,
         .learnt = &s->learnt,
         .mechanisms = ALL_MECHANISMS,
+        .tls_exporter = S("an exporter of thirty-two bytes"),
         .certified = (options & 64) != 0,
         .peer_trusted = (options & 32) != 0,
         .salt = S("<1.2@gate.example>"),
@@ -74,6 +76,7 @@ stage_set_init(struct stage_set *s, const struct proto *proto, unsigned options)
 void
 stage_set_deinit(struct stage_set *s)
 {
+    dialog_forget(&s->dialog);
     arena_wipe(&s->arena);
     buf_deinit(&s->to_client);
     buf_deinit(&s->to_upstream);

@@ -28,6 +28,7 @@ pool_new(struct lasting *l, struct auth_url url, struct slice settings)
     struct auth_pool *p = xcalloc(1, sizeof(*p));
 
     p->loop = l->loop;
+    p->counters = l->counters;
     p->url = url;
     p->settings = xstrndup(settings.ptr, settings.len);
     p->settings_len = settings.len;
@@ -50,6 +51,16 @@ auth_pool_get(struct lasting *l, struct auth_url *url, struct slice settings,
     p->references++;
     p->keep_max = keep_max; /* the newest configuration's */
     return p;
+}
+
+void
+auth_pool_count(const struct auth_pool *p, const char *outcome)
+{
+    char server[COUNTER_LABEL_MAX];
+
+    counters_count(p->counters,
+                   "auth_requests_total{outcome=\"%s\",server=\"%s\"}", outcome,
+                   counter_label(slice_of(p->url.text), server));
 }
 
 static void

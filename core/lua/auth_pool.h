@@ -23,6 +23,7 @@ struct auth_pool {
     char *settings; /* owned */
     size_t settings_len;
     struct ev_loop *loop;
+    struct counters *counters;
     struct auth_url url;  /* owned */
     struct list idle;     /* ready, the last used first */
     struct list draining; /* not at the end of a body yet */
@@ -48,6 +49,9 @@ struct auth_conn {
 struct auth_pool *auth_pool_get(struct lasting *l, struct auth_url *url,
                                 struct slice settings, size_t keep_max);
 void auth_pool_unref(struct auth_pool *p);
+
+/* Counts what became of one question: "answered", "failed". */
+void auth_pool_count(const struct auth_pool *p, const char *outcome);
 
 /* A kept connection, or NULL. */
 struct auth_conn *auth_pool_take(struct auth_pool *p);

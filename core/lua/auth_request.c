@@ -33,6 +33,12 @@ method_name(enum mechanism m)
         return S("oauthbearer");
     case MECHANISM_XOAUTH2:
         return S("xoauth2");
+    case MECHANISM_SCRAM_SHA_1:
+    case MECHANISM_SCRAM_SHA_1_PLUS:
+        return S("scram-sha-1");
+    case MECHANISM_SCRAM_SHA_256:
+    case MECHANISM_SCRAM_SHA_256_PLUS:
+        return S("scram-sha-256");
     case MECHANISM_COUNT:
         break;
     }

@@ -215,6 +215,8 @@ set_type(lua_State *L)
         lua_newtable(L);
         vm_core(L, "wait_for_child");
         lua_setfield(L, -2, "wait");
+        lua_pushcfunction(L, child_cancel);
+        lua_setfield(L, -2, "cancel");
         lua_setfield(L, -2, "__index");
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
@@ -320,4 +322,23 @@ child_wait(lua_State *L)
     int count = push_outcome(L, o);
     forget(o);
     return count;
+}
+
+int
+child_cancel(lua_State *L)
+{
+    struct child *o = luaL_checkudata(L, 1, METATABLE);
+    struct call *c = o->call;
+
+    lua_pushboolean(L, c != NULL);
+    if (c == NULL)
+        return 1;
+    if (o->parent != vm_of(L)->running)
+        return luaL_error(L, "cancel: only who spawned it may cancel it");
+    o->call = NULL;
+    set_error(o, "cancelled");
+    forget(o);
+    trace_child_end(c);
+    call_free(c);
+    return 1;
 }

@@ -20,6 +20,9 @@ int child_spawn(lua_State *L);
 /* (child): true and its results, or false and its error. */
 int child_wait(lua_State *L);
 
+/* (child): ends it, whose error is then nobody's; whether it still ran. */
+int child_cancel(lua_State *L);
+
 /* Whether some still run. */
 bool children_run(const struct call *c);
 

@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "lua/lasting.h"
 #include "lua/pool_config.h"
+#include "lua/secret.h"
 #include "lua/target.h"
 #include "lua/tls_config.h"
 #include "lua/values.h"
@@ -367,6 +368,22 @@ build_dicts(lua_State *L, int index, struct whole *w)
     lua_settop(L, all - 1);
 }
 
+/* Without a secret of the operator's it is the gateway's own, until it ends. */
+static void
+read_scram(const struct generation *g, int index, struct whole *w)
+{
+    lua_State *L = g->vm->L;
+    int t = open_section(L, index, "scram");
+    struct slice secret;
+
+    w->config.scram_iterations = count_of(L, t, "iterations");
+    lua_getfield(L, t, "secret");
+    if (!secret_or_string(L, -1, &secret))
+        secret = g->host.ticket_secret.bytes;
+    w->config.scram_secret.bytes = value_keep(&w->arena, secret);
+    lua_settop(L, t - 1);
+}
+
 struct config *
 config_build(const struct generation *g, int index, struct error *err)
 {
@@ -396,6 +413,7 @@ config_build(const struct generation *g, int index, struct error *err)
     each_address(L, index, build_one, &b);
     build_profiles(L, index, &b);
     build_dicts(L, index, w);
+    read_scram(g, index, w);
     struct pool_building pools = {L, g->host.lasting->pools, &w->arena, err};
     if (!b.failed)
         b.failed = !pool_config_read(&pools, index, &w->config);

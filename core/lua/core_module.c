@@ -16,10 +16,12 @@
 #include "lua/memo_object.h"
 #include "lua/module.h"
 #include "lua/objects.h"
+#include "lua/openresty.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
 #include "lua/recall.h"
 #include "lua/redis_leases_object.h"
+#include "lua/regex_lua.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
 #include "lua/source.h"
@@ -30,7 +32,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define LABELS_MAX 8
+#define LABELS_MAX      8
+#define METRIC_NAME_LEN 100
+#define METRIC_TEXT_MAX 1000 /* with labels */
+#define VALUE_MAX       9e15 /* whole numbers stay whole */
 
 struct c_module {
     const char *name;
@@ -126,32 +131,106 @@ log_line_of(lua_State *L)
     return 0;
 }
 
+/* The value of a label as metrics have it. */
+static int
+label_value(lua_State *L)
+{
+    char out[COUNTER_LABEL_MAX];
+    struct slice value;
+
+    value.ptr = luaL_checklstring(L, 1, &value.len);
+    lua_pushstring(L, counter_label(value, out));
+    return 1;
+}
+
+static struct slice
+check_metric_name(lua_State *L)
+{
+    struct slice name;
+
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ascii_lower(name.ptr[i]);
+        bool digit = c >= '0' && c <= '9';
+        if (!(c >= 'a' && c <= 'z') && c != '_' && !(digit && i > 0))
+            (void)luaL_argerror(L, 1, "letters, digits and _ expected");
+    }
+    if (name.len == 0 || name.len > METRIC_NAME_LEN)
+        (void)luaL_argerror(L, 1, "1 to 100 letters, digits and _ expected");
+    return name;
+}
+
+/* Pushes the name, which is the first argument, with the labels that are at
+ * `index`, the last. */
+static struct slice
+push_metric(lua_State *L, int index)
+{
+    struct slice text;
+
+    (void)check_metric_name(L);
+    lua_settop(L, index);
+    if (!lua_isnil(L, index))
+        luaL_checktype(L, index, LUA_TTABLE);
+    vm_core(L, "label_text");
+    lua_insert(L, index);
+    lua_call(L, 1, 2); /* text, how many */
+    if (lua_tonumber(L, -1) > LABELS_MAX)
+        (void)luaL_error(L, "count: at most 8 labels");
+    lua_pop(L, 1);
+    lua_pushvalue(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    if (text.len > METRIC_TEXT_MAX)
+        (void)luaL_error(L, "count: at most %d bytes of labels",
+                         METRIC_TEXT_MAX);
+    return text;
+}
+
+static struct counters *
+counters_of(lua_State *L)
+{
+    return vm_counters(vm_of(L));
+}
+
 /* (name, labels): adds one to a counter. */
 static int
 count(lua_State *L)
 {
-    luaL_Buffer name;
-    size_t labels = 0, len;
+    lua_pushboolean(L, counters_add(counters_of(L), push_metric(L, 2), 1));
+    return 1;
+}
 
-    (void)luaL_checkstring(L, 1);
-    lua_settop(L, 2);
-    if (!lua_isnil(L, 2))
-        luaL_checktype(L, 2, LUA_TTABLE);
-    vm_core(L, "label_text");
-    lua_insert(L, 2);
-    lua_call(L, 1, 2); /* text, how many */
-    labels = (size_t)lua_tonumber(L, -1);
-    if (labels > LABELS_MAX)
-        return luaL_error(L, "count: at most 8 labels");
-    luaL_buffinit(L, &name);
-    lua_pushvalue(L, 1);
-    luaL_addvalue(&name);
-    lua_pushvalue(L, 2);
-    luaL_addvalue(&name);
-    luaL_pushresult(&name);
-    const char *text = lua_tolstring(L, -1, &len);
-    lua_pushboolean(
-        L, counters_add(vm_counters(vm_of(L)), (struct slice){text, len}, 1));
+static double
+check_finite(lua_State *L, int index, double least)
+{
+    double value = luaL_checknumber(L, index);
+
+    if (!(value >= least && value <= VALUE_MAX))
+        (void)luaL_argerror(L, index, "the number is out of range");
+    return value;
+}
+
+/* (name, amount, labels): adds to a counter. */
+static int
+metric_count(lua_State *L)
+{
+    double amount = lua_isnoneornil(L, 2) ? 1 : check_finite(L, 2, 0);
+
+    lua_pushboolean(L, counters_add(counters_of(L), push_metric(L, 3), amount));
+    return 1;
+}
+
+/* (name, value, labels): sets a gauge. */
+static int
+metric_gauge(lua_State *L)
+{
+    double value = check_finite(L, 2, -VALUE_MAX);
+    struct slice name = check_metric_name(L);
+
+    if (slice_drop_suffix(&name, S("_total")))
+        return luaL_argerror(L, 1, "_total is for counters");
+    lua_pushboolean(L, counters_set(counters_of(L), push_metric(L, 3), value));
     return 1;
 }
 
@@ -228,6 +307,9 @@ static const luaL_Reg functions[] = {
     {"random", random_number},
     {"log", log_line_of},
     {"count", count},
+    {"metric_count", metric_count},
+    {"metric_gauge", metric_gauge},
+    {"label_value", label_value},
     {"hostname", hostname},
     {"caller", caller},
     {"text", text},
@@ -257,6 +339,14 @@ static const luaL_Reg functions[] = {
     {"spawn", child_spawn},
     {"child_wait", child_wait},
     {"detach", detach},
+    {"regex_find", regex_lua_find},
+    {"md5", openresty_md5},
+    {"sha1", openresty_sha1},
+    {"hmac_sha1", openresty_hmac_sha1},
+    {"crc32", openresty_crc32},
+    {"encode_base64", openresty_encode_base64},
+    {"decode_base64", openresty_decode_base64},
+    {"worker", openresty_worker},
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
@@ -270,6 +360,7 @@ static const luaL_Reg functions[] = {
     {"retry", decision_retry},
     {"login", decision_login},
     {"certificate", decision_certificate},
+    {"verifier", decision_verifier},
     {"upstream", upstream_object_of},
     {"pool", pool_object_of},
     {NULL, NULL},

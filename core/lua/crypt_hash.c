@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "lua/crypt_argon2.h"
+#include "lua/crypt_scram.h"
 
 #include <argon2.h>
 #include <crypt.h>
@@ -201,6 +202,8 @@ verify_scheme(struct secret password, struct slice name, struct slice hash)
 enum crypt_result
 crypt_hash_verify(struct secret password, struct slice hash)
 {
+    if (crypt_scram_is(hash))
+        return crypt_scram_verify(password, hash);
     if (slice_has_prefix(hash, S("{"))) {
         hash = slice_drop(hash, 1);
         size_t end = slice_find(hash, '}');
@@ -245,6 +248,8 @@ crypt_prefix(enum crypt_kind kind)
     case CRYPT_YESCRYPT:
         return "$y$";
     case CRYPT_ARGON2ID:
+    case CRYPT_SCRAM_SHA_1:
+    case CRYPT_SCRAM_SHA_256:
         break;
     }
     unreachable();
@@ -283,6 +288,8 @@ crypt_hash_make(struct secret password, const struct crypt_cost *cost,
 {
     if (cost->kind == CRYPT_ARGON2ID)
         return make_argon2(password, cost, out);
+    if (cost->kind == CRYPT_SCRAM_SHA_1 || cost->kind == CRYPT_SCRAM_SHA_256)
+        return crypt_scram_make(password, cost, out);
     if (memchr(password.bytes.ptr, '\0', password.bytes.len) != NULL)
         return CRYPT_UNKNOWN;
     return make_crypt(password, cost, out);

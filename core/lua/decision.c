@@ -12,6 +12,7 @@
 #include "session/session.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TEXT_MAX  400
@@ -50,6 +51,7 @@ enum option_kind {
     OPTION_MECHANISM,
     OPTION_LOGIN, /* a `login`, or "passthrough" */
     OPTION_XCLIENT,
+    OPTION_ITERATIONS,
     OPTION_VARS,
     OPTION_COUNT,
 };
@@ -137,6 +139,15 @@ static const struct option certificate_options[] = {
     {NULL, OPTION_COUNT, 0},
 };
 
+static const struct option verifier_options[] = {
+    {"stored", OPTION_SECRET, AT(stored)},
+    {"iterations", OPTION_ITERATIONS, 0},
+    {"salt", OPTION_SECRET, AT(salt)},
+    {"stored_key", OPTION_SECRET, AT(stored_key)},
+    {"server_key", OPTION_SECRET, AT(server_key)},
+    {NULL, OPTION_COUNT, 0},
+};
+
 static const struct {
     const char *name;
     const struct option *options;
@@ -149,6 +160,7 @@ static const struct {
     [VERDICT_RETRY] = {"retry", retry_options},
     [VERDICT_LOGIN] = {"login", login_options},
     [VERDICT_CERTIFICATE] = {"certificate", certificate_options},
+    [VERDICT_VERIFIER] = {"verifier", verifier_options},
 };
 
 /* The option being read: its value is at the top of the stack. */
@@ -416,7 +428,8 @@ read_mechanism(const struct reading *r)
 {
     struct slice name = read_line(r, TEXT_MAX);
 
-    if (!mechanism_find(name, &r->d->mechanism))
+    if (!mechanism_find(name, &r->d->mechanism) ||
+        mechanism_is_scram(r->d->mechanism))
         luaL_error(r->L, "%s: %s: unknown mechanism \"%s\"", r->what, r->name,
                    name.ptr);
 }
@@ -603,6 +616,9 @@ read_option(const struct reading *r, const struct option *o)
         return;
     case OPTION_XCLIENT:
         r->d->xclient = read_flag(r);
+        return;
+    case OPTION_ITERATIONS:
+        r->d->iterations = read_number(r, 1, SCRAM_ITERATIONS_MAX);
         return;
     case OPTION_VARS:
         if (!lua_istable(r->L, -1))
@@ -843,6 +859,36 @@ decision_certificate(lua_State *L)
     lua_insert(L, 1);
     lua_setfield(L, 1, "name");
     return make(L, VERDICT_CERTIFICATE);
+}
+
+/* One text, or the four columns that some databases have it in. */
+static bool
+read_verifier(struct decision *d)
+{
+    bool in_parts = d->iterations > 0 || d->salt.ptr != NULL ||
+                    d->stored_key.ptr != NULL || d->server_key.ptr != NULL;
+    char digits[16];
+    int len = snprintf(digits, sizeof digits, "%.0f", d->iterations);
+
+    if (d->stored.ptr != NULL)
+        return !in_parts && scram_verifier_parse(d->stored, &d->verifier);
+    struct scram_parts parts = {
+        .iterations = {digits, (size_t)len},
+        .salt = d->salt,
+        .stored_key = d->stored_key,
+        .server_key = d->server_key,
+    };
+    return scram_verifier_read(&parts, &d->verifier);
+}
+
+int
+decision_verifier(lua_State *L)
+{
+    (void)make(L, VERDICT_VERIFIER);
+    if (!read_verifier(lua_touserdata(L, -1)))
+        return luaL_error(L, "verifier: it is none: `stored`, or `iterations`, "
+                             "`salt`, `stored_key` and `server_key` expected");
+    return 1;
 }
 
 const struct decision *

@@ -24,7 +24,10 @@ struct decision {
     enum mechanism mechanism;
     bool none, pass_error_message;
     int xclient; /* -1: not given */
-    int where;   /* line it was made in; 0: unknown */
+    double iterations;
+    struct slice stored, salt, stored_key, server_key;
+    struct scram_verifier verifier;
+    int where; /* line it was made in; 0: unknown */
 };
 
 /* The constructors, as lua_CFunctions: (options) -> decision. */
@@ -36,6 +39,7 @@ int decision_to(lua_State *L);
 int decision_retry(lua_State *L);
 int decision_login(lua_State *L);
 int decision_certificate(lua_State *L); /* (name) -> decision */
+int decision_verifier(lua_State *L);
 
 /* The decision at `index`, or NULL. */
 const struct decision *decision_test(lua_State *L, int index);

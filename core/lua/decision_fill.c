@@ -29,7 +29,8 @@ copy_refusal(struct arena *a, const struct decision *d, enum hook hook,
              struct verdict *v)
 {
     struct refusal *r = &v->refusal;
-    bool of_login = hook == HOOK_AUTH || hook == HOOK_UPSTREAM_REFUSED;
+    bool of_login = hook == HOOK_AUTH || hook == HOOK_VERIFIER ||
+                    hook == HOOK_UPSTREAM_REFUSED;
 
     r->stage = hook == HOOK_CONNECT                     ? STAGE_CONNECT
                : hook == HOOK_HELO || hook == HOOK_MAIL ? STAGE_COMMAND
@@ -93,6 +94,18 @@ copy_login(struct session *s, const struct decision *d, struct verdict *v)
     return !has_control(given) && copy(a, given, &l->password.bytes);
 }
 
+static bool
+copy_verifier(struct arena *a, const struct scram_verifier *from,
+              struct verdict *v)
+{
+    struct scram_verifier *copy = arena_alloc(a, sizeof *copy);
+
+    if (copy != NULL)
+        *copy = *from;
+    v->verifier = copy;
+    return copy != NULL;
+}
+
 bool
 decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
 {
@@ -110,6 +123,8 @@ decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
                       : NULL;
     if (d->kind == VERDICT_REJECT || d->kind == VERDICT_TEMPFAIL)
         return copy_refusal(a, d, s->login->hook, v);
+    if (d->kind == VERDICT_VERIFIER)
+        return copy_verifier(a, &d->verifier, v);
     if (!copy(a, d->user, &v->user) || !copy(a, d->log, &v->log) ||
         !copy_target(a, &d->target, &v->target) ||
         !copy_target(a, &d->fallback, &v->fallback))

@@ -1,5 +1,6 @@
 #include "lua/envelope_object.h"
 
+#include "base/base64.h"
 #include "base/slice.h"
 #include "lua/target.h"
 #include "proto/envelope.h"
@@ -44,6 +45,24 @@ envelope_push(lua_State *L, struct slice command)
         lua_rawset(L, -3);
     }
     lua_setfield(L, -2, "params");
+}
+
+void
+verifier_request_push(lua_State *L, const struct session *s)
+{
+    const struct credentials *c = &s->login->dialog.credentials;
+    enum scram_hash hash = mechanism_hash(c->mechanism);
+    char salt[SCRAM_SALT_LEN], text[(SCRAM_SALT_LEN + 2) / 3 * 4];
+
+    scram_salt(s->config->scram_secret, hash, c->user, salt);
+    base64_encode((struct slice){salt, sizeof salt}, text);
+    lua_newtable(L);
+    set_string(L, "mechanism", scram_hash_name(hash));
+    set_text(L, "user", c->user);
+    if (c->authzid.len > 0)
+        set_text(L, "authzid", c->authzid);
+    set_text(L, "salt", (struct slice){text, sizeof text});
+    set_number(L, "iterations", s->config->scram_iterations);
 }
 
 void

@@ -13,6 +13,9 @@ void envelope_push(lua_State *L, struct slice command);
 void credentials_object_push(lua_State *L, struct session *s);
 void credentials_object_expire(lua_State *L, int index);
 
+/* Pushes { mechanism =, user =, authzid =, salt =, iterations = }. */
+void verifier_request_push(lua_State *L, const struct session *s);
+
 /* The name of the i-th field or method of credentials; NULL behind the last. */
 const char *credentials_object_name(size_t i);
 

@@ -23,6 +23,7 @@ struct waiter {
     struct waiter *next;
     struct gate *gate;
     struct ticket ticket;
+    ev_timer timer; /* of one who does not wait for ever */
 };
 
 static struct gate *
@@ -38,22 +39,41 @@ let_go(struct gate *g)
     g->self_ref = LUA_NOREF;
 }
 
+static void
+free_waiter(struct waiter *w)
+{
+    struct waiter **at = &w->gate->waiters;
+
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    ev_timer_stop(w->gate->loop, &w->timer);
+    free(w);
+}
+
+static void
+resume(struct waiter *w, bool open)
+{
+    struct ticket ticket = w->ticket;
+
+    free_waiter(w);
+    lua_State *L = await_done(&ticket);
+    if (L == NULL)
+        return;
+    lua_pushboolean(L, open);
+    await_resume(&ticket, 1);
+}
+
 /* One at a time: each may end others. Who came last goes first, and has the
  * most time left if somebody must take the place of the keeper. */
 static void
 on_opening(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct gate *g = container_of(timer, struct gate, opening);
-    struct waiter *w;
 
     (void)loop, (void)events;
-    while ((w = g->waiters) != NULL) {
-        struct ticket ticket = w->ticket;
-        g->waiters = w->next;
-        free(w);
-        if (await_done(&ticket) != NULL)
-            await_resume(&ticket, 0);
-    }
+    while (g->waiters != NULL)
+        resume(g->waiters, true);
     let_go(g);
 }
 
@@ -77,27 +97,37 @@ on_over(struct call_watch *w)
 }
 
 static void
+on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    resume(container_of(timer, struct waiter, timer), false);
+}
+
+static void
 cancel_wait(void *op)
 {
-    struct waiter *w = op, **at = &w->gate->waiters;
-
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    free(w);
+    free_waiter(op);
 }
 
 static int
 method_wait(lua_State *L)
 {
     struct gate *g = check_gate(L);
+    lua_Number seconds = luaL_optnumber(L, 2, 0);
 
-    if (g->open)
-        return 0;
+    if (g->open) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
     struct waiter *w = xcalloc(1, sizeof *w);
     w->gate = g;
     w->next = g->waiters;
     g->waiters = w;
+    ev_timer_init(&w->timer, on_timer, seconds, 0.);
+    if (seconds > 0) {
+        ev_now_update(g->loop);
+        ev_timer_start(g->loop, &w->timer);
+    }
     return await(L, cancel_wait, w, &w->ticket);
 }
 

@@ -38,7 +38,7 @@ struct generation {
     void (*deliver)(struct session *s); /* session_run, but in a spec */
     struct initialising *initialising;
     struct hook_totals totals;
-    struct counter *hook_calls[HOOK_ALL];
+    struct counter *hook_calls[HOOK_ALL], *hook_seconds[HOOK_ALL];
     bool exhausted; /* host->exhausted was told */
 };
 

@@ -18,6 +18,9 @@ hook_count_begin(struct generation *g)
     char name[64];
 
     for (int i = 0; i < HOOK_ALL; i++) {
+        (void)snprintf(name, sizeof name, "hook_seconds_total{hook=\"%s\"}",
+                       hook_label(i));
+        g->hook_seconds[i] = counters_get(counters_of(g), name);
         (void)snprintf(name, sizeof name, "hook_calls_total{hook=\"%s\"}",
                        hook_label(i));
         g->hook_calls[i] = counters_get(counters_of(g), name);
@@ -29,6 +32,12 @@ hook_count_call(struct generation *g, int hook)
 {
     g->hook_calls[hook]->value++;
     g->totals.calls++;
+}
+
+void
+hook_count_seconds(struct generation *g, int hook, double seconds)
+{
+    g->hook_seconds[hook]->value += seconds;
 }
 
 void

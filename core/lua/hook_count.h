@@ -9,6 +9,9 @@ void hook_count_begin(struct generation *g);
 /* A chain is asked: `hook` may also be HOOK_MECHANISMS or HOOK_INIT. */
 void hook_count_call(struct generation *g, int hook);
 
+/* It is over, after so many seconds. */
+void hook_count_seconds(struct generation *g, int hook, double seconds);
+
 /* A policy raised, or returned what the hook may not. */
 void hook_count_error(struct generation *g, int hook,
                       const struct loaded_policy *p);

@@ -20,6 +20,10 @@ push_more(lua_State *L, struct hook_run *run, int table, int *count)
         credentials_object_push(L, s);
         add(L, table, count);
         break;
+    case HOOK_VERIFIER:
+        verifier_request_push(L, s);
+        add(L, table, count);
+        break;
     case HOOK_MAIL:
         envelope_push(L, s->login->dialog.envelope.mail);
         add(L, table, count);

@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define CLOSED_TIMEOUT 5.
 #define SHADOW_CPU     0.1 /* seconds of a whole call */
@@ -28,6 +29,7 @@ static const unsigned allowed[HOOK_COUNT] = {
     [HOOK_HELO] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_MAIL] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_RCPT] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL) | MAY(WAIT),
+    [HOOK_VERIFIER] = MAY(VERIFIER) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_AUTH] = MAY(ACCEPT) | MAY(REJECT) | MAY(TEMPFAIL) | MAY(WAIT),
     [HOOK_ROUTE] = MAY(TO) | MAY(REJECT) | MAY(TEMPFAIL),
     [HOOK_CONNECT_FAILED] = MAY(RETRY) | MAY(REJECT) | MAY(TEMPFAIL),
@@ -48,12 +50,24 @@ asked(const struct hook_run *run)
     return run->chain->policies[run->next - 1];
 }
 
+static double
+monotonic(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* The hook is over: its objects are useless from now on, its secrets wiped. */
 static void
 run_free(struct hook_run *run)
 {
     lua_State *L = run->generation->vm->L;
 
+    if (run->shadow == NULL)
+        hook_count_seconds(run->generation, (int)run->hook,
+                           monotonic() - run->began);
     lua_rawgeti(L, LUA_REGISTRYINDEX, run->objects);
     if (lua_istable(L, -1))
         hook_expire_objects(L);
@@ -160,6 +174,18 @@ refuse_unknown_pool(lua_State *L, const struct session *s,
         luaL_error(L, "`pools` has no \"%s\"", t->pool.ptr);
 }
 
+static void
+refuse_other_hash(lua_State *L, const struct session *s,
+                  const struct verdict *v)
+{
+    enum mechanism m = s->login->dialog.credentials.mechanism;
+
+    if (v->kind == VERDICT_VERIFIER && v->verifier->hash != mechanism_hash(m))
+        luaL_error(L, "the verifier is of %s, the client wants %s",
+                   scram_hash_name(v->verifier->hash),
+                   scram_hash_name(mechanism_hash(m)));
+}
+
 static int
 take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
 {
@@ -176,6 +202,7 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     if (v.kind == VERDICT_CERTIFICATE && v.identity == NULL)
         return luaL_error(L, "`certificates` has no \"%s\"",
                           d->certificate.ptr);
+    refuse_other_hash(L, s, &v);
     refuse_unknown_pool(L, s, &v.target);
     refuse_unknown_pool(L, s, &v.fallback);
     if (lua_istable(L, -1))
@@ -284,12 +311,13 @@ end_of_chain(struct hook_run *run)
     if (run->is_notification)
         return;
     s->login->verdict = (struct verdict){.kind = VERDICT_NONE};
-    if (run->hook != HOOK_AUTH || run->next == 0)
+    if ((run->hook != HOOK_AUTH && run->hook != HOOK_VERIFIER) ||
+        run->next == 0)
         return;
     const struct loaded_policy *p = asked(run);
     log_error("session %s: %s:%d: policy \"%s\" is the end of the chain of "
               "listener \"%.*s\" and did not decide",
-              s->id, p->path, p->lines[HOOK_AUTH], p->name,
+              s->id, p->path, p->lines[run->hook], p->name,
               (int)s->listener->name.len, s->listener->name.ptr);
     s->login->verdict = bug_verdict();
 }
@@ -378,6 +406,7 @@ run_new(struct generation *g, const struct session *s, enum hook hook,
     struct hook_run *run = xcalloc(1, sizeof *run);
 
     run->generation = g;
+    run->began = monotonic();
     run->hook = hook;
     run->chain = generation_chain(g, s->listener);
     run->call = call;

@@ -14,6 +14,7 @@ struct hook_run {
     enum hook hook;
     int objects; /* registry: the arguments of the hook, in a table */
     int object_count;
+    double began;         /* seconds, monotonic */
     bool is_notification; /* no verdict; the session may be gone */
     bool is_asking;       /* inside policy_ops.ask: the verdict comes at once */
     void (*shadow)(struct session *s); /* of a shadow: told instead */

@@ -5,6 +5,7 @@
 #include "lua/local_lease.h"
 #include "lua/memo.h"
 #include "lua/redis_leases.h"
+#include "lua/socket_pool.h"
 
 #include <stdlib.h>
 
@@ -15,12 +16,14 @@ lasting_new(struct ev_loop *loop, struct dns *dns)
 
     l->loop = loop;
     l->dns = dns;
-    l->counters = counters_new();
+    l->counters = counters_new(COUNTERS_MAX);
     l->pools = pools_new();
     list_init(&l->auth_pools);
     list_init(&l->directories);
     list_init(&l->memos);
     list_init(&l->redis_pools);
+    list_init(&l->socket_pools);
+    regexes_init(&l->regexes);
     list_init(&l->redis_leases);
     l->shared = shared_new();
     return l;
@@ -40,6 +43,8 @@ lasting_free(struct lasting *l)
     local_leases_forget(l->shared);
     shared_free(l->shared);
     memos_free(l);
+    socket_pools_free(l);
+    regexes_deinit(&l->regexes);
     counters_free(l->counters);
     pools_free(l->pools);
     free(l);

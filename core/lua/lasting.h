@@ -1,11 +1,12 @@
 /* lasting.h -- what outlives the generations of a process: its counters, what
  * it knows of upstreams, the connections to auth, HTTP and Redis servers,
- * databases and directories that are kept open, and what `moongate.shared`
- * holds. */
+ * databases and directories that are kept open, those of policies' sockets,
+ * compiled patterns, and what `moongate.shared` holds. */
 #pragma once
 
 #include "base/counters.h"
 #include "base/list.h"
+#include "lua/regex.h"
 #include "net/dns.h"
 #include "session/pools.h"
 
@@ -25,7 +26,9 @@ struct lasting {
     struct list redis_leases; /* of redis_leases.h */
     struct http_client *http; /* NULL until the first question */
     struct shared *shared;
-    struct list memos; /* of memo.h */
+    struct list memos;        /* of memo.h */
+    struct list socket_pools; /* of socket_pool.h */
+    struct regexes regexes;
     unsigned detached; /* functions that run, see detach.h */
 };
 

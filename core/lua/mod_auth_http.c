@@ -246,7 +246,9 @@ needs_password(const struct session *s, const struct credentials *c)
     if (c == NULL || speaks_smtp(s))
         return false;
     return c->mechanism == MECHANISM_CRAM_MD5 ||
-           c->mechanism == MECHANISM_APOP || c->mechanism == MECHANISM_EXTERNAL;
+           c->mechanism == MECHANISM_APOP ||
+           c->mechanism == MECHANISM_EXTERNAL ||
+           mechanism_is_scram(c->mechanism);
 }
 
 static int

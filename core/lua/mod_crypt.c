@@ -1,4 +1,5 @@
 /* mod_crypt.c -- `moongate.crypt`: verify(secret, hash), hash(secret, opts). */
+#include "base/base64.h"
 #include "base/slice.h"
 #include "lua/await.h"
 #include "lua/crypt_job.h"
@@ -115,8 +116,9 @@ crypt_verify(lua_State *L)
 static enum crypt_kind
 kind_option(const struct options *o)
 {
-    static const char *const names[] = {"argon2id", "bcrypt", "sha512",
-                                        "yescrypt", NULL};
+    static const char *const names[] = {
+        "argon2id",    "bcrypt",        "sha512", "yescrypt",
+        "scram-sha-1", "scram-sha-256", NULL};
     int kind = 0;
 
     if (option_push(o, "scheme"))
@@ -125,10 +127,33 @@ kind_option(const struct options *o)
     return (enum crypt_kind)kind;
 }
 
+/* Of a verifier of SCRAM, in base64. */
+static void
+salt_option(const struct options *o, struct crypt_cost *cost)
+{
+    char bytes[SCRAM_SALT_MAX + 3];
+    struct slice text;
+
+    if (option_push(o, "salt")) {
+        text.ptr = luaL_checklstring(o->L, -1, &text.len);
+        if (cost->kind != CRYPT_SCRAM_SHA_1 &&
+            cost->kind != CRYPT_SCRAM_SHA_256)
+            luaL_error(o->L, "crypt.hash: salt: it goes with SCRAM only");
+        if (text.len > base64_encoded_len(SCRAM_SALT_MAX) ||
+            !base64_decode(text, bytes, &cost->salt_len) ||
+            cost->salt_len == 0 || cost->salt_len > SCRAM_SALT_MAX)
+            luaL_error(o->L, "crypt.hash: salt: base64 of 1 to %d bytes",
+                       SCRAM_SALT_MAX);
+        memcpy(cost->salt, bytes, cost->salt_len);
+    }
+    lua_pop(o->L, 1);
+}
+
 static int
 crypt_hash(lua_State *L)
 {
-    static const char *const names[] = {"scheme", "rounds", "memory", NULL};
+    static const char *const names[] = {"scheme", "rounds", "memory", "salt",
+                                        NULL};
     struct secret password = check_password(L, 1);
     struct options o = options_check(L, 2, "crypt.hash", names);
     struct crypt_cost cost = {
@@ -138,6 +163,7 @@ crypt_hash(lua_State *L)
         .memory = (unsigned)option_number(&o, "memory",
                                           (struct option_range){0, 8, 1 << 20}),
     };
+    salt_option(&o, &cost);
     struct ev_loop *loop = host_or_raise(L)->loop;
     int known = await_known(L, "crypt hash");
     if (known >= 0)

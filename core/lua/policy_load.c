@@ -249,15 +249,17 @@ make_chains(struct generation *g, size_t names)
     each_name(g, "shadow", link_shadow);
 }
 
-/* HELO and MAIL are asked about only where a policy wants to know. */
+/* What is asked, and offered, only where a policy wants to know. */
 static void
 set_asks(struct generation *g)
 {
     for (size_t i = 0; i < g->config->listener_count; i++) {
         struct proto_settings *s = &g->config->listeners[i].settings;
-        size_t helo = 0, mail = 0;
+        size_t helo = 0, mail = 0, verifier = 0;
         s->ask_helo = chain_next(&g->chains[i], HOOK_HELO, &helo) != NULL;
         s->ask_mail = chain_next(&g->chains[i], HOOK_MAIL, &mail) != NULL;
+        s->ask_verifier =
+            chain_next(&g->chains[i], HOOK_VERIFIER, &verifier) != NULL;
     }
 }
 

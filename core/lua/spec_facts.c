@@ -33,7 +33,7 @@ push_hooks(lua_State *L)
     lua_newtable(L);
     for (int hook = 0; hook < HOOK_ALL; hook++) {
         lua_newtable(L);
-        for (int kind = VERDICT_ACCEPT; kind <= VERDICT_CERTIFICATE; kind++) {
+        for (int kind = VERDICT_ACCEPT; kind <= VERDICT_VERIFIER; kind++) {
             if (hook < HOOK_COUNT &&
                 hook_may((enum hook)hook, (enum verdict_kind)kind))
                 add_name(L, decision_name((enum verdict_kind)kind));
@@ -49,7 +49,7 @@ push_decisions(lua_State *L)
     const char *name;
 
     lua_newtable(L);
-    for (int kind = VERDICT_ACCEPT; kind <= VERDICT_CERTIFICATE; kind++) {
+    for (int kind = VERDICT_ACCEPT; kind <= VERDICT_VERIFIER; kind++) {
         lua_newtable(L);
         for (size_t i = 0;
              (name = decision_option((enum verdict_kind)kind, i)) != NULL; i++)

@@ -8,6 +8,7 @@
 #include "lua/lasting.h"
 #include "lua/objects.h"
 #include "lua/spec_gateway.h"
+#include "lua/spec_scram.h"
 #include "lua/spec_session.h"
 #include "lua/spec_verdict.h"
 #include "lua/values.h"
@@ -167,6 +168,32 @@ arrive(lua_State *L, struct spec_object *o, struct outcome *outcome)
     return follow(L, o, session_ask(s, HOOK_SECURED), outcome);
 }
 
+/* SCRAM: from the client's first message to the empty one behind our last. */
+static enum phase
+prove(lua_State *L, struct spec_object *o, struct outcome *outcome)
+{
+    struct session *s = &o->spec->session;
+    struct dialog *d = &s->login->dialog;
+    struct spec_scram *client = spec_scram_push(L, d);
+    struct slice challenge = S("");
+
+    struct slice line = spec_scram_answer(L, client, d, challenge);
+    if (sasl_begin(d, d->credentials.mechanism, line, &challenge) !=
+        SASL_VERIFIER)
+        luaL_error(L, "the gateway does not take %s here",
+                   mechanism_name(d->credentials.mechanism));
+    enum phase phase = follow(L, o, session_ask_verifier(s), outcome);
+    if (phase != PHASE_COMMAND || !d->sasl.active)
+        return phase;
+    outcome->refused = false; /* whoever has no verifier hears so later */
+    line = spec_scram_answer(L, client, d, d->sasl.challenge);
+    if (sasl_respond(d, line, &challenge) == SASL_WRONG)
+        return session_refuse_proof(s);
+    line = spec_scram_answer(L, client, d, challenge);
+    require(sasl_respond(d, line, &challenge) == SASL_DONE);
+    return follow(L, o, session_try_login(s), outcome);
+}
+
 /* (session, options): the verdict of a whole login; that of an accept tells
  * where it goes. */
 static int
@@ -185,7 +212,10 @@ session_login(lua_State *L)
         dialog_begin_attempt(&s->login->dialog);
         spec_session_set(L, 2, o->spec);
         outcome.refused = false;
-        phase = follow(L, o, session_try_login(s), &outcome);
+        phase = mechanism_is_scram(s->login->dialog.credentials.mechanism)
+                    ? prove(L, o, &outcome)
+                    : follow(L, o, session_try_login(s), &outcome);
+        lua_settop(L, outcome.last);
     }
     if (phase == PHASE_CONNECT) {
         session_let_go(s); /* as when it is relayed, and is over */

@@ -160,6 +160,7 @@ take_tls(lua_State *L, int index, struct spec_session *spec)
         take_certificate(L, table, tls, a);
         spec->starttls = value_flag(L, table, "starttls");
         login->dialog.secure = !spec->starttls;
+        login->dialog.tls_exporter = S("what is exported of TLS in spec.");
         login->dialog.certified = tls->client_asked && tls->client_verified;
     }
     lua_pop(L, 1);

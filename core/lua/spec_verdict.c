@@ -116,6 +116,7 @@ stage_of(const struct session *s)
     case HOOK_MAIL:
         return STAGE_COMMAND;
     case HOOK_RCPT:
+    case HOOK_VERIFIER:
     case HOOK_AUTH:
     case HOOK_ROUTE:
     case HOOK_CONNECT_FAILED:

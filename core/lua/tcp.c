@@ -1,6 +1,7 @@
 #include "lua/tcp.h"
 
 #include "base/slice.h"
+#include "net/stream_tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,19 +30,57 @@ static void
 end(struct tcp *t, enum tcp_state state)
 {
     stop(t);
-    if (state == TCP_FAILED && t->doing == TCP_SEND)
+    if (state == TCP_FAILED &&
+        (t->doing == TCP_SEND || t->doing == TCP_HANDSHAKE))
         stream_close(&t->stream);
     t->done(t, state);
 }
 
-static void
-wait_for(struct tcp *t, int events)
+static enum tcp_state
+failed_by_error(struct tcp *t, int error)
 {
-    if (ev_is_active(&t->io) && t->io.events == events)
-        return;
-    ev_io_stop(t->loop, &t->io);
-    ev_io_set(&t->io, t->stream.fd, events);
-    ev_io_start(t->loop, &t->io);
+    char text[256];
+
+    if (stream_is_plain(&t->stream))
+        return failed(t, FAILURE_CLOSED, strerror(error));
+    (void)snprintf(text, sizeof text, "TLS: %s",
+                   stream_tls_failure(&t->stream));
+    return failed(t, FAILURE_TLS, text);
+}
+
+/* What the operation under way waits for. */
+static int
+wanted_events(const struct tcp *t)
+{
+    int wants = (int)t->stream.wants;
+
+    switch (t->doing) {
+    case TCP_SEND:
+        return EV_WRITE | wants;
+    case TCP_RECEIVE:
+        return EV_READ | wants;
+    case TCP_HANDSHAKE:
+    case TCP_NOTHING:
+    case TCP_CONNECT:
+        break;
+    }
+    return wants;
+}
+
+static void
+wait_on(struct tcp *t)
+{
+    int events = wanted_events(t);
+
+    if (!ev_is_active(&t->io) ||
+        (t->io.events & (EV_READ | EV_WRITE)) != events) {
+        ev_io_stop(t->loop, &t->io);
+        ev_io_set(&t->io, t->stream.fd, events);
+        ev_io_start(t->loop, &t->io);
+    }
+    /* What TLS holds back no event will tell of. */
+    if (t->doing == TCP_RECEIVE && stream_has_more(&t->stream))
+        ev_feed_event(t->loop, &t->io, EV_READ);
 }
 
 static void
@@ -124,7 +163,7 @@ read_once(struct tcp *t)
         break;
     }
     t->eof = true;
-    return failed(t, FAILURE_CLOSED, strerror(errno));
+    return failed_by_error(t, errno);
 }
 
 static enum tcp_state
@@ -154,21 +193,54 @@ write_all(struct tcp *t)
         if (io == IO_AGAIN)
             return TCP_WAIT;
         if (io != IO_DONE)
-            return failed(t, FAILURE_CLOSED, strerror(errno));
+            return failed_by_error(t, errno);
         buf_discard(&t->out, moved);
     }
     return TCP_READY;
+}
+
+static enum tcp_state
+shake_hands(struct tcp *t)
+{
+    switch (stream_handshake(&t->stream)) {
+    case IO_DONE:
+        return TCP_READY;
+    case IO_AGAIN:
+        return TCP_WAIT;
+    case IO_EOF:
+    case IO_ERROR:
+        break;
+    }
+    return failed_by_error(t, errno);
+}
+
+static enum tcp_state
+go_on(struct tcp *t)
+{
+    switch (t->doing) {
+    case TCP_SEND:
+        return write_all(t);
+    case TCP_HANDSHAKE:
+        return shake_hands(t);
+    case TCP_RECEIVE:
+    case TCP_NOTHING:
+    case TCP_CONNECT:
+        break;
+    }
+    return read_wanted(t);
 }
 
 static void
 on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     struct tcp *t = container_of(w, struct tcp, io);
-    enum tcp_state state = t->doing == TCP_SEND ? write_all(t) : read_wanted(t);
+    enum tcp_state state = go_on(t);
 
     (void)loop;
     (void)events;
-    if (state != TCP_WAIT)
+    if (state == TCP_WAIT)
+        wait_on(t);
+    else
         end(t, state);
 }
 
@@ -256,7 +328,7 @@ tcp_send(struct tcp *t, double timeout)
     if (state != TCP_WAIT)
         return state;
     t->doing = TCP_SEND;
-    wait_for(t, EV_WRITE);
+    wait_on(t);
     set_timer(t, timeout);
     return TCP_WAIT;
 }
@@ -281,7 +353,32 @@ tcp_receive(struct tcp *t, double timeout)
     if (state != TCP_WAIT)
         return state;
     t->doing = TCP_RECEIVE;
-    wait_for(t, EV_READ);
+    wait_on(t);
     set_timer(t, timeout);
     return TCP_WAIT;
+}
+
+enum tcp_state
+tcp_handshake(struct tcp *t, double timeout)
+{
+    enum tcp_state state = shake_hands(t);
+
+    if (state == TCP_FAILED)
+        stream_close(&t->stream);
+    if (state != TCP_WAIT)
+        return state;
+    t->doing = TCP_HANDSHAKE;
+    wait_on(t);
+    set_timer(t, timeout);
+    return TCP_WAIT;
+}
+
+bool
+tcp_is_silent(struct tcp *t)
+{
+    char byte;
+    size_t moved = 0;
+
+    return t->doing == TCP_NOTHING && !t->eof && buf_is_empty(&t->in) &&
+           stream_read(&t->stream, &byte, 1, &moved) == IO_AGAIN;
 }

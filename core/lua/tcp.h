@@ -1,5 +1,5 @@
-/* tcp.h -- a policy's connection: bytes in and out, one operation at a time.
- * The Lua side of it is mod_socket.c. */
+/* tcp.h -- a policy's connection: bytes in and out, plain or TLS, one
+ * operation at a time.  The Lua side of it is mod_socket.c. */
 #pragma once
 
 #include "base/buf.h"
@@ -9,7 +9,13 @@
 
 #define TCP_BUFFER_MAX ((size_t)1 << 20)
 
-enum tcp_doing { TCP_NOTHING, TCP_CONNECT, TCP_SEND, TCP_RECEIVE };
+enum tcp_doing {
+    TCP_NOTHING,
+    TCP_CONNECT,
+    TCP_SEND,
+    TCP_RECEIVE,
+    TCP_HANDSHAKE
+};
 
 enum tcp_want {
     TCP_LINE,
@@ -54,6 +60,13 @@ enum tcp_state tcp_send(struct tcp *t, double timeout); /* all of `out` */
 enum tcp_state tcp_send_now(struct tcp *t);
 /* `want` is set; when ready, tcp_take gives the bytes. */
 enum tcp_state tcp_receive(struct tcp *t, double timeout);
+
+/* TLS has been started on the stream. */
+enum tcp_state tcp_handshake(struct tcp *t, double timeout);
+
+/* Nothing is under way, nothing has come that was not received, and the peer
+ * has not closed: another may use the connection. */
+bool tcp_is_silent(struct tcp *t);
 
 /* What was wanted: the bytes for the policy, and how many to consume. */
 bool tcp_take(const struct tcp *t, struct slice *bytes, size_t *used);

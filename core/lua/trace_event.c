@@ -68,7 +68,7 @@ trace_put_facts(struct json_writer *w, const struct session *s, int hook)
     if (login->dialog.secure || login->shaking)
         put_tls(w, &login->tls);
     json_number(w, "attempt", s->attempts);
-    if (hook == HOOK_AUTH)
+    if (hook == HOOK_AUTH || hook == HOOK_VERIFIER)
         put_credentials(w, s);
     if (hook == HOOK_ROUTE || hook == HOOK_CONNECT_FAILED ||
         hook == HOOK_UPSTREAM_AUTH || hook == HOOK_UPSTREAM_REFUSED)

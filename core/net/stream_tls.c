@@ -425,3 +425,9 @@ stream_tls_is_untrusted(const struct stream *s)
 {
     return link_of(s)->untrusted;
 }
+
+bool
+stream_tls_is_resumed(const struct stream *s)
+{
+    return SSL_session_reused(link_of(s)->ssl) == 1;
+}

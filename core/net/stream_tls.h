@@ -49,6 +49,9 @@ bool stream_tls_is_untrusted(const struct stream *s);
 /* It failed at a session of before, which it won't be offered again. */
 bool stream_tls_has_stumbled(const struct stream *s);
 
+/* A finished handshake took up a session of before. */
+bool stream_tls_is_resumed(const struct stream *s);
+
 /* What a finished handshake learnt.  Empty slices: not known. */
 struct tls_facts {
     struct slice version; /* "TLSv1.3" */
@@ -69,6 +72,13 @@ struct tls_facts {
 /* Fills `facts` with copies in `arena`; false at its cap. */
 bool stream_tls_facts(const struct stream *s, struct arena *arena,
                       struct tls_facts *facts) MUST_USE;
+
+/* What channel bindings name this connection by, as copies in `arena`:
+ * tls-exporter (RFC 9266) and tls-unique (RFC 5929).  Empty where another
+ * connection could have the same: TLS 1.2 without an extended master secret
+ * (RFC 7627); and tls-unique with TLS 1.3, which has none.  false at the cap. */
+bool stream_tls_bindings(const struct stream *s, struct arena *arena,
+                         struct slice *exporter, struct slice *unique) MUST_USE;
 
 /* The client's certificate as PEM, empty when there is none. */
 bool stream_tls_client_pem(const struct stream *s, struct arena *arena,

@@ -2,9 +2,10 @@
 
 #include "base/slice.h"
 #include "process/control_request.h"
+#include "process/metrics.h"
+#include "process/supervisor_gauges.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,28 +14,36 @@
 #define PATIENCE 3. /* seconds until a worker that says nothing is missing */
 #define SWEEP    0.25
 
+#define METRICS_MAX ((size_t)32 * 1024 * 1024)
+
 struct control_api {
     struct ev_loop *loop;
     struct control_links *links;
     unsigned slot_count;
     struct list requests;
+    struct tally *tally;
     uint64_t last_id;
     ev_timer sweep;
 };
+
+/* false: the request has been answered. */
+static bool
+begin_order(struct request *r, struct order order)
+{
+    order.id = r->question.id;
+    r->ordered = control_links_order(r->links, &order);
+    if (!r->ordered)
+        request_fail(r, 503, "the supervisor is busy");
+    return r->ordered;
+}
 
 /* --- GET /v1/status --- */
 
 static void
 begin_status(struct request *r)
 {
-    struct order order = {.id = r->question.id, .kind = ORDER_STATUS};
-
-    if (!control_links_order(r->links, &order)) {
-        request_fail(r, 503, "the supervisor is busy");
-        return;
-    }
-    r->ordered = true;
-    request_ask(r, QUESTION_STATE, 0);
+    if (begin_order(r, (struct order){.kind = ORDER_STATUS}))
+        request_ask(r, QUESTION_STATE, 0);
 }
 
 static bool
@@ -92,19 +101,9 @@ finish_status(struct request *r)
 /* --- POST /v1/reload, POST /v1/rollback, GET /v1/diff --- */
 
 static void
-begin_order(struct request *r, struct order order)
-{
-    order.id = r->question.id;
-    if (control_links_order(r->links, &order))
-        r->ordered = true;
-    else
-        request_fail(r, 503, "the supervisor is busy");
-}
-
-static void
 begin_reload(struct request *r)
 {
-    begin_order(r, (struct order){.kind = ORDER_RELOAD});
+    (void)begin_order(r, (struct order){.kind = ORDER_RELOAD});
 }
 
 /* The numbers of generations that are given, by name. */
@@ -162,8 +161,8 @@ begin_rollback(struct request *r)
     };
 
     if (read_numbers(r, &n))
-        begin_order(r,
-                    (struct order){.kind = ORDER_ROLLBACK, .a = n.values[0]});
+        (void)begin_order(
+            r, (struct order){.kind = ORDER_ROLLBACK, .a = n.values[0]});
 }
 
 static void
@@ -179,9 +178,9 @@ begin_diff(struct request *r)
     if (n.values[0] == 0 || n.values[1] == 0)
         request_fail(r, 400, "%s", n.expected);
     else
-        begin_order(r, (struct order){.kind = ORDER_DIFF,
-                                      .a = n.values[0],
-                                      .b = n.values[1]});
+        (void)begin_order(r, (struct order){.kind = ORDER_DIFF,
+                                            .a = n.values[0],
+                                            .b = n.values[1]});
 }
 
 /* What the supervisor said, as it is. */
@@ -368,28 +367,7 @@ finish_purge(struct request *r)
 static void
 begin_counters(struct request *r)
 {
-    r->counters = cJSON_CreateObject();
-    require(r->counters != NULL);
     request_ask(r, QUESTION_COUNTERS, CREDIT);
-}
-
-/* Those of all workers together; the keys keep apart what only shares a
- * name. */
-static void
-add_counter(cJSON *all, const struct counter_row *row)
-{
-    size_t len = row->name.len + 2;
-    char *key = xmalloc(len);
-
-    (void)snprintf(key, len, "%c%.*s",
-                   (row->is_gauge ? 'a' : 'c') - (row->is_of_policy ? 32 : 0),
-                   (int)row->name.len, row->name.ptr);
-    cJSON *number = cJSON_GetObjectItemCaseSensitive(all, key);
-    if (number != NULL)
-        cJSON_SetNumberValue(number, number->valuedouble + row->value);
-    else
-        (void)cJSON_AddNumberToObject(all, key, row->value);
-    free(key);
 }
 
 static bool
@@ -401,47 +379,94 @@ take_counters(struct request *r, struct part *part, struct message *m)
         return false;
     part->credit--;
     part->owed++;
+    if (part->counters == NULL)
+        part->counters = tally_part_new();
     while (m->at < m->len) {
         counter_row_get(&row, m);
-        if (m->bad)
+        if (m->bad || !tally_part_add(part->counters, &row))
             return false;
-        add_counter(r->counters, &row);
     }
     request_grant(r);
     return true;
 }
 
-static void
-put_counter(struct request *r, const cJSON *counter, const char *comma)
-{
-    char kind = counter->string[0];
-    char number[32];
+struct putting {
+    struct request *r;
+    const char *comma;
+};
 
-    exchange_printf(r->exchange, "%s\n", comma);
-    request_put_text(r, "{\"name\":", slice_of(counter->string + 1));
-    (void)snprintf(number, sizeof number, "%.17g", counter->valuedouble);
-    exchange_printf(r->exchange, ",\"value\":%s,\"gauge\":%s,\"policy\":%s}",
-                    isfinite(counter->valuedouble) ? number : "null",
-                    kind == 'a' || kind == 'A' ? "true" : "false",
-                    kind == 'A' || kind == 'C' ? "true" : "false");
+static void
+put_counter(void *arg, const struct counter *counter)
+{
+    struct putting *p = arg;
+    struct exchange *x = p->r->exchange;
+
+    exchange_printf(x, "%s\n", p->comma);
+    request_put_text(p->r, "{\"name\":", slice_of(counter->name));
+    exchange_printf(x, ",\"value\":%.17g,\"gauge\":%s,\"policy\":%s}",
+                    counter->value, counter->is_gauge ? "true" : "false",
+                    counter->is_of_policy ? "true" : "false");
+    p->comma = ",";
 }
 
 static void
 finish_counters(struct request *r)
 {
-    const cJSON *counter;
-    const char *comma = "";
+    struct counters *sum = tally_sum(r->tally);
+    struct putting putting = {r, ""};
 
     exchange_start(r->exchange, 200, JSON);
     exchange_write(r->exchange, S("{\"counters\":["));
-    cJSON_ArrayForEach(counter, r->counters)
-    {
-        put_counter(r, counter, comma);
-        comma = ",";
-    }
+    counters_each(sum, put_counter, &putting);
     exchange_write(r->exchange, S("]"));
     request_put_missing(r);
     exchange_write(r->exchange, S("}\n"));
+    counters_free(sum);
+}
+
+/* --- GET /v1/metrics --- */
+
+static void
+begin_metrics(struct request *r)
+{
+    if (begin_order(r, (struct order){.kind = ORDER_STATUS}))
+        request_ask(r, QUESTION_COUNTERS, CREDIT);
+}
+
+static unsigned
+count_missing(const struct request *r)
+{
+    unsigned missing = 0;
+
+    for (unsigned i = 0; i < r->slot_count; i++)
+        missing += r->parts[i].state != PART_DONE;
+    return missing;
+}
+
+static void
+finish_metrics(struct request *r)
+{
+    struct slice text = buf_bytes(&r->reply);
+    cJSON *status = cJSON_ParseWithLength(text.ptr, text.len);
+    struct buf out;
+
+    if (r->order_failed || !cJSON_IsObject(status)) {
+        request_fail(r, 500, "the supervisor did not tell its state");
+        cJSON_Delete(status);
+        return;
+    }
+    struct counters *sum = tally_sum(r->tally);
+    counters_gauge(sum, "workers_missing")->value = count_missing(r);
+    supervisor_gauges_read(sum, status);
+    buf_init(&out, METRICS_MAX);
+    exchange_start(r->exchange, 200, METRICS_TYPE);
+    if (metrics_write(sum, &out))
+        exchange_write(r->exchange, buf_bytes(&out));
+    else
+        exchange_abort(r->exchange);
+    buf_deinit(&out);
+    counters_free(sum);
+    cJSON_Delete(status);
 }
 
 /* --- GET /v1/trace, /v1/record --- */
@@ -536,6 +561,8 @@ static const struct route routes[] = {
     {"POST", "/v1/purge", begin_purge, take_nothing, finish_purge, false, true},
     {"GET", "/v1/counters", begin_counters, take_counters, finish_counters,
      false, false},
+    {"GET", "/v1/metrics", begin_metrics, take_counters, finish_metrics, false,
+     false},
     {"GET", "/v1/trace", begin_trace, take_event, finish_nothing, true, false},
     {"GET", "/v1/record", begin_record, take_event, finish_nothing, true,
      false},
@@ -565,6 +592,7 @@ request_new(struct control_api *a, struct exchange *x)
 
     r->loop = a->loop;
     r->links = a->links;
+    r->tally = a->tally;
     r->exchange = x;
     r->slot_count = a->slot_count;
     r->parts = xcalloc(a->slot_count + 1, sizeof *r->parts);
@@ -623,7 +651,8 @@ control_api_gone(void *arg, struct exchange *x)
             control_links_forget(r->links, slot, r->question.id);
     }
     list_remove(&r->link);
-    cJSON_Delete(r->counters);
+    for (unsigned i = 0; i < r->slot_count; i++)
+        tally_part_free(r->parts[i].counters);
     buf_deinit(&r->reply);
     free(r->parts);
     free(r);
@@ -673,6 +702,9 @@ control_api_answered(void *arg, unsigned slot, uint64_t id, struct message *m)
         return false;
     if (r->question.kind == QUESTION_KICK)
         r->count += count;
+    if (part->counters != NULL)
+        tally_take(r->tally, slot, id, part->counters);
+    part->counters = NULL;
     request_part_over(r, part, PART_DONE);
     request_end_if_over(r);
     return true;
@@ -695,6 +727,7 @@ control_api_lost(void *arg, unsigned slot)
 {
     struct control_api *a = arg;
 
+    tally_lost(a->tally, slot);
     for (struct list *i = a->requests.next; i != &a->requests; i = i->next) {
         struct request *r = container_of(i, struct request, link);
         if (r->parts[slot - 1].state != PART_WAITS)
@@ -740,6 +773,7 @@ control_api_new(struct ev_loop *loop, unsigned slot_count)
 
     a->loop = loop;
     a->slot_count = slot_count;
+    a->tally = tally_new(slot_count);
     list_init(&a->requests);
     ev_timer_init(&a->sweep, on_sweep, SWEEP, SWEEP);
     ev_timer_start(loop, &a->sweep);
@@ -757,5 +791,6 @@ control_api_free(struct control_api *a)
 {
     require(list_is_empty(&a->requests));
     ev_timer_stop(a->loop, &a->sweep);
+    tally_free(a->tally);
     free(a);
 }

@@ -7,6 +7,7 @@
  *     GET  /v1/sessions   JSON: the sessions of all workers; filters
  *     POST /v1/kick       JSON: how many sessions it ended; filters, reason
  *     GET  /v1/counters   JSON: what all workers counted
+ *     GET  /v1/metrics    the same and more, as Prometheus reads it
  *     GET  /v1/trace      a line of JSON an event, until the client goes
  *     GET  /v1/record     the same, and what I/O has answered
  *

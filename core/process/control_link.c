@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "process/control_words.h"
+#include "process/log_writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,6 +40,7 @@ struct control_link {
     ev_io reading, writing;
     ev_timer timer; /* until the next start */
     ev_tstamp began, first;
+    ev_tstamp started; /* the gateway; wall clock */
     unsigned failures;
     struct list orders;
     size_t order_count;
@@ -226,16 +228,22 @@ put_workers(struct buf *json, const struct control_link *l)
 static bool
 put_status(struct buf *json, struct control_link *l)
 {
-    return buf_printf(json,
-                      "{\"version\":\"" MOONGATE_VERSION "\",\"pid\":%d,"
-                      "\"seconds\":%.3f,\"state\":\"%s\",\"generation\":%u",
-                      (int)getpid(), ev_now(l->host.loop) - l->first,
-                      l->host.state(l->host.arg),
-                      l->host.reload->served.number) &&
+    return buf_printf(
+               json,
+               "{\"version\":\"" MOONGATE_VERSION "\",\"pid\":%d,"
+               "\"started\":%.3f,\"seconds\":%.3f,\"state\":\"%s\","
+               "\"generation\":%u",
+               (int)getpid(), l->started, ev_now(l->host.loop) - l->first,
+               l->host.state(l->host.arg), l->host.reload->served.number) &&
            buf_printf(json, ",\"workers\":[") && put_workers(json, l) &&
            buf_printf(json, "],\"listeners\":[") && put_listeners(json, l) &&
            buf_printf(json, "],\"generations\":[") &&
-           put_generations(json, l->host.reload) && buf_printf(json, "]") &&
+           put_generations(json, l->host.reload) &&
+           buf_printf(json,
+                      "],\"reloads\":{\"done\":%lu,\"refused\":%lu},"
+                      "\"log_dropped\":%" PRIu64,
+                      l->host.reload->commits, l->host.reload->refusals,
+                      log_writer_dropped()) &&
            put_refusal(json, l->host.reload) && buf_printf(json, "}");
 }
 
@@ -462,6 +470,7 @@ control_link_start(struct control_link *l, const struct control_link_host *host)
         return;
     l->host = *host;
     l->first = ev_now(host->loop);
+    l->started = ev_time();
     start(l);
 }
 

@@ -6,6 +6,7 @@
 #include "lua/memo.h"
 #include "process/control_http.h"
 #include "process/control_links.h"
+#include "process/tally.h"
 
 #include <cjson/cJSON.h>
 
@@ -26,6 +27,7 @@ struct part {
     uint64_t credit; /* messages that may still come */
     uint64_t owed;   /* to be granted once the client has read more */
     struct worker_state status;
+    struct tally_part *counters; /* what has come of them, or NULL */
 };
 
 struct request;
@@ -59,7 +61,7 @@ struct request {
     uint64_t count;   /* sessions told of, or ended */
     uint64_t lost;    /* events */
     bool watching;    /* the client knows that it follows */
-    cJSON *counters;
+    struct tally *tally;
     ev_tstamp progress; /* when something last came */
     bool finished;
 };

@@ -37,6 +37,7 @@ static struct {
     bool stopping;
     size_t start, used;      /* of the ring */
     uint64_t lost;           /* lines dropped and not yet reported */
+    uint64_t dropped;        /* all of them */
     struct log_targets next; /* places that the thread does not know yet */
     bool replace;            /* they replace those that it knows */
     char ring[RING_SIZE];
@@ -89,6 +90,7 @@ take_line(enum log_level level, struct slice line)
     (void)pthread_mutex_lock(&writer.lock);
     if (sizeof header + line.len > RING_SIZE - writer.used) {
         writer.lost++;
+        writer.dropped++;
     } else {
         ring_write(&header, sizeof header);
         ring_write(line.ptr, line.len);
@@ -213,6 +215,7 @@ write_some(void)
     (void)pthread_mutex_lock(&writer.lock);
     if (!written) {
         writer.lost += b.lines;
+        writer.dropped += b.lines;
         return;
     }
     lost = writer.lost;
@@ -301,4 +304,13 @@ log_writer_stop(double seconds)
     /* A thread that hangs in a write is left to the end of the process. */
     if (pthread_timedjoin_np(writer.thread, NULL, &until) == 0)
         writer.running = false;
+}
+
+uint64_t
+log_writer_dropped(void)
+{
+    (void)pthread_mutex_lock(&writer.lock);
+    uint64_t dropped = writer.dropped;
+    (void)pthread_mutex_unlock(&writer.lock);
+    return dropped;
 }

@@ -15,6 +15,9 @@ bool log_writer_start(struct log_target target, struct error *err) MUST_USE;
  * where they went so far, or if it `joins`, to both. */
 void log_writer_retarget(struct log_target target, bool joins);
 
+/* How many lines were dropped since it was started. */
+uint64_t log_writer_dropped(void);
+
 /* Writes what is in the ring, but for no longer than `seconds`, and sets the
  * sink back to standard error. */
 void log_writer_stop(double seconds);

@@ -93,6 +93,7 @@ refuse(struct reload *r, const char *text)
 {
     log_lines(slice_of(text));
     remember_refusal(r, slice_of(text));
+    r->refusals++;
     log_error("reload refused: generation %u goes on", r->served.number);
     conclude(r, false, text);
 }
@@ -277,6 +278,7 @@ commit(struct reload *r)
     r->next_log.count = 0;
     r->served = r->next_served;
     r->served.since = ev_time();
+    r->commits++;
     sockets_adjust(r->sockets, &r->live->plan);
     sockets_close(&old);
     watch_files(r, kind);

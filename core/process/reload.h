@@ -46,6 +46,7 @@ struct reload {
     char *refusal; /* why the last order was refused, if none was carried out
                       since; or NULL */
     ev_tstamp refused;                 /* wall clock */
+    unsigned long commits, refusals;   /* of all orders so far */
     struct kept kept[RELOAD_KEPT_MAX]; /* the youngest first */
     size_t kept_count;
     unsigned last_number;

@@ -21,6 +21,7 @@
 #include "process/worker_link.h"
 #include "process/worker_setup.h"
 #include "process/worker_trace.h"
+#include "proto/scram.h"
 #include "session/probe.h"
 #include "session/sessions.h"
 
@@ -514,6 +515,10 @@ make_link(struct worker *w)
         .arg = w,
     };
 
+    char started[64];
+    (void)snprintf(started, sizeof started,
+                   "worker_started_seconds{worker=\"%u\"}", w->host.worker);
+    counters_gauge(w->lasting->counters, started)->value = ev_time();
     w->link = worker_link_new(&host);
     worker_trace_init(&w->trace, w->link);
     trace_set_secret(w->host.ticket_secret.bytes);
@@ -616,6 +621,7 @@ start(struct worker *w)
     role_ignore_signals();
     role_open_early();
     digest_prepare(); /* as OpenSSL would, later */
+    scram_prepare();
     /* A login's memory comes and goes: it need not go back to the kernel each
      * time. */
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/lasting.h"
 #include "lua/memo.h"
+#include "process/worker_gauges.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -241,6 +242,18 @@ keep_counter(void *arg, const struct counter *counter)
     };
 }
 
+/* What has been counted, and what is measured now. */
+static void
+keep_counters(struct worker_link *l, struct job *j)
+{
+    struct counters *measured = counters_new(0);
+
+    worker_gauges_read(measured, l->host.sessions, l->host.lasting);
+    counters_each(l->host.lasting->counters, keep_counter, j);
+    counters_each(measured, keep_counter, j);
+    counters_free(measured);
+}
+
 static enum turn
 tell_counters(struct worker_link *l, struct job *j)
 {
@@ -413,7 +426,7 @@ begin_job(struct worker_link *l, const struct question *question)
         question->kind == QUESTION_KICK) {
         sessions_walk_begin(l->host.sessions, &j->walk);
     } else if (question->kind == QUESTION_COUNTERS) {
-        counters_each(l->host.lasting->counters, keep_counter, j);
+        keep_counters(l, j);
     } else if (question->kind == QUESTION_PURGE) {
         memos_purge(l->host.lasting, question->purge.name, question->purge.key);
     }

@@ -1,6 +1,7 @@
 #include "proto/dialog.h"
 
 #include "base/slice.h"
+#include "proto/scram.h"
 
 #include <stdarg.h>
 
@@ -27,6 +28,8 @@ dialog_begin_attempt(struct dialog *d)
 void
 dialog_forget(struct dialog *d)
 {
+    scram_end(d);
+    d->downgraded = false;
     d->credentials = (struct credentials){0};
     d->sasl = (struct sasl){0};
     d->login = (struct login){0};
@@ -81,6 +84,11 @@ dialog_offers(const struct dialog *d, enum mechanism m)
         return false;
     /* RFC 7628 5: whoever overhears a token has it. */
     if (mechanism_has_token(m) && !d->secure && !d->settings->tokens_in_clear)
+        return false;
+    if (mechanism_is_scram(m) && !d->settings->ask_verifier)
+        return false;
+    if (mechanism_is_bound(m) && d->tls_exporter.len == 0 &&
+        d->tls_unique.len == 0)
         return false;
     return m != MECHANISM_NONE && (d->mechanisms & MECHANISM_BIT(m)) != 0;
 }

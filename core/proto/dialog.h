@@ -35,6 +35,7 @@ struct proto_settings {
     bool tls_required;         /* no credentials in clear */
     bool tokens_in_clear;      /* tokens also without TLS */
     bool ask_helo, ask_mail;   /* a policy has that hook */
+    bool ask_verifier;         /* and that one: SCRAM can be offered */
     enum forward forward;      /* upstreams are told who the client is */
     bool xoip;                 /* POP3: by XOIP, asked for or not */
     bool pass_error_message;   /* upstream refusals go out verbatim */
@@ -129,13 +130,16 @@ struct dialog {
     bool certified;      /* and has a certificate that was verified */
     bool secure;         /* the client is on TLS */
     bool peer_trusted;   /* it may tell who the client is */
-    struct slice salt;   /* "<123.456@host>" of CRAM-MD5 and APOP */
-    struct refusal refusal; /* for SAY_REFUSAL and SAY_BYE */
+    struct slice tls_exporter; /* channel bindings (stream_tls_bindings), */
+    struct slice tls_unique;   /* or "" */
+    struct slice salt;         /* "<123.456@host>" of CRAM-MD5 and APOP */
+    struct refusal refusal;    /* for SAY_REFUSAL and SAY_BYE */
 
     /* Filled by the client half. */
     struct credentials credentials;
     struct envelope envelope;
     struct sasl sasl;
+    struct scram *scram; /* an exchange under way, or NULL */
     struct framer command_framer;
     unsigned errors; /* commands answered with an error so far */
     enum fault fault;
@@ -144,6 +148,7 @@ struct dialog {
     unsigned client_state; /* protocol's own enum */
     size_t skip; /* SMTP: octets of a refused BDAT still to be dropped */
     bool asked_capabilities;     /* IMAP: client issued CAPABILITY by itself */
+    bool downgraded;             /* SCRAM: a binding was kept from the client */
     struct slice client_id;      /* IMAP ID parameters, as sent, or "" */
     struct client_identity told; /* by a trusted peer; in the arena */
     struct arena_mark base_mark; /* rewound to by dialog_forget */

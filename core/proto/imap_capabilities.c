@@ -2,6 +2,7 @@
 
 #include "base/slice.h"
 #include "proto/dialog.h"
+#include "proto/offer.h"
 
 #define WORD_MAX 64
 
@@ -80,14 +81,13 @@ imap_learn(struct dialog *d, struct slice list)
 static void
 tell_mechanisms(struct dialog *d)
 {
-    static const enum mechanism order[] = {
-        MECHANISM_PLAIN,    MECHANISM_LOGIN,       MECHANISM_CRAM_MD5,
-        MECHANISM_EXTERNAL, MECHANISM_OAUTHBEARER, MECHANISM_XOAUTH2,
-    };
+    char names[OFFER_MECHANISMS_MAX];
 
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        if (dialog_offers(d, order[i]))
-            dialog_tell_client(d, " AUTH=%s", mechanism_name(order[i]));
+    offer_mechanisms(d, names);
+    struct slice rest = slice_drop(slice_of(names), 1);
+    while (rest.len > 0) {
+        struct slice name = slice_cut(&rest, ' ');
+        dialog_tell_client(d, " AUTH=%.*s", (int)name.len, name.ptr);
     }
 }
 

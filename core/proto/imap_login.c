@@ -181,6 +181,10 @@ takes(const struct dialog *d, enum mechanism m)
         return d->login.token;
     case MECHANISM_NONE:
     case MECHANISM_APOP:
+    case MECHANISM_SCRAM_SHA_1:
+    case MECHANISM_SCRAM_SHA_1_PLUS:
+    case MECHANISM_SCRAM_SHA_256:
+    case MECHANISM_SCRAM_SHA_256_PLUS:
     case MECHANISM_COUNT:
         break;
     }

@@ -29,5 +29,5 @@ struct slice offer_filter(struct dialog *d, struct slice list,
 
 /* Writes the mechanisms that the client may use now to `out`, each behind a
  * space: " PLAIN LOGIN". */
-#define OFFER_MECHANISMS_MAX 96
+#define OFFER_MECHANISMS_MAX 128
 void offer_mechanisms(const struct dialog *d, char out[OFFER_MECHANISMS_MAX]);

@@ -73,6 +73,10 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
+    case SASL_VERIFIER:
+        return ASK_VERIFIER;
+    case SASL_WRONG:
+        return ASK_WRONG;
     case SASL_DENIED:
         return ASK_DENIED;
     case SASL_CANCELLED:
@@ -328,6 +332,9 @@ say(struct dialog *d, enum say what)
     switch (what) {
     case SAY_GREETING:
         say_greeting(d);
+        return;
+    case SAY_CHALLENGE:
+        (void)take_sasl(d, SASL_CHALLENGE, d->sasl.challenge);
         return;
     case SAY_DENIAL:
         (void)take_sasl(d, SASL_CHALLENGE, sasl_deny(d));

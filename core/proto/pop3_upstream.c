@@ -173,6 +173,10 @@ login_is_possible(const struct dialog *d)
     case MECHANISM_EXTERNAL:
         return true;
     case MECHANISM_APOP:
+    case MECHANISM_SCRAM_SHA_1:
+    case MECHANISM_SCRAM_SHA_1_PLUS:
+    case MECHANISM_SCRAM_SHA_256:
+    case MECHANISM_SCRAM_SHA_256_PLUS:
     case MECHANISM_COUNT:
         break;
     }

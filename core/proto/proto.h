@@ -16,6 +16,9 @@ enum ask {
     ASK_INPUT,    /* nothing: show me the next command or reply */
     ASK_STARTTLS, /* go-ahead is written: switch this side to TLS */
     ASK_AUTH,     /* dialog->credentials is complete: ask the policy */
+    ASK_VERIFIER, /* SCRAM: dialog->credentials tells whose verifier is wanted;
+                     sasl_verify and SAY_CHALLENGE go on */
+    ASK_WRONG,    /* SCRAM: the client does not know the password */
     ASK_DENIED,   /* the client has answered SAY_DENIAL: its refusal is due */
     ASK_HELO,     /* SMTP: dialog->envelope.helo is set, answer is pending */
     ASK_MAIL,     /* SMTP without AUTH: envelope.mail is set */
@@ -35,6 +38,7 @@ enum say {
     SAY_GO_AHEAD,  /* continue with the literal that was announced */
     SAY_PROCEED,   /* yes to the command that ASK_HELO, ASK_MAIL,
                       ASK_IDENTITY stood for */
+    SAY_CHALLENGE, /* what sasl_verify has left */
     SAY_DENIAL,    /* first why a token is refused, as SASL has it: the client
                       answers that (ASK_DENIED) before it hears SAY_REFUSAL */
     SAY_REFUSAL,   /* dialog->refusal: wrong credentials, try later, ... */
@@ -69,5 +73,10 @@ struct proto {
     void (*say)(struct dialog *d, enum say what);
 };
 
+#define PROTOCOLS_MAX 8
+
 /* The protocol called `name`, or NULL. */
 const struct proto *proto_find(struct slice name);
+/* The one with that number, from 0; NULL: there are no more. */
+const struct proto *proto_at(size_t number);
+size_t proto_number(const struct proto *p);

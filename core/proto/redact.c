@@ -171,6 +171,16 @@ show_command(const struct dialog *d, struct slice line, char *out, size_t size)
     return slice_take((struct slice){out, (size_t)len}, size - 1);
 }
 
+/* What SCRAM's server says lets a password be guessed, as a stored verifier
+ * does. */
+static bool
+is_of_scram(const struct dialog *d, struct slice line)
+{
+    return mechanism_is_scram(d->credentials.mechanism) &&
+           (slice_has_prefix(line, S("+ ")) ||
+            slice_has_prefix(line, S("334 ")));
+}
+
 /* The tag of a command that was not understood may have been a response that
  * came too late. */
 static struct slice
@@ -178,6 +188,10 @@ show_reply(const struct dialog *d, struct slice line, char *out, size_t size)
 {
     struct slice rest = line, tag = slice_cut(&rest, ' ');
 
+    if (is_of_scram(d, line) && rest.len > 0) {
+        int len = snprintf(out, size, "%.*s ***", (int)tag.len, tag.ptr);
+        return slice_take((struct slice){out, (size_t)len}, size - 1);
+    }
     if (slice_equal(slice_of(d->proto->name), S("imap")) &&
         !slice_equal(tag, S("*")) && !slice_equal(tag, S("+")) &&
         slice_has_prefix(rest, S("BAD"))) {

@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "base/slice.h"
 #include "proto/protocols.h"
 
@@ -17,4 +18,22 @@ proto_find(struct slice name)
             return registry[i];
     }
     return NULL;
+}
+
+_Static_assert(REGISTERED <= PROTOCOLS_MAX, "they have numbers");
+
+const struct proto *
+proto_at(size_t number)
+{
+    return number < REGISTERED ? registry[number] : NULL;
+}
+
+size_t
+proto_number(const struct proto *p)
+{
+    for (size_t i = 0; i < REGISTERED; i++) {
+        if (registry[i] == p)
+            return i;
+    }
+    unreachable();
 }

@@ -5,6 +5,7 @@
 #include "proto/dialog.h"
 #include "proto/sasl_token.h"
 #include "proto/sasl_upstream.h"
+#include "proto/scram.h"
 
 #define DIGEST_LEN 32 /* hex digits of an MD5 */
 
@@ -24,12 +25,10 @@ static const char *const names[MECHANISM_COUNT] = {
     [MECHANISM_EXTERNAL] = "EXTERNAL",
     [MECHANISM_OAUTHBEARER] = "OAUTHBEARER",
     [MECHANISM_XOAUTH2] = "XOAUTH2",
-};
-
-/* What a client may name. */
-static const enum mechanism spoken[] = {
-    MECHANISM_PLAIN,    MECHANISM_LOGIN,       MECHANISM_CRAM_MD5,
-    MECHANISM_EXTERNAL, MECHANISM_OAUTHBEARER, MECHANISM_XOAUTH2,
+    [MECHANISM_SCRAM_SHA_1] = "SCRAM-SHA-1",
+    [MECHANISM_SCRAM_SHA_1_PLUS] = "SCRAM-SHA-1-PLUS",
+    [MECHANISM_SCRAM_SHA_256] = "SCRAM-SHA-256",
+    [MECHANISM_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
 };
 
 const char *
@@ -41,9 +40,10 @@ mechanism_name(enum mechanism m)
 bool
 mechanism_find(struct slice name, enum mechanism *m)
 {
-    for (size_t i = 0; i < sizeof spoken / sizeof spoken[0]; i++) {
-        if (slice_equal_nocase(name, slice_of(names[spoken[i]]))) {
-            *m = spoken[i];
+    for (unsigned i = MECHANISM_PLAIN; i < MECHANISM_COUNT; i++) {
+        if (i != MECHANISM_APOP &&
+            slice_equal_nocase(name, slice_of(names[i]))) {
+            *m = (enum mechanism)i;
             return true;
         }
     }
@@ -54,6 +54,26 @@ bool
 mechanism_has_token(enum mechanism m)
 {
     return m == MECHANISM_OAUTHBEARER || m == MECHANISM_XOAUTH2;
+}
+
+bool
+mechanism_is_scram(enum mechanism m)
+{
+    return m >= MECHANISM_SCRAM_SHA_1 && m <= MECHANISM_SCRAM_SHA_256_PLUS;
+}
+
+bool
+mechanism_is_bound(enum mechanism m)
+{
+    return m == MECHANISM_SCRAM_SHA_1_PLUS || m == MECHANISM_SCRAM_SHA_256_PLUS;
+}
+
+enum scram_hash
+mechanism_hash(enum mechanism m)
+{
+    return m == MECHANISM_SCRAM_SHA_1 || m == MECHANISM_SCRAM_SHA_1_PLUS
+               ? SCRAM_SHA_1
+               : SCRAM_SHA_256;
 }
 
 /* Whether an AUTH or AUTHENTICATE begins here that may bring a token. */
@@ -200,6 +220,8 @@ take(struct dialog *d, struct slice line, struct slice *challenge)
         return take_cram_md5(d, response);
     if (d->sasl.mechanism == MECHANISM_EXTERNAL)
         return take_external(d, response);
+    if (mechanism_is_scram(d->sasl.mechanism))
+        return scram_take(d, response, challenge);
     if (mechanism_has_token(d->sasl.mechanism) &&
         sasl_token_take(d, d->sasl.mechanism, response))
         return SASL_DONE;
@@ -209,12 +231,13 @@ take(struct dialog *d, struct slice line, struct slice *challenge)
 static enum sasl_step
 finish(struct dialog *d, enum sasl_step step)
 {
-    if (step == SASL_CHALLENGE) {
+    if (step == SASL_CHALLENGE || step == SASL_VERIFIER) {
         d->sasl.step++;
         return step;
     }
+    scram_end(d);
     d->sasl = (struct sasl){0};
-    if (step != SASL_DONE)
+    if (step != SASL_DONE && step != SASL_WRONG)
         d->credentials = (struct credentials){0};
     return step;
 }
@@ -246,6 +269,7 @@ sasl_begin(struct dialog *d, enum mechanism m, struct slice initial,
            struct slice *challenge)
 {
     *challenge = S("");
+    scram_end(d);
     d->credentials = (struct credentials){.mechanism = m};
     d->sasl = (struct sasl){.mechanism = m, .active = true};
 

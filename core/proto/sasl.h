@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/types.h"
+#include "proto/scram_verifier.h"
 
 struct dialog;
 
@@ -17,6 +18,10 @@ enum mechanism {
     MECHANISM_EXTERNAL,
     MECHANISM_OAUTHBEARER,
     MECHANISM_XOAUTH2,
+    MECHANISM_SCRAM_SHA_1,
+    MECHANISM_SCRAM_SHA_1_PLUS,
+    MECHANISM_SCRAM_SHA_256,
+    MECHANISM_SCRAM_SHA_256_PLUS,
     MECHANISM_COUNT,
 };
 
@@ -26,14 +31,17 @@ enum sasl_step {
     SASL_DENIED,    /* the client knows why it is refused: say the refusal */
     SASL_CANCELLED, /* the client sent "*" */
     SASL_BAD,       /* not base64, or not what the mechanism says */
+    SASL_VERIFIER,  /* SCRAM: sasl_verify goes on */
+    SASL_WRONG,     /* SCRAM: the client does not know the password */
 };
 
 /* Where an exchange stands.  Zero when there is none. */
 struct sasl {
     enum mechanism mechanism;
     unsigned step;
-    bool active;  /* the next line is a response, not a command */
-    bool denying; /* and one to why the token was refused */
+    bool active;            /* the next line is a response, not a command */
+    bool denying;           /* and one to why the token was refused */
+    struct slice challenge; /* of sasl_verify */
 };
 
 /* The name on the wire: "PLAIN", "CRAM-MD5".  Never NULL. */
@@ -45,6 +53,13 @@ bool mechanism_find(struct slice name, enum mechanism *m);
 
 /* Whether the client logs in with a token: OAUTHBEARER, XOAUTH2. */
 bool mechanism_has_token(enum mechanism m);
+
+/* SCRAM, with a channel binding (-PLUS) or without. */
+bool mechanism_is_scram(enum mechanism m);
+bool mechanism_is_bound(enum mechanism m);
+
+/* Whose verifiers it wants; of SCRAM only. */
+enum scram_hash mechanism_hash(enum mechanism m);
 
 /* The longest line that the client may send now: the listener's limit, or what
  * a token needs where one may come.  `command` is what has come of the line,
@@ -69,6 +84,11 @@ bool digest_is_hex(struct slice digest);
  * refused: dialog->refusal.sasl or what the mechanism says by default.  Whatever
  * the client answers leads to SASL_DENIED. */
 struct slice sasl_deny(struct dialog *d);
+
+/* After SASL_VERIFIER: `v`, of the mechanism's hash, is of the user.  Puts what
+ * the client is told into dialog->sasl.challenge; false if that can't be, which
+ * says nothing about the client. */
+bool sasl_verify(struct dialog *d, const struct scram_verifier *v);
 
 /* Takes the client's next line, without its CRLF.  After SASL_CANCELLED and
  * SASL_BAD the exchange is over; the caller says so and dialog_forgets. */

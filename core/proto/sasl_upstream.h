@@ -11,7 +11,7 @@ struct dialog;
 bool login_is_sane(const struct dialog *d);
 
 /* Whether there is a password to log in with, or none is needed.  CRAM-MD5,
- * APOP and EXTERNAL of a client bring none: a policy has to. */
+ * APOP, EXTERNAL and SCRAM of a client bring none: a policy has to. */
 bool login_has_password(const struct dialog *d);
 
 /* `bytes` in base64, in the arena; empty and FAULT_RESOURCES at the cap. */

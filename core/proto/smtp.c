@@ -92,6 +92,10 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
+    case SASL_VERIFIER:
+        return ASK_VERIFIER;
+    case SASL_WRONG:
+        return ASK_WRONG;
     case SASL_DENIED:
         return ASK_DENIED;
     case SASL_CANCELLED:
@@ -387,6 +391,9 @@ say(struct dialog *d, enum say what)
         return;
     case SAY_PROCEED:
         say_proceed(d);
+        return;
+    case SAY_CHALLENGE:
+        (void)take_sasl(d, SASL_CHALLENGE, d->sasl.challenge);
         return;
     case SAY_DENIAL:
         (void)take_sasl(d, SASL_CHALLENGE, sasl_deny(d));

@@ -128,6 +128,46 @@ take_accept(struct session *s)
     return true;
 }
 
+/* What is about a user, and would tell who there is, is kept for the end of the
+ * dialogue, and told as a wrong password then.  A limit and the like is not. */
+static bool
+is_about_user(const struct verdict *v)
+{
+    enum reason reason = v->refusal.reason;
+
+    return v->kind == VERDICT_REJECT &&
+           (reason == REASON_BAD_CREDENTIALS || reason == REASON_NOT_ALLOWED ||
+            reason == REASON_EXPIRED);
+}
+
+/* SCRAM goes on: with the user's verifier, or with one that nothing fits. */
+static enum phase
+answer_verifier(struct session *s)
+{
+    struct login_state *login = s->login;
+    struct dialog *d = &login->dialog;
+    const struct verdict *v = &login->verdict;
+    struct scram_verifier nobody;
+
+    bool known = v->kind == VERDICT_VERIFIER;
+    if (is_refusal(v) && !is_about_user(v))
+        return session_refuse(s, STAGE_LOGIN);
+    if (!known && v->kind != VERDICT_REJECT)
+        return fail(s, STAGE_LOGIN, S("no policy has told the verifier"));
+    if (!known) {
+        login->nobody = v->log.ptr != NULL ? v->log : S("there is no verifier");
+        login->nobody_by = v->policy;
+        scram_verifier_of_nobody(
+            s->config->scram_secret, mechanism_hash(d->credentials.mechanism),
+            s->config->scram_iterations, d->credentials.user, &nobody);
+    }
+    if (!sasl_verify(d, known ? v->verifier : &nobody))
+        return fail(s, STAGE_LOGIN, S("the verifier can't be used"));
+    s->listener->proto->say(d, SAY_CHALLENGE);
+    session_let_go(s); /* no generation waits for the client's answer */
+    return PHASE_COMMAND;
+}
+
 static enum phase
 answer_auth(struct session *s)
 {
@@ -303,6 +343,8 @@ session_answer(struct session *s)
     case HOOK_HELO:
     case HOOK_MAIL:
         return answer_command(s);
+    case HOOK_VERIFIER:
+        return answer_verifier(s);
     case HOOK_AUTH:
     case HOOK_RCPT:
         return answer_auth(s);

@@ -123,7 +123,9 @@ struct config {
     struct certificates *own;  /* of lua/certificates.h: all of ours */
     struct dict_config *dicts; /* in the order of their names */
     size_t dict_count;
-    const char *resolver; /* dns_new's `servers`, or NULL */
+    struct secret scram_secret; /* salts of users that don't exist */
+    unsigned scram_iterations;  /* and what these are shown */
+    const char *resolver;       /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */

@@ -7,6 +7,7 @@ static const char *const names[HOOK_COUNT] = {
     [HOOK_HELO] = "helo",
     [HOOK_MAIL] = "mail",
     [HOOK_RCPT] = "rcpt",
+    [HOOK_VERIFIER] = "verifier",
     [HOOK_AUTH] = "auth",
     [HOOK_ROUTE] = "route",
     [HOOK_CONNECT_FAILED] = "connect_failed",

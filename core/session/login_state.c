@@ -90,6 +90,7 @@ login_state_free(struct session *s)
     if (login == NULL)
         return;
     session_let_go(s);
+    dialog_forget(&login->dialog);
     dial_cancel(login->dial);
     dns_cancel(login->reverse);
     buf_deinit(&login->from_client);

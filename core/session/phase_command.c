@@ -28,8 +28,9 @@ user_is_fit(struct session *s)
     return true;
 }
 
-enum phase
-session_try_login(struct session *s)
+/* An attempt begins with `first`, and uses one up. */
+static enum phase
+begin_attempt(struct session *s, enum hook first)
 {
     struct login_state *login = s->login;
     struct dialog *d = &login->dialog;
@@ -38,7 +39,7 @@ session_try_login(struct session *s)
     login->waits = 0;
     login->upstream_attempt = 0;
     s->record.mechanism = mechanism_name(d->credentials.mechanism);
-    login->hook = HOOK_AUTH;
+    login->hook = first;
     if (!user_is_fit(s)) {
         record_set(&s->record.user, S(""));
         login->verdict = (struct verdict){
@@ -49,7 +50,43 @@ session_try_login(struct session *s)
         return session_refuse(s, STAGE_LOGIN);
     }
     record_set(&s->record.user, d->credentials.user);
-    return session_ask(s, HOOK_AUTH);
+    return session_ask(s, first);
+}
+
+enum phase
+session_try_login(struct session *s)
+{
+    /* Of SCRAM this is the second half. */
+    if (mechanism_is_scram(s->login->dialog.credentials.mechanism))
+        return session_ask(s, HOOK_AUTH);
+    return begin_attempt(s, HOOK_AUTH);
+}
+
+enum phase
+session_ask_verifier(struct session *s)
+{
+    s->login->nobody = s->login->nobody_by = (struct slice){0};
+    return begin_attempt(s, HOOK_VERIFIER);
+}
+
+/* Who has no verifier hears the same, at the same moment, as who has the wrong
+ * password. */
+enum phase
+session_refuse_proof(struct session *s)
+{
+    struct login_state *login = s->login;
+
+    login->verdict = (struct verdict){
+        .kind = VERDICT_REJECT,
+        .refusal.reason = REASON_BAD_CREDENTIALS,
+        .policy = login->nobody_by,
+        .log = S("the proof is of another password"),
+    };
+    if (login->nobody.ptr != NULL)
+        login->verdict.log = login->nobody;
+    else if (login->dialog.downgraded)
+        login->verdict.log = S("the channel binding was kept from the client");
+    return session_refuse(s, STAGE_LOGIN);
 }
 
 static enum phase
@@ -98,6 +135,10 @@ act(struct session *s, enum ask ask)
         return PHASE_COMMAND;
     case ASK_AUTH:
         return session_try_login(s);
+    case ASK_VERIFIER:
+        return session_ask_verifier(s);
+    case ASK_WRONG:
+        return session_refuse_proof(s);
     case ASK_DENIED:
         return session_end_refusal(s);
     case ASK_RCPT:

@@ -110,6 +110,8 @@ one_reply(struct session *s, bool *waiting)
     case ASK_STARTTLS:
         return go_on_secured(s, session_secure_upstream(s));
     case ASK_AUTH:
+    case ASK_VERIFIER:
+    case ASK_WRONG:
     case ASK_DENIED:
     case ASK_HELO:
     case ASK_MAIL:

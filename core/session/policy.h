@@ -14,6 +14,7 @@ enum hook {
     HOOK_HELO,
     HOOK_MAIL,
     HOOK_RCPT,
+    HOOK_VERIFIER,
     HOOK_AUTH,
     HOOK_ROUTE,
     HOOK_CONNECT_FAILED,
@@ -39,6 +40,7 @@ enum verdict_kind {
     VERDICT_RETRY, /* connect_failed, upstream_refused: `target` may be set */
     VERDICT_LOGIN, /* upstream_auth: `login` is set */
     VERDICT_CERTIFICATE, /* certificate: `identity` is set */
+    VERDICT_VERIFIER,    /* verifier: `verifier` is set */
 };
 
 /* What the session acts on.  Slices are in the session's arena. */
@@ -56,8 +58,9 @@ struct verdict {
     struct login login;     /* LOGIN, and ACCEPT with upstream_auth= when
                                has_login */
     bool has_login;
-    struct tls_identity *identity; /* CERTIFICATE: what to show; the
+    struct tls_identity *identity;         /* CERTIFICATE: what to show; the
                                       configuration's */
+    const struct scram_verifier *verifier; /* VERIFIER */
 };
 
 struct policy;

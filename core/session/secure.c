@@ -14,6 +14,7 @@ client_failed(struct session *s)
 {
     const char *why = stream_tls_failure(&s->client.stream);
 
+    sessions_count_tls(s, "client", "failed");
     record_set(&s->record.log, slice_of(why));
     /* Nothing can be said any more: the bytes would not be TLS. */
     buf_discard(&s->login->to_client, buf_len(&s->login->to_client));
@@ -51,6 +52,12 @@ client_is_secure(struct session *s)
         identity_forget(s);
     login->dialog.secure = true;
     if (!stream_tls_facts(&s->client.stream, &login->arena, tls))
+        return session_end(s, END_RESOURCES);
+    sessions_count_tls(s, "client", tls->resumed ? "resumed" : "full");
+    if (s->listener->settings.ask_verifier &&
+        !stream_tls_bindings(&s->client.stream, &login->arena,
+                             &login->dialog.tls_exporter,
+                             &login->dialog.tls_unique))
         return session_end(s, END_RESOURCES);
     login->dialog.certified = tls->client_asked && tls->client_verified;
     (void)snprintf(text, sizeof text, "%.*s %.*s%s%.*s", (int)tls->version.len,
@@ -155,12 +162,15 @@ session_shake_upstream(struct session *s)
         return s->phase;
     if (io == IO_DONE) {
         s->login->upstream_shaking = false;
+        sessions_count_tls(s, "upstream",
+                           stream_tls_is_resumed(stream) ? "resumed" : "full");
         return s->phase;
     }
     if (stream_tls_has_stumbled(stream)) {
         s->login->upstream_attempt--; /* another one of the same */
         return session_dial(s);
     }
+    sessions_count_tls(s, "upstream", "failed");
     return session_upstream_failed(s,
                                    stream_tls_is_untrusted(stream)
                                        ? END_UPSTREAM_UNTRUSTED

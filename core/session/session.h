@@ -107,6 +107,8 @@ struct login_state {
     bool introducing;       /* the peer has told who the client is */
     bool greeted;           /* the greeting is written */
     bool resolved;          /* the reverse name is known, or not wanted */
+    struct slice nobody;    /* why the user has no verifier, or ptr NULL, */
+    struct slice nobody_by; /* and which policy says so */
     char salt_text[304];    /* what dialog.salt points to */
     bool lingering;         /* CLOSE: waits for the client to close too */
     size_t shown_client, shown_upstream; /* of the output, see observer.h */
@@ -191,6 +193,12 @@ bool session_client_left(const struct session *s);
 
 /* Credentials are complete: who decides about them? */
 enum phase session_try_login(struct session *s);
+
+/* SCRAM: whose verifier it wants is known. */
+enum phase session_ask_verifier(struct session *s);
+
+/* SCRAM: the client has shown that it does not know the password. */
+enum phase session_refuse_proof(struct session *s);
 
 /* What the verdict of each hook leads to (answers.c). */
 enum phase session_answer(struct session *s);

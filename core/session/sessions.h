@@ -25,7 +25,8 @@ struct sessions {
     struct ev_timer sweep;  /* looks for clients gone while not read */
     size_t count;
     size_t count_max;
-    struct learnt *learnt;      /* one a listener */
+    size_t in_phase[PROTOCOLS_MAX][PHASE_COUNT]; /* of `live` */
+    struct learnt *learnt;                       /* one a listener */
     bool draining;              /* no new logins; goodbye at a boundary */
     bool rehearsing;            /* logins end where an upstream is dialled */
     void (*emptied)(void *arg); /* draining, and the last one is buried */
@@ -77,6 +78,13 @@ void sessions_walk_end(struct sessions_walk *w);
 
 /* For phase_close.c: counts how `s` ends. */
 void sessions_count_end(const struct session *s);
+/* How a login went that was asked about: "accepted", "refused", "failed". */
+void sessions_count_login(const struct session *s, const char *outcome);
+/* A handshake with `peer`, "client" or "upstream": "full", "resumed", "failed". */
+void sessions_count_tls(const struct session *s, const char *peer,
+                        const char *outcome);
+/* For session.c, before and after a change of phase: +1 or -1. */
+void sessions_count_phase(struct session *s, int by);
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);
 /* For phase_splice.c: another turn once other events were served. */

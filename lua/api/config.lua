@@ -36,6 +36,7 @@ return {
     { "descriptors", "integer", default = 0, min = 0, max = 10000000,
       doc = "open files of one worker; 0: as many as it may have" },
     { "pid_file", "path", doc = "a file that holds the process id as long as the gateway runs" },
+    { "scram", "section", section = "scram", doc = "what users without a verifier are shown" },
     { "control", "section", section = "control", optional = true,
       doc = "the socket that `moongate status` and others talk to; without it there is none" },
     { "settings", "map", of = "data", default = {},
@@ -125,6 +126,13 @@ return {
     { "owner", "string", doc = "the file's user; root by default" },
     { "group", "string", doc = "the file's group" },
   },
+  scram = {
+    { "iterations", "integer", default = 4096, min = 4096, max = 1000000,
+      doc = "as many as the verifiers of your users have" },
+    { "secret", "secret",
+      doc = "their salts are made with it: the same, then, on all gateways that have it, and "
+        .. "after a restart; by default the gateway's own, of its start" },
+  },
   listen = {
     { "address", "list", of = "listen_address", required = true,
       doc = "one address or a list: \"0.0.0.0:143\", \"[::]:143\", \"unix:/path\"" },
@@ -151,7 +159,8 @@ return {
       doc = "replaces the list that is computed" },
     { "mechanisms", "list", of = "mechanism", default = { "PLAIN", "LOGIN" },
       doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate), OAUTHBEARER and XOAUTH2 "
-      .. "(by a token) and (POP3) APOP" },
+      .. "(by a token), SCRAM-SHA-256 and SCRAM-SHA-1 (with a policy that has the `verifier` "
+      .. "hook; each with -PLUS, within TLS) and (POP3) APOP" },
     { "unlisted_plain", "boolean", default = false,
       doc = "PLAIN and LOGIN are taken where `mechanisms` does not list them, as by nginx; a "
       .. "`mechanisms` hook has the last word" },

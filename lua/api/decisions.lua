@@ -115,6 +115,18 @@ return {
     },
   },
   {
+    "verifier", doc = "What SCRAM knows of a password: `stored`, or all of the others.",
+    fields = {
+      { "stored", "string|Secret", optional = true, max_length = 1024,
+        doc = "as `crypt.hash` makes it and Dovecot and PostgreSQL store it: "
+          .. "{SCRAM-SHA-256}4096,salt,key,key or SCRAM-SHA-256$4096:salt$key:key" },
+      { "iterations", "integer", optional = true, min = 1, max = 10000000 },
+      { "salt", "string|Secret", optional = true, doc = "in base64; at most 64 bytes" },
+      { "stored_key", "string|Secret", optional = true, doc = "in base64" },
+      { "server_key", "string|Secret", optional = true, doc = "in base64" },
+    },
+  },
+  {
     "certificate", doc = "The certificate that the client is shown.",
     argument = true,
     fields = {

@@ -175,6 +175,49 @@ return {
 ]],
   },
   {
+    "verifier", doc = "Tells what is stored of a user's password, for SCRAM: with it the gateway "
+      .. "finds out whether the client knows the password, which nobody is told.",
+    arguments = { { "session", "Session" }, { "request", "VerifierRequest" } },
+    decides = { "verifier", "reject", "tempfail" }, awaits = true,
+    asked = "when a client has begun SCRAM-SHA-1 or SCRAM-SHA-256, with -PLUS or without. "
+      .. "Listeners offer these only with a policy that has the hook",
+    otherwise = "temporary failure",
+    stages = { "login" }, reason = "bad-credentials",
+    answers = {
+      verifier = "The dialogue goes on. Once the client has proved that it knows the password, "
+        .. "`auth` is asked; if it does not, the login is refused as bad-credentials.",
+      reject = "The user has none. The dialogue goes on all the same, with a salt that is always "
+        .. "the user's own, and ends as with a wrong password: nothing else of the decision is "
+        .. "told, so that nobody can tell the two apart. Only a reason that is not about the user, "
+        .. "such as a limit, is told at once.",
+      tempfail = "The login is refused for the moment; an attempt is used up.",
+    },
+    example = [[
+local moongate = require "moongate"
+local secret = require "moongate.secret"
+
+local stored = {
+  ["erin@example.org"] = "{SCRAM-SHA-256}4096,c2l4dGVlbiBieXRlcy4uLg==,"
+    .. "DN2NEclH9HWvvi9Ze4oFNv2u/igw0htIgi9Vo2Lig+8=,"
+    .. "K5ANbq97diF1DZURtm7rZxdnAyw1y5RwUmk2G1jpnyI=",
+}
+local master = secret.of "of the master user"
+
+return {
+  verifier = function(_, request)
+    local verifier = stored[request.user]
+    if not verifier then return moongate.reject { reason = "unknown user" } end
+    return moongate.verifier { stored = verifier }
+  end,
+  auth = function(_, credentials)
+    if not credentials.mechanism:find "^SCRAM" then return moongate.reject {} end
+    return moongate.accept { upstream_auth = moongate.login { user = "master", password = master,
+      authzid = credentials.user } }
+  end,
+}
+]],
+  },
+  {
     "auth", doc = "Lets a user in, or not.",
     arguments = { { "session", "Session" }, { "credentials", "Credentials" } },
     decides = { "accept", "reject", "tempfail", "wait" }, awaits = true,

@@ -94,9 +94,10 @@ return {
       errors = "raises for a Secret and for what has no text",
     },
     {
-      "count", doc = "Adds one to a counter; false when there are 1000 counters already.",
+      "count", doc = "Adds one to a counter, as `moongate.metrics.count` does; false when there "
+        .. "are 1000 counters already.",
       arguments = {
-        { "name", "string" },
+        { "name", "string", max_length = 100, doc = "letters, digits and `_`" },
         { "labels", "table<string, string|number|boolean>", optional = true,
           doc = "at most 8; a value is cut at 100 bytes" },
       },
@@ -127,6 +128,9 @@ return {
           returns = { { "any", doc = "all that it returned" } },
           errors = "raises the function's error, and when another than its parent waits",
         },
+        { "cancel", doc = "Ends it now.",
+          returns = { { "boolean", doc = "whether it still ran" } },
+          errors = "raises when another than its parent asks" },
       },
     },
     {

@@ -5,7 +5,8 @@ return {
     { "Protocol", values = { "imap", "pop3", "smtp" }, doc = "What a listener speaks." },
     {
       "Mechanism", doc = "How a client logs in.",
-      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL", "OAUTHBEARER", "XOAUTH2" },
+      values = { "PLAIN", "LOGIN", "CRAM-MD5", "APOP", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
+        "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" },
     },
     {
       "End", doc = "Why a session is over.",
@@ -183,7 +184,8 @@ return {
       fields = {
         { "mechanism", "Mechanism", doc = "\"PLAIN\" also for the LOGIN command of IMAP and for "
           .. "USER and PASS; with \"EXTERNAL\" there is only a `user`, and a certificate in "
-          .. "`session.tls`" },
+          .. "`session.tls`; with \"SCRAM-SHA-1\" and the like a `user` that has proved to know "
+          .. "the password of the `verifier`" },
         { "user", "string" },
         { "authzid", "string?", doc = "whose mailbox it is, if not the user's own" },
         { "password", "Secret?", doc = "of PLAIN and LOGIN" },
@@ -204,6 +206,19 @@ return {
           arguments = { { "seconds", "number", unit = "seconds", doc = "60 at most" } },
           returns = { { "Secret?", doc = "which is wiped then; nil: there is neither" } },
         },
+      },
+    },
+    {
+      "VerifierRequest", variable = "request", doc = "Whose verifier SCRAM wants.",
+      fields = {
+        { "mechanism", "string", values = { "SCRAM-SHA-1", "SCRAM-SHA-256" },
+          doc = "of which the verifier is to be; those of -PLUS are the same" },
+        { "user", "string" },
+        { "authzid", "string?", doc = "whose mailbox it is, if not the user's own" },
+        { "salt", "string", doc = "in base64: what is shown for a user without a verifier, always "
+          .. "the same. A verifier that is made of a password while the client waits has it too" },
+        { "iterations", "integer", doc = "and how many are shown then: the configuration's "
+          .. "`scram.iterations`" },
       },
     },
     {

@@ -61,8 +61,9 @@ return {
   doc = "Tests policies without sockets: real hooks, decisions and sessions, in one process, on a "
     .. "clock that takes no time and a network that is what the spec says. Only under `moongate "
     .. "test`. There `assert.decision(d)` is followed by is_accept, is_reject, is_tempfail, "
-    .. "is_wait, is_to, is_retry, is_login, is_certificate or is_none, or is_not_..., with the "
-    .. "fields that the decision must have: `assert.decision(d).is_to { address = \"a:143\" }`.",
+    .. "is_wait, is_to, is_retry, is_login, is_certificate, is_verifier or is_none, or "
+    .. "is_not_..., with the fields that the decision must have: "
+    .. "`assert.decision(d).is_to { address = \"a:143\" }`.",
   functions = {
     {
       "policy", doc = "A gateway with a chain of policies.",
@@ -207,8 +208,9 @@ return {
         },
         {
           "login", doc = "A whole login, as a session takes it: `connect` and `secured` before the "
-            .. "first, then `auth`, as often as it says wait, and `route`. An accept tells in "
-            .. "`address`, `tls` and `fallback` where it goes.",
+            .. "first, then `auth`, as often as it says wait, and `route`; in SCRAM `verifier` "
+            .. "before these, whose verifier a client with the password is shown. An accept tells "
+            .. "in `address`, `tls` and `fallback` where it goes.",
           arguments = { { "user", "string" }, { "password", "string", optional = true },
             { "options", "table", optional = true,
               doc = "mechanism, authzid, challenge, response" } },
@@ -218,7 +220,7 @@ return {
         { "ended", doc = "Why the session is over: \"refused\", \"too_many_attempts\", ...; nil "
           .. "while it is not.", returns = { { "string?" } } },
         hook "certificate", hook "connect", hook "secured", hook "helo", hook "mail", hook "rcpt",
-        hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
+        hook "verifier", hook "auth", hook "route", hook "connect_failed", hook "upstream_auth",
         hook "upstream_refused", hook "refused", hook "spliced", hook "closed",
         { "mechanisms", doc = "The set of mechanisms that are offered.",
           returns = { { "table<Mechanism, true>" } } },

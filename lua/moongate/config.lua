@@ -147,6 +147,9 @@ local function check_listener(listener, report)
     if mechanism == "EXTERNAL" and not asked then
       report:add({ "mechanisms" }, "EXTERNAL needs tls.client_certificate")
     end
+    if mechanism:find "%-PLUS$" and not listener.tls then
+      report:add({ "mechanisms" }, mechanism .. " needs tls")
+    end
   end
   if listener.tls then check_tls(listener, report) end
   local proxy = listener.proxy_protocol

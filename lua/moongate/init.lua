@@ -5,6 +5,7 @@ local schema = require "moongate.schema"
 local moongate = {
   accept = core.accept, reject = core.reject, tempfail = core.tempfail, wait = core.wait,
   to = core.to, retry = core.retry, login = core.login, certificate = core.certificate,
+  verifier = core.verifier,
   upstream = core.upstream, pool = core.pool,
   spawn = core.spawn, detach = core.detach, memoize = require "moongate.memoize",
   purge = core.purge,

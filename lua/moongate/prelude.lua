@@ -123,7 +123,11 @@ end
 local modules = { ["moongate.core"] = core }
 local loading = {}
 
---- Loads `name` once.  Its body runs behind a C call, so it can't wait.
+-- The environment of files that have required moongate.compat.ngx, and of what these require.
+local openresty = {}
+
+--- Loads `name` once.  Its body runs behind a C call, so it can't wait.  A "driver" is a module
+-- that is loaded in the environment of OpenResty.
 local function load_module(kind, name)
   local loaded = modules[kind .. ":" .. name]
   if loaded == nil then loaded = modules[name] end
@@ -131,6 +135,7 @@ local function load_module(kind, name)
   if loading[name] then error("module \"" .. name .. "\" requires itself", 3) end
   local body, message, missing = core.load(kind, name)
   if not body then error(message, missing and 3 or 0) end
+  if kind == "driver" then setfenv(body, openresty.environment) end
   loading[name] = true
   local ok, value = G.pcall(core.run, body, name)
   loading[name] = nil
@@ -140,9 +145,37 @@ local function load_module(kind, name)
   return value
 end
 
+local function check_name(name)
+  if type(name) ~= "string" then error("require: a module name expected", 3) end
+end
+
 function core.require(name)
-  if type(name) ~= "string" then error("require: a module name expected", 2) end
+  check_name(name)
   return (load_module("module", name))
+end
+
+--- The file that requires it has `ngx` from then on, as all that it requires has.
+local function policy_require(name)
+  check_name(name)
+  local module = load_module("module", name)
+  if name == "moongate.compat.ngx" and not openresty.enter(3) then
+    error("moongate.compat.ngx: to be required by a line of its own", 2)
+  end
+  return module
+end
+
+--- What moongate.compat stands in for comes first: the originals need FFI.
+local function driver_require(name)
+  check_name(name)
+  local stand_in = openresty.stand_ins[name]
+  if stand_in ~= nil then return stand_in end
+  return (load_module(name:find "^moongate" and "module" or "driver", name))
+end
+
+--- Called once, by moongate.compat.ngx.
+function core.provide_ngx(ngx, stand_ins)
+  openresty.stand_ins = stand_ins
+  openresty.environment = openresty.make(ngx)
 end
 
 local function config_require(name)
@@ -168,7 +201,7 @@ function core.label_text(labels)
   if #names == 0 then return "", 0 end
   table.sort(names)
   for i, name in G.ipairs(names) do
-    words[i] = name .. "=" .. ("%q"):format(tostring(labels[name]):sub(1, 100))
+    words[i] = ('%s="%s"'):format(name, core.label_value(tostring(labels[name])))
   end
   return "{" .. table.concat(words, ",") .. "}", #names
 end
@@ -235,7 +268,7 @@ end
 
 local function policy_globals()
   local globals = basics()
-  globals.require = core.require
+  globals.require = policy_require
   globals.math = library(math)
   local clock = pick(os, "clock difftime getenv")
   clock.time, clock.date = time, date
@@ -266,6 +299,17 @@ local function config_globals()
   numbers.random, numbers.randomseed = nil, nil -- same file, same configuration
   globals.math = library(numbers)
   return globals
+end
+
+function openresty.make(ngx)
+  local globals = policy_globals()
+  globals.ngx, globals.require = ngx, driver_require
+  return environment(globals)
+end
+
+--- Whether the function at that level could be given the environment.
+function openresty.enter(level)
+  return core.open or (G.pcall(setfenv, level + 1, openresty.environment))
 end
 
 math.randomseed(core.random())

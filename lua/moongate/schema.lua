@@ -197,7 +197,7 @@ end
 
 function types.mechanism(value)
   local known = { "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER", "XOAUTH2",
-    "APOP" }
+    "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "APOP" }
   return types.enum(type(value) == "string" and value:upper() or value, { values = known })
 end
 

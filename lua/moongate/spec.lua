@@ -51,7 +51,8 @@ Session.__index = Session
 function Session:ask(hook, options) return decision(self, self.real:ask(hook, options or {})) end
 
 --- A whole login, as the session takes it: `connect` and `secured` first, if it is the session's
--- first; then `auth` as often as it says wait, and `route`. The decision of an accept tells where
+-- first; then `auth` as often as it says wait, and `route`; in SCRAM `verifier` before these. The
+-- decision of an accept tells where
 -- the login goes. `options`: mechanism, authzid, response, challenge.
 function Session:login(user, password, options)
   local given = { user = user, password = password, mechanism = "PLAIN" }
@@ -59,8 +60,8 @@ function Session:login(user, password, options)
   return decision(self, self.real:login(given))
 end
 
-for _, hook in ipairs { "certificate", "connect", "secured", "helo", "auth", "route", "mail",
-  "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
+for _, hook in ipairs { "certificate", "connect", "secured", "helo", "verifier", "auth", "route",
+  "mail", "rcpt", "connect_failed", "upstream_auth", "upstream_refused", "refused", "spliced",
   "closed" } do
   Session[hook] = function(self, options) return self:ask(hook, options) end
 end

@@ -79,6 +79,20 @@ describe("moongate check", function()
     }, "\n"), text)
   end)
 
+  it("warns of SCRAM without verifiers, and of verifiers without SCRAM", function()
+    local listed = { ["moongate.lua"] = check.configuration("",
+      " mechanisms = { \"SCRAM-SHA-256\" },") }
+    local code, text = policy("verifier = function() end,", { files = listed })
+    assert.equal(0, code)
+    assert.matches("nothing is wrong", text, 1, true)
+    text = select(2, policy("verifier = function() end,"))
+    assert.equal("scripts/policy.lua:3:1: warning: hook \"verifier\" is never asked: no listener "
+      .. "with this policy has a SCRAM among its mechanisms [unused-hook]\n", text)
+    text = select(2, policy("auth = function() end,", { files = listed }))
+    assert.matches("moongate.lua:4:%d+: warning: listen \"one\": SCRAM is not offered: no policy "
+      .. "has the hook \"verifier\" %[no%-verifier%]\n", text)
+  end)
+
   it("warns of hooks that no listener of the policy asks", function()
     local hooks = "rcpt = function() end,\nhelo = function() end,\ncertificate = function() end,\n"
       .. "secured = function() end,\nauth = function() end,"

@@ -130,6 +130,7 @@ return c.gateway {
       { "mechanisms = { \"PLIAN\" }", "mechanisms[1]: one of PLAIN, LOGIN, CRAM-MD5, EXTERNAL" },
       { "mechanisms = { \"EXTERNAL\" }",
         "mechanisms: EXTERNAL needs tls.client_certificate" },
+      { "mechanisms = { \"SCRAM-SHA-1-PLUS\" }", "mechanisms: SCRAM-SHA-1-PLUS needs tls" },
       { "forward = \"maybe\"", "forward: one of offered, always, off" },
       { "trusted = \"10.0.0.0/33\"", "trusted[1]: a network such as" },
       { "mechanisms = { \"APOP\" }", "mechanisms: APOP is for POP3 only" },

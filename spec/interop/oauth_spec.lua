@@ -16,7 +16,17 @@ passdb {
   mechanisms = oauthbearer xoauth2
   args = $folder/oauth2.conf
 }
+passdb {
+  driver = static
+  master = yes
+  mechanisms = plain
+  args = password=master-word
+}
 ]]
+
+-- Dovecot takes 8192 digits of base64 from a client that logs in, whatever is configured
+-- (LOGIN_MAX_AUTH_BUF_SIZE): tokens of a little less than 6144 bytes.
+local LARGEST, TOO_LARGE = 6000, 12288
 
 local OAUTH2 = [[
 introspection_url = %s
@@ -30,17 +40,17 @@ active_value = true
 
 local WORDS = {
   imap = { greeting = "^%* OK", auth = "a AUTHENTICATE ", yes = "^a OK ", no = "^a NO ",
-    challenge = "^%+ (%S+)$", after = "b NOOP", fine = "^b OK" },
+    challenge = "^%+ (%S+)$", after = "b NOOP", fine = "^b OK", failure = "^a NO %[UNAVAILABLE%]" },
   pop3 = { greeting = "^%+OK", auth = "AUTH ", yes = "^%+OK", no = "^%-ERR %[AUTH%]",
-    challenge = "^%+ (%S+)$", after = "STAT", fine = "^%+OK" },
+    challenge = "^%+ (%S+)$", after = "STAT", fine = "^%+OK", failure = "^%-ERR %[SYS/TEMP%]" },
 }
 
 local MESSAGES = {
-  OAUTHBEARER = function(token)
-    return (mime.b64(("n,a=%s,\1host=x\1port=1\1auth=Bearer %s\1\1"):format(USER, token)))
+  OAUTHBEARER = function(token, user)
+    return (mime.b64(("n,a=%s,\1host=x\1port=1\1auth=Bearer %s\1\1"):format(user or USER, token)))
   end,
-  XOAUTH2 = function(token)
-    return (mime.b64(("user=%s\1auth=Bearer %s\1\1"):format(USER, token)))
+  XOAUTH2 = function(token, user)
+    return (mime.b64(("user=%s\1auth=Bearer %s\1\1"):format(user or USER, token)))
   end,
 }
 
@@ -65,7 +75,14 @@ describe("a Dovecot that takes tokens", function()
     gw = shipped.start { policy = { "blind" }, listen = listen, settings = "",
       files = { ["scripts/blind.lua"] = [[
         local moongate = require "moongate"
-        return { auth = function() return moongate.accept { upstream_auth = "passthrough" } end }
+        local master = { ["master@example.org"] = true }
+        return { auth = function(session, credentials)
+          if not master[credentials.user] then
+            return moongate.accept { upstream_auth = "passthrough" }
+          end
+          return moongate.accept { upstream_auth = moongate.login { mechanism = "PLAIN",
+            user = "gate", authzid = "erin@example.org", password = "master-word" } }
+        end }
       ]] } }
   end)
   teardown(function()
@@ -96,6 +113,24 @@ describe("a Dovecot that takes tokens", function()
         c:expect_until(words.yes)
       end)
     end
+
+    it("takes tokens up to its limit in " .. protocol .. "; a larger one is a temporary failure, "
+      .. "or logs in by a master user", function()
+      for mechanism, message in pairs(MESSAGES) do
+        local largest, larger = ("x"):rep(LARGEST), ("y"):rep(TOO_LARGE)
+        good[largest], good[larger] = true, true
+        local function login(token, user)
+          local c = client.connect(gw.ports[protocol])
+          c:expect(words.greeting)
+          return c:send_line(words.auth .. mechanism .. " " .. message(token, user))
+        end
+        login(largest):expect_until(words.yes)
+        login(larger):expect(words.failure)
+        local c = login(larger, "master@example.org")
+        c:expect_until(words.yes)
+        c:send_line(words.after):expect_until(words.fine)
+      end
+    end)
 
     it("lets curl in, in " .. protocol, function()
       local log = os.tmpname()

@@ -2,6 +2,7 @@
 local client = require "spec.support.client"
 local loop = require "spec.support.loop"
 local mime = require "mime"
+local scram = require "spec.support.scram"
 local shipped = require "spec.support.shipped"
 local upstream = require "spec.support.upstream"
 
@@ -24,13 +25,16 @@ describe("passwd_file", function()
       "dan:{NEW}whatever",
       "gil:{PLAIN}secret:pool:others",
       "hal:{PLAIN}secret:pool:nobodys",
+      "ida:" .. scram.verifier("SCRAM-SHA-256", "secret").dovecot,
     }
     gw = shipped.start {
       policy = { "passwd_file" },
       more = ("pools = { others = { %q } },"):format(other.address),
-      settings = ('passwd_file = { path = "users", upstream = %q }'):format(imap.address),
+      settings = ([[passwd_file = { path = "users", upstream = %q, master_user = "boss",
+        master_password = "of the boss" }]]):format(imap.address),
       listen = {
-        imap = 'mechanisms = { "PLAIN", "CRAM-MD5" }, limits = { attempts = 100 },',
+        imap = [[mechanisms = { "PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256" },
+          limits = { attempts = 100 },]],
         pop3 = 'mechanisms = { "PLAIN", "APOP" },',
       },
       files = { users = table.concat(users, "\n") .. "\n" },
@@ -86,6 +90,45 @@ describe("passwd_file", function()
   it("fails for now when the hash is none", function()
     login("dan", "secret"):expect "^a NO %[UNAVAILABLE%]"
     gw:expect_log "(not a hash that can be checked)"
+  end)
+
+  --- The line that a proof of the password is answered with; empty where another message follows.
+  local function prove(mechanism, user, password)
+    local c = client.connect(gw.ports.imap)
+    local s = scram.client { mechanism = mechanism, user = user, password = password }
+    c:expect "^%* OK"
+    c:send_line("a AUTHENTICATE " .. mechanism):expect "^%+ $"
+    local first = mime.unb64(c:send_line((mime.b64(s:first()))):expect "^%+ (%S+)$")
+    c:send_line((mime.b64(s:final(first))))
+    local line = c:read_line()
+    local last = mime.unb64(line:match "^%+ (%S+)$" or "")
+    if not s:believes(last) then return line end
+    c:send_line ""
+    return (c:expect_until "^a .*")
+  end
+
+  it("lets in by SCRAM who has a verifier, with a master user", function()
+    assert.matches("^a OK", prove("SCRAM-SHA-256", "ida", "secret"))
+    assert.same({ "boss", "of the boss" }, { imap:peer(1).user, imap:peer(1).password })
+    assert.matches(mime.b64 "ida\0boss\0of the boss", imap:peer(1):all(), 1, true)
+    login("ida", "secret"):expect "^a OK"
+    assert.same({ "ida", "secret" }, { imap:peer(2).user, imap:peer(2).password })
+  end)
+
+  it("lets in by SCRAM whose password is in the file, with that", function()
+    for i, mechanism in ipairs { "SCRAM-SHA-1", "SCRAM-SHA-256" } do
+      assert.matches("^a OK", prove(mechanism, "gil", "secret"))
+      assert.same({ "gil", "secret" }, { other:peer(i).user, other:peer(i).password })
+    end
+  end)
+
+  it("refuses all others by SCRAM", function()
+    for user, password in pairs { ida = "Secret", gil = "Secret", ann = "secret", eve = "secret",
+      dan = "secret" } do
+      assert.matches("^a NO %[AUTHENTICATIONFAILED%]", prove("SCRAM-SHA-256", user, password))
+    end
+    assert.matches("^a NO %[AUTHENTICATIONFAILED%]", prove("SCRAM-SHA-1", "ida", "secret"))
+    assert.equal(0, #imap.peers + #other.peers)
   end)
 
   it("hashes for an unknown user as for a known one", function()

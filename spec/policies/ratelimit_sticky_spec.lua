@@ -45,6 +45,20 @@ describe("ratelimit_sticky", function()
     assert.matches("^454 4%.7%.0", d:wire "smtp")
   end)
 
+  it("counts logins by SCRAM once, and where the password is wrong too", function()
+    local gw = gateway()
+    for i = 1, 3 do
+      local session = gw:session { mechanism = "SCRAM-SHA-256", user = "ann" }
+      session:verifier() -- there is nobody behind it who has verifiers
+      assert.equal(i, count)
+      assert.decision(session:auth()).is_accept()
+      assert.equal(i, count)
+    end
+    local d = gw:session():login("ann", "x", { mechanism = "SCRAM-SHA-256" })
+    assert.decision(d).is_reject { reason = "rate-limited", close = true }
+    assert.matches("^NO %[LIMIT%]", d:wire "imap")
+  end)
+
   it("keeps a user where they are, and remembers where a new one goes", function()
     local gw = gateway()
     assert.decision(gw:session { user = "ann" }:route()).is_to { address = A }

@@ -67,7 +67,7 @@ local function apply_settings(self, given)
   settings.reply_max = tonumber(given["reply-max"] or 8192)
   for field, header in pairs {
     no_auth = "no-auth", starttls = "starttls", tls_required = "tls-required",
-    ask_helo = "ask-helo", ask_mail = "ask-mail",
+    ask_helo = "ask-helo", ask_mail = "ask-mail", ask_verifier = "ask-verifier",
     xoip = "xoip", pass_error_message = "pass-error-message",
     pass_capabilities = "pass-capabilities",
   } do
@@ -102,6 +102,7 @@ local function new(given)
 end
 
 function Dialog:free()
+  core.dialog_forget(self.d)
   core.arena_wipe(self.arena)
   core.buf_deinit(self.to_client)
   core.buf_deinit(self.to_upstream)

@@ -3,7 +3,7 @@ local dialog = require "spec.support.dialog"
 
 local HEADERS = {}
 for name in ([[protocol mechanisms starttls secure certified tls-required no-auth ask-helo
-  ask-mail forward trusted xoip
+  ask-mail ask-verifier forward trusted xoip
   pass-error-message pass-capabilities capabilities learnt greeting command-max
   literal-max reply-max arena-max server-name salt]]):gmatch "%S+" do
   HEADERS[name] = true

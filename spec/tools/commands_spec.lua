@@ -203,7 +203,8 @@ describe("moongate reload, rollback and diff", function()
 end)
 
 describe("the commands", function()
-  local ALL = { "status", "who", "sessions", "kick", "reload", "rollback", "diff" }
+  local ALL = { "status", "who", "sessions", "kick", "reload", "rollback", "diff",
+    "metrics" }
   local WORDS = { kick = { "--user", "ann" }, diff = { "1", "2" } }
 
   it("have a help", function()

@@ -200,6 +200,7 @@ local function modules_there()
     if name ~= "init" and not INTERNAL[name] then found["moongate." .. name] = true end
   end
   pipe:close()
+  found["moongate.compat.ngx"] = true -- its parts are nobody else's
   return found
 end
 
@@ -226,6 +227,7 @@ local function described_members(module)
     elseif value[2] ~= "table" then
       found[value[1]] = true
     end
+    for _, field in ipairs(value.fields or {}) do found[value[1] .. "." .. field[1]] = true end
   end
   for _, decision in ipairs(module.decisions and api.decisions or {}) do
     found[decision[1]] = true
@@ -241,6 +243,7 @@ end
 local MAKE = {
   Secret = function() return require "moongate.secret".of "x" end,
   Socket = function() return require "moongate.socket".tcp() end,
+  Datagrams = function() return require "moongate.socket".udp() end,
   SharedDict = function() return require "moongate.shared".get "x" end,
   Timer = function() return require "moongate.timer".after(1000, "x", function() end) end,
   FileMap = function()

@@ -99,6 +99,20 @@ describe("of a reply is shown", function()
     assert.equal("+ eyJzdGF0dXMiOiI0MDEifQ==", of_token "+ eyJzdGF0dXMiOiI0MDEifQ==")
   end)
 
+  it("nothing of what SCRAM's server says, which a password could be guessed by", function()
+    local function shown_of(mechanism, protocol, line)
+      local d, out = ffi.new "struct dialog", ffi.new "char[200]"
+      d.proto, d.credentials.mechanism = core["proto_" .. protocol], core[mechanism]
+      return support.text(core.redact_line(d, core.SPEAKER_GATEWAY, support.slice(line), out, 200))
+    end
+    for line, protocol in pairs { ["+ cj1hLHM9Yixp"] = "imap", ["334 dj1h"] = "smtp" } do
+      assert.equal(line:match "^%S+" .. " ***", shown_of("MECHANISM_SCRAM_SHA_1", protocol, line))
+      assert.equal(line, shown_of("MECHANISM_LOGIN", protocol, line))
+    end
+    assert.equal("+ ", shown_of("MECHANISM_SCRAM_SHA_256_PLUS", "pop3", "+ "))
+    assert.equal("+OK in", shown_of("MECHANISM_SCRAM_SHA_256", "pop3", "+OK in"))
+  end)
+
   it("as much as there is room for", function()
     assert.equal(199, #shown("smtp", "UPSTREAM", "250 " .. ("x"):rep(500)))
     assert.equal(199, #shown("imap", "UPSTREAM", "a BAD " .. ("x"):rep(500)))

@@ -143,6 +143,7 @@ local function listener_facts(listener)
   local report = core.listener_reports[listener.name]
   local path, line = report:place { "policy" }
   local facts = { name = listener.name, protocol = listener.protocol, auth = listener.auth,
+    mechanisms = listener.mechanisms,
     policy = listener.policy, tls = listener.tls and listener.tls.mode, path = path, line = line,
     upstream = listener.upstream, upstream_tls = listener.upstream_tls,
     upstream_proxy_protocol = listener.upstream_proxy_protocol }

@@ -82,14 +82,24 @@ local function globals_of(kind)
 end
 
 --- Globals that are read and not there, or assigned: in every function of the text. `kind` says
--- whose environment it is: that of configurations, or of policies. Nothing for a syntax error.
-function scan.globals(text, kind)
+-- whose environment it is: that of configurations, or of policies; `with_ngx`, that of policies
+-- with moongate.compat.ngx. Nothing for a syntax error.
+function scan.globals(text, kind, with_ngx)
   local fn = loadstring(text)
   local found = {}
   if not fn then return found end
-  walk(found, fn, globals_of(kind))
+  walk(found, fn, setmetatable({ ngx = with_ngx or nil }, { __index = globals_of(kind) }))
   for _, finding in ipairs(found) do finding.col = scan.column(text, finding.line, finding.word) end
   return found
+end
+
+--- Whether the text requires the module.
+function scan.requires(text, module)
+  local list = tokens(text)
+  for i = 1, list:count() do
+    if list:required(i) == module then return true end
+  end
+  return false
 end
 
 -- Calls of what a module or a library does not have ------------------------------

@@ -46,6 +46,12 @@ for _, hook in ipairs(require "api.hooks") do hooks[hook[1]] = hook end
 local function speaks_smtp(listener) return listener.protocol == "smtp" end
 local function has_logins(listener) return listener.auth ~= "none" end
 local function has_none(listener) return listener.auth == "none" end
+local function offers_scram(listener)
+  for _, mechanism in ipairs(listener.mechanisms or {}) do
+    if mechanism:find "^SCRAM" then return true end
+  end
+  return false
+end
 
 local ASKED = {
   certificate = { on = function(listener) return listener.tls ~= nil end, where = "has tls" },
@@ -55,6 +61,7 @@ local ASKED = {
   helo = { on = speaks_smtp, where = "speaks SMTP" },
   mail = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
   rcpt = { on = has_none, where = "speaks SMTP with auth = \"none\"" },
+  verifier = { on = offers_scram, where = "has a SCRAM among its mechanisms" },
   auth = { on = has_logins, where = "has logins" },
 }
 
@@ -95,14 +102,39 @@ local function check_policies(found, result, listeners)
   end
 end
 
+--- Without the hook a SCRAM that a listener lists is not offered.
+local function check_scram(found, result, listeners)
+  for _, listener in ipairs(listeners) do
+    local has_hook = false
+    for _, policy in ipairs(result.policies or {}) do
+      has_hook = has_hook or policy.hooks.verifier ~= nil and has(listener.policy, policy.name)
+    end
+    if offers_scram(listener) and not has_hook then
+      found:add { path = listener.path, line = listener.line, level = "warning",
+        code = "no-verifier", word = "policy",
+        message = ("listen \"%s\": SCRAM is not offered: no policy has the hook \"verifier\"")
+          :format(listener.name) }
+    end
+  end
+end
+
 local function add_all(found, file, level, list)
   for _, finding in ipairs(list) do found:add(finding, { path = file.path, level = level }) end
 end
 
+--- Whether some file has `ngx`: others are loaded by it, and have it too.
+local function has_ngx(result)
+  for _, file in ipairs(result.files or {}) do
+    if scan.requires(file.text, "moongate.compat.ngx") then return true end
+  end
+  return false
+end
+
 local function check_files(found, result, strict)
+  local with_ngx = has_ngx(result)
   for _, file in ipairs(result.files or {}) do
     local is_policy = file.kind == "policy" or file.kind == "module"
-    add_all(found, file, "error", scan.globals(file.text, file.kind))
+    add_all(found, file, "error", scan.globals(file.text, file.kind, is_policy and with_ngx))
     add_all(found, file, "error", scan.calls(file.text, file.kind))
     if strict and is_policy then add_all(found, file, "warning", second_look(file.text)) end
   end
@@ -169,6 +201,7 @@ local function examine(result, given)
   end
   check_files(found, result, given.strict)
   check_policies(found, result, listing.listeners or {})
+  if not result.errors then check_scram(found, result, listing.listeners or {}) end
   check_certificates(found, result, listing)
   if not result.errors then check_settings(found, result, listing.unread or {}) end
   if given.connect and not result.errors then reached.try(found, result, given.timeout) end

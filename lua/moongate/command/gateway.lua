@@ -67,7 +67,8 @@ local function complain(answer)
   return nil, 1
 end
 
-local function ask(given, path, options)
+--- The response, and the socket's path; or nil and the exit status.
+local function request(given, path, options)
   local socket, status = socket_path(given)
   if not socket then return nil, status end
   options.unix_socket, options.timeout, options.max_body = socket, LONGEST, ANSWER_MAX
@@ -75,6 +76,12 @@ local function ask(given, path, options)
     return http.request("http://localhost" .. path, options)
   end)
   if not res then return unreachable(socket, why) end
+  return res, socket
+end
+
+local function ask(given, path, options)
+  local res, socket = request(given, path, options)
+  if not res then return nil, socket end
   local answer = json.decode(res.body)
   if type(answer) ~= "table" then
     return say(("%s: this is not a gateway's control socket"):format(socket))
@@ -90,6 +97,14 @@ end
 --- Asks; returns the answer as a table and as text, or nil and the exit status.
 function gateway.get(given, path, fields)
   return ask(given, path .. query(fields), { method = "GET" })
+end
+
+--- The text of an answer that is no JSON, or nil and the exit status.
+function gateway.text(given, path)
+  local res, status = request(given, path, { method = "GET" })
+  if not res then return nil, status end
+  if res.status == 200 then return res.body end
+  return complain(json.decode(res.body) or { error = "no answer that makes sense" })
 end
 
 --- The same for what changes something; `fields` are texts.

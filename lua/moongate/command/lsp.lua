@@ -40,7 +40,7 @@ local function write(path, text)
 end
 
 local function write_all(folder)
-  if not (make_folder(folder .. "/library/moongate")) then
+  if not (make_folder(folder .. "/library/moongate/compat")) then
     return fail(folder .. ": no folder can be made there")
   end
   local files = { [".luarc.json"] = json_text(luals.settings) }

@@ -183,7 +183,9 @@ local function replay_missing(replay, session, hook, facts)
   return compare(replay, nil, ask(replay, hook, facts, {}), hook, session)
 end
 
-local function begins_attempt(hook) return hook == "auth" or hook == "rcpt" end
+local function begins_attempt(hook)
+  return hook == "verifier" or hook == "auth" or hook == "rcpt"
+end
 
 local function replay_session(replay, session)
   local found, made = pcall(replay.gateway.session, replay.gateway, facts_of(session[1]))

@@ -1,12 +1,14 @@
 --- `assert.decision(d).is_accept { ... }` and its kin, as an extension of luassert:
--- is_accept, is_reject, is_tempfail, is_wait, is_to, is_retry, is_login, is_certificate, is_none.
+-- is_accept, is_reject, is_tempfail, is_wait, is_to, is_retry, is_login, is_certificate,
+-- is_verifier, is_none.
 -- The fields given must be those of the decision; `is_not_...` is the opposite.
 local assert = require "luassert"
 local say = require "say"
 
 local KINDS = {
   accept = "accept", reject = "reject", tempfail = "tempfail", wait = "wait", to = "to",
-  retry = "retry", login = "login", certificate = "certificate", none = "nil",
+  retry = "retry", login = "login", certificate = "certificate", verifier = "verifier",
+  none = "nil",
 }
 local HIDDEN = { wires = true, protocol = true }
 

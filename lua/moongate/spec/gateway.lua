@@ -28,7 +28,7 @@ end
 --- Writes one file of the gateway's folder, as an editor would.
 function gateway:write(name, text)
   local path = self.folder .. "/" .. name
-  stat.mkdir(path:match "^(.*)/", 493)
+  for slash in path:gmatch("()/", #self.folder + 2) do stat.mkdir(path:sub(1, slash - 1), 493) end
   local file = assert(io.open(path, "w"))
   file:write(text)
   file:close()

@@ -39,6 +39,10 @@ int SSL_get_error(const SSL *ssl, int result);
 const char *SSL_get_version(const SSL *ssl);
 const char *SSL_get_servername(const SSL *ssl, int type);
 int SSL_session_reused(const SSL *ssl);
+size_t SSL_get_finished(const SSL *ssl, void *into, size_t size);
+size_t SSL_get_peer_finished(const SSL *ssl, void *into, size_t size);
+int SSL_export_keying_material(SSL *ssl, unsigned char *into, size_t size, const char *label,
+  size_t label_len, const unsigned char *context, size_t context_len, int use_context);
 SSL_SESSION *SSL_get1_session(SSL *ssl);
 int SSL_set_session(SSL *ssl, SSL_SESSION *session);
 void SSL_SESSION_free(SSL_SESSION *session);
@@ -267,6 +271,20 @@ function secured:is_resumed() return ssl.SSL_session_reused(self.ssl) == 1 end
 --- Its session, for another `tls.client { session = }`.
 function secured:session()
   return ffi.gc(ssl.SSL_get1_session(self.ssl), ssl.SSL_SESSION_free)
+end
+
+--- Names of this connection (RFC 9266): what it exports under `EXPORTER-Channel-Binding`.
+function secured:tls_exporter()
+  local label, bytes = "EXPORTER-Channel-Binding", ffi.new("unsigned char[32]")
+  good(ssl.SSL_export_keying_material(self.ssl, bytes, 32, label, #label, bytes, 0, 1), "export")
+  return ffi.string(bytes, 32)
+end
+
+--- And (RFC 5929) the first Finished that was sent over it, by whom that was the turn.
+function secured:tls_unique()
+  local own = self:is_resumed() ~= (self.tls_how.is_client or false)
+  local get = own and ssl.SSL_get_finished or ssl.SSL_get_peer_finished
+  return ffi.string(into, get(self.ssl, into, SIZE))
 end
 
 --- On a server: the name that the client asked for.

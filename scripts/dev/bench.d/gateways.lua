@@ -1,6 +1,7 @@
---- The gateways that scripts/dev/bench compares: one worker, on CPU 0, the same certificate and
---- ciphers, no log of sessions.
+--- The gateways that scripts/dev/bench compares: one worker (`pair`: two), on CPU 0, the same
+--- certificate and ciphers, no log of sessions.
 local child = require "moongate.spec.child"
+local signal = require "posix.signal"
 local stat = require "posix.sys.stat"
 
 local gateways = { ports = { auth = 21080, imap = 21143, pop3 = 21110, smtp = 21587 } }
@@ -15,7 +16,7 @@ local tls = { mode = "implicit", certificate = "$certificate", key = "$key",
   ciphers = "$ciphers" }
 local policy = { "$policy" }
 return c.gateway {
-  workers = 1, max_sessions = 20000, log = { level = "warn" }, shutdown_timeout = 1,
+  workers = $workers, max_sessions = 20000, log = { level = "warn" }, shutdown_timeout = 1,
   settings = { auth_http = { url = "http://127.0.0.1:$auth/auth", keepalive = 64 } },
   c.listen "imap" { address = "127.0.0.1:$imap", protocol = "imap", policy = policy },
   c.listen "pop3" { address = "127.0.0.1:$pop3", protocol = "pop3", policy = policy },
@@ -93,6 +94,7 @@ local function moongate(self, values)
   stat.mkdir(self.folder .. "/scripts", 493)
   write(self.folder .. "/scripts/table.lua", fill(TABLE, values))
   values.policy = self.kind == "local" and "table" or "auth_http"
+  values.workers = self.kind == "pair" and "2" or "1"
   return { self.root .. "/build/release/moongate", "run", "-c",
     write(self.folder .. "/moongate.lua", fill(MOONGATE, values)) }
 end
@@ -113,6 +115,7 @@ local KINDS = {
   { kind = "nginx-16k", command = nginx, needs = NGINX_MODULE },
   { kind = "moongate", command = moongate, needs = "/" },
   { kind = "local", command = moongate, needs = "/" },
+  { kind = "pair", command = moongate, needs = "/" },
   { kind = "haproxy", command = haproxy, needs = "/usr/sbin/haproxy" },
 }
 
@@ -141,6 +144,8 @@ function gateway:start()
   self.process = child.start(self.words)
   await_port(self.ports.imaps)
 end
+
+function gateway:reload() signal.kill(self.process.pid, signal.SIGHUP) end
 
 function gateway:stop() self.process:stop() end
 

@@ -113,9 +113,12 @@ local function answer_of(text)
   return result
 end
 
+--- What else has the load of logins.
+local LOGINS = { strace = true, busiest = true }
+
 local function put(gateway, scenario, n)
   local arguments = scenario.load .. (scenario.mib and " -m " .. scenario.mib or "")
-  local mode = scenario.mode == "strace" and "login" or scenario.mode
+  local mode = LOGINS[scenario.mode] and "login" or scenario.mode
   return answer_of(run(words_of(gateway, scenario, mode, n, arguments)))
 end
 
@@ -188,6 +191,16 @@ local function idle(gateway, scenario, n)
   return used / n
 end
 
+--- How long the busiest process worked.
+local function busiest(gateway, scenario, n)
+  local pids, before, most = tree(gateway.process.pid), {}, 0
+  for _, pid in ipairs(pids) do before[pid] = cpu { pid } end
+  put(gateway, scenario, n)
+  child.run { "sleep", "0.2" }
+  for _, pid in ipairs(pids) do most = math.max(most, cpu { pid } - before[pid]) end
+  return most / 1000 / n
+end
+
 local function ping(gateway, scenario, n)
   local held = hold(gateway, scenario, "ping", n, scenario.load)
   local pids = tree(gateway.process.pid)
@@ -218,8 +231,39 @@ local function strace(gateway, scenario, n)
   return calls / n
 end
 
-local MODES = { login = login, connect = login, bulk = bulk, idle = idle, ping = ping,
-  strace = strace }
+local function worker(gateway)
+  for _, pid in ipairs(tree(gateway.process.pid)) do
+    if read(("/proc/%d/cmdline"):format(pid)):find "@worker" then return pid end
+  end
+end
+
+--- The longest that the worker did not wait for events, while the gateway reloaded five times: the
+-- least of the five, as other programs hold it up too. An error if a session was lost.
+local function stall(gateway, scenario, n)
+  local out, least = load.folder .. "/strace", math.huge
+  local held = hold(gateway, scenario, "ping", n, scenario.load .. " -r 100 -d 1")
+  for _ = 1, 5 do
+    local tracer = child.start { "strace", "-ttt", "-T", "-e", "trace=epoll_wait", "-o", out,
+      "-p", tostring(worker(gateway)), log = out .. ".log" }
+    tracer:expect("attached", STRACE_SECONDS)
+    gateway:reload()
+    child.run { "sleep", "1.5" }
+    tracer:stop(signal.SIGINT)
+    os.remove(out .. ".log")
+    local most, waited_until = 0, nil
+    for from, seconds in read(out):gmatch "\n([%d.]+) epoll_wait[^\n]*<([%d.]+)>" do
+      if waited_until then most = math.max(most, from - waited_until) end
+      waited_until = from + seconds
+    end
+    least = math.min(least, most)
+  end
+  held.tell "go" -- all are still there
+  held.close()
+  return least * 1e6
+end
+
+local MODES = { login = login, connect = login, busiest = busiest, bulk = bulk, idle = idle,
+  ping = ping, stall = stall, strace = strace }
 
 --- One figure of `scenario`, of a share of its sessions when `quick`.
 function load.measure(gateway, scenario, quick)

@@ -1,7 +1,7 @@
 --- What scripts/dev/bench has measured, as a table, as rows for JSON, and as a picture.
 local report = {}
 
-local OURS = { moongate = true, ["local"] = true }
+local OURS = { "pair", "moongate", "local" }
 local WIDTH, ROW, LEFT, BAR = 760, 22, 290, 360
 
 local function median(values)
@@ -24,16 +24,18 @@ local function ratio(ours, theirs)
 end
 
 local function row(scenario, figures)
-  local ours = figures.moongate or figures["local"]
+  local ours
+  for _, kind in ipairs(OURS) do ours = ours or figures[kind] end
+  local versus = scenario.versus or "nginx"
   local result = { name = scenario.name, title = scenario.title, unit = scenario.unit,
-    target = scenario.target, limit = scenario.limit, moongate = median(ours), ratios = {},
-    medians = {}, figures = figures }
+    target = scenario.target, versus = versus, limit = scenario.limit, moongate = median(ours),
+    ratios = {}, medians = {}, figures = figures }
   for kind, values in pairs(figures) do
     result.medians[kind] = median(values)
-    if not OURS[kind] then result.ratios[kind] = ratio(ours, values) end
+    if values ~= ours then result.ratios[kind] = ratio(ours, values) end
   end
-  if scenario.target and result.ratios.nginx then
-    result.met = result.ratios.nginx <= scenario.target
+  if scenario.target and result.ratios[versus] then
+    result.met = result.ratios[versus] <= scenario.target
   elseif scenario.limit and result.moongate then
     result.met = result.moongate <= scenario.limit
   end
@@ -78,7 +80,10 @@ local function cell(result, kind)
 end
 
 local function aim(result)
-  if result.target then return ("<= %.2f x nginx"):format(result.target) end
+  if result.target then
+    local whose = result.versus == "moongate" and "one worker" or result.versus
+    return ("<= %.2f x %s"):format(result.target, whose)
+  end
   return result.limit and ("<= %s"):format(result.limit) or ""
 end
 

@@ -1,5 +1,6 @@
 --- What scripts/dev/bench measures: rows of load, the most that Moongate may cost as a share of
---- nginx's figure (`target`) or by itself (`limit`), and the gateways (`of`) that are compared.
+--- nginx's figure (`target`; of that of the gateway `versus`) or by itself (`limit`), and the
+--- gateways (`of`) that are compared.
 local function set(text)
   local kinds = {}
   for kind in text:gmatch "%S+" do kinds[kind] = true end
@@ -57,6 +58,14 @@ local scenarios = {
   { name = "connect", title = "connect, greeting, close", unit = "us", target = 1.05,
     of = PAIR .. " haproxy", mode = "connect", port = "imap", load = "-P imap -c 64 -t 60",
     n = 10000 },
+  -- What two workers get done in a second of which each has all its CPU can use: the busier one's
+  -- time is what counts, so neither the load generator nor the number of CPUs does.
+  { name = "two-workers", title = "IMAP login, 2 workers: the busier one", unit = "us/login",
+    target = 0.59, versus = "moongate", of = "pair moongate", mode = "busiest", port = "imap",
+    load = "-P imap " .. LOGIN, n = 6000 },
+  { name = "reload", title = "reload beside 5,000 sessions: longest stall", unit = "us",
+    limit = 5000, of = "moongate", mode = "stall", port = "imap", load = "-P imap -c 32 -t 90",
+    n = 5000, all = true, once = true },
   { name = "crowd-10", title = "IMAP login beside 10 sessions", unit = "us/login", of = PAIR,
     mode = "login", port = "imap", load = "-P imap " .. LOGIN, n = 4000, crowd = 10 },
   { name = "crowd-1000", title = "IMAP login beside 1,000 sessions", unit = "us/login", of = PAIR,

@@ -1,0 +1,91 @@
+--- How often a login allocates memory, and what a relayed session keeps, counted by a library that
+-- is preloaded. Of the release build alone: sanitizers allocate on their own account.
+local child = require "spec.support.child"
+local client = require "spec.support.client"
+local ffi = require "ffi"
+local http_server = require "spec.support.http_server"
+local gateway = require "spec.support.gateway"
+local loop = require "spec.support.loop"
+local shipped = require "spec.support.shipped"
+local stdlib = require "posix.stdlib"
+local upstream = require "spec.support.upstream"
+
+local LOGINS, SESSIONS = 200, 400
+
+--- The most. Of a login most are Lua's own: objects, tables and strings of the hook.
+local EACH_LOGIN, EACH_SESSION = 45, 5
+
+describe("one worker, with auth_http", function()
+  local gw, auth, imap, folder
+
+  setup(function()
+    stdlib.setenv("MOONGATE_BUILD", "build/release")
+    folder = assert(stdlib.mkdtemp "/tmp/moongate-allocations-XXXXXX")
+    assert.equal(0, (child.run { "cc", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
+      folder .. "/allocations.so", "spec/support/allocations.c" }))
+    local file = assert(io.open(folder .. "/counters", "w"))
+    file:write(("\0"):rep(16))
+    file:close()
+    imap = upstream.start { script = upstream.imap() }
+    auth = http_server.start { answer = function()
+      return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
+        ["Auth-Port"] = tostring(imap.port) } }
+    end }
+    gw = gateway.start {
+      prefix = { "env", "LD_PRELOAD=" .. folder .. "/allocations.so",
+        "ALLOCATIONS=" .. folder .. "/counters" },
+      files = { ["moongate.lua"] = shipped.configuration { policy = { "auth_http" },
+        listen = { imap = "" }, settings = ("auth_http = { url = %q }"):format(auth.url) } },
+    }
+  end)
+  after_each(client.discard_all)
+  teardown(function()
+    imap:stop()
+    auth:stop()
+    gw:stop()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  --- How many allocations there were, and how many are alive.
+  local function counters()
+    local file = assert(io.open(folder .. "/counters"))
+    local numbers = ffi.new("int64_t[2]")
+    ffi.copy(numbers, file:read(16), 16)
+    file:close()
+    return tonumber(numbers[0]), tonumber(numbers[1])
+  end
+
+  local function log_in()
+    local c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    c:send_line("a LOGIN ann secret"):expect_until "^a OK"
+    return c
+  end
+
+  local function log_in_and_out()
+    local c = log_in()
+    c:close()
+    gw:session_of(c)
+  end
+
+  it("allocates no more often for a login than it needs to", function()
+    for _ = 1, 20 do log_in_and_out() end
+    local before = counters()
+    for _ = 1, LOGINS do log_in_and_out() end
+    local each = (counters() - before) / LOGINS
+    assert.is_true(each > 10) -- it was counted
+    assert.is_true(each <= EACH_LOGIN, ("%.1f a login"):format(each))
+  end)
+
+  it("keeps little for a relayed session", function()
+    local all = { log_in() }
+    loop.pass(0.5) -- Lua's garbage goes in pauses, and counts as alive until then
+    local _, before = counters()
+    for _ = 1, SESSIONS do table.insert(all, log_in()) end
+    loop.pass(0.5)
+    local _, after = counters()
+    local each = (after - before) / SESSIONS
+    assert.is_true(each >= 1)
+    assert.is_true(each <= EACH_SESSION, ("%.1f a session"):format(each))
+  end)
+end)
