@@ -64,6 +64,7 @@ static const char general_help[] =
 
 static const char run_help[] =
     "Usage: moongate run [-c FILE] [--env NAME]\n"
+    "       moongate run --nginx FILE [-p PREFIX]\n"
     "\n"
     "Serves until it is told to stop; stays in the foreground.  Once every\n"
     "listener accepts, one line \"moongate: ready NAME=ADDRESS...\" is\n"
@@ -71,6 +72,11 @@ static const char run_help[] =
     "\n"
     "  -c, --config FILE   configuration (" DEFAULT_CONFIGURATION ")\n"
     "      --env NAME      lay env/NAME.lua, beside it, over it\n"
+    "      --nginx FILE    serve the mail{} of this nginx.conf, as `moongate\n"
+    "                      import` reads it; nothing is written\n"
+    "  -p, --prefix PREFIX with --nginx: what paths of logs are relative to,\n"
+    "                      as nginx's own -p; the folder of FILE if it is not\n"
+    "                      given\n"
     "      --help          this text\n"
     "\n"
     "Signals:\n"
@@ -100,6 +106,29 @@ wrong_usage(const struct command *command)
     return EXIT_USAGE;
 }
 
+static bool
+take_option(struct config_order *order, int option, const char *value)
+{
+    switch (option) {
+    case 'n':
+        order->nginx = true;
+        order->path = value;
+        return true;
+    case 'c':
+        order->nginx = false;
+        order->path = value;
+        return true;
+    case 'e':
+        order->environment = value;
+        return true;
+    case 'p':
+        order->prefix = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Reads what run takes.  false when there is nothing more to do. */
 static bool
 read_options(const struct command *command, int argc, char **argv,
@@ -108,17 +137,17 @@ read_options(const struct command *command, int argc, char **argv,
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"env", required_argument, NULL, 'e'},
+        {"nginx", required_argument, NULL, 'n'},
+        {"prefix", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int option;
 
     *order = (struct config_order){.path = DEFAULT_CONFIGURATION};
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c' || option == 'e') {
-            *(option == 'c' ? &order->path : &order->environment) = optarg;
+    while ((option = getopt_long(argc, argv, "c:p:h", options, NULL)) != -1) {
+        if (take_option(order, option, optarg))
             continue;
-        }
         if (option == 'h')
             (void)fputs(command->help, stdout);
         *status = option == 'h' ? EXIT_SUCCESS : wrong_usage(command);

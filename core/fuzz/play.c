@@ -154,7 +154,7 @@ note_ask(struct play *p, enum ask ask)
             !has_control(d->envelope.rcpt) && !has_control(d->client_id));
     require(ask != ASK_AUTH || c->user.len > 0 ||
             c->mechanism == MECHANISM_EXTERNAL);
-    require(ask != ASK_AUTH || dialog_offers(d, c->mechanism) ||
+    require(ask != ASK_AUTH || dialog_takes(d, c->mechanism) ||
             c->mechanism == MECHANISM_PLAIN);
     note(p, c->user);
     note(p, c->authzid);

@@ -170,7 +170,8 @@ inspect(struct generation *g, void *arg)
         add_network(L, g->config);
 }
 
-/* (path, environment or nil): what inspect.h tells, `network`, and `errors`,
+/* (path, environment or nil, whether it is nginx.conf, its prefix or nil):
+ * what inspect.h tells, `network`, and `errors`,
  * all of them as one text, or nil. */
 static int
 host_evaluate(lua_State *L)
@@ -178,6 +179,8 @@ host_evaluate(lua_State *L)
     struct config_order order = {
         .path = luaL_checkstring(L, 1),
         .environment = luaL_optstring(L, 2, NULL),
+        .nginx = lua_toboolean(L, 3) != 0,
+        .prefix = luaL_optstring(L, 4, NULL),
         .inspect = inspect,
         .inspect_arg = L,
         .lasting = host_of(L)->lasting,

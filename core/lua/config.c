@@ -153,6 +153,7 @@ read_settings(lua_State *L, int t, struct listener_config *l, struct arena *a)
         value_join(L, t, "capabilities",
                    strcmp(l->proto->name, "imap") == 0 ? " " : "\n", a);
     s->mechanisms = read_mechanisms(L, t);
+    s->unlisted_plain = value_flag(L, t, "unlisted_plain");
     s->tokens_in_clear = value_flag(L, t, "tokens_in_clear");
     s->no_auth = slice_equal(value_text(L, t, "auth"), S("none"));
     s->forward = read_forward(value_text(L, t, "forward"));

@@ -47,14 +47,14 @@ struct certificates;
 struct generation;
 
 struct plan {
-    unsigned workers;     /* "auto" is resolved: online cores */
-    char *user, *group;   /* to run as when started as root; or NULL */
-    char *pid_file;       /* or NULL; "" once it was sent */
-    unsigned descriptors; /* open files of one worker; 0: all that it may */
-    enum log_level log_level;
+    unsigned workers;         /* "auto" is resolved: online cores */
+    char *user, *group;       /* to run as when started as root; or NULL */
+    char *pid_file;           /* or NULL; "" once it was sent */
+    unsigned descriptors;     /* open files of one worker; 0: all that it may */
+    enum log_level log_level; /* the least important that any place wants */
     enum log_format log_format;
-    char *log_target; /* "stderr", "syslog:<facility>", or a path */
-    char *resolver;   /* dns_new's `servers`, or NULL */
+    char *log_targets; /* see log_targets_open */
+    char *resolver;    /* dns_new's `servers`, or NULL */
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */
@@ -90,9 +90,11 @@ struct lasting;
 
 /* What is to be read. */
 struct config_order {
-    const char *path;        /* of moongate.lua */
+    const char *path;        /* of moongate.lua, or of nginx.conf */
     const char *environment; /* "staging": env/staging.lua is laid over it;
                                 NULL: nothing is */
+    bool nginx;              /* it is to be made of nginx.conf */
+    const char *prefix;      /* nginx's own -p, or NULL */
     /* Called with what was read, be it right or wrong: what there is of a
      * generation, as generation_load has left it.  Or NULL. */
     void (*inspect)(struct generation *g, void *arg);

@@ -52,8 +52,8 @@ set_arguments(lua_State *L, const struct start *s)
     lua_setglobal(L, "arg");
 }
 
-static void
-set_modules(lua_State *L, const struct share *share)
+void
+interpreter_set_modules(lua_State *L, const struct share *share)
 {
     lua_getglobal(L, "package");
     (void)lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;", share->library,
@@ -93,7 +93,7 @@ run_file(lua_State *L)
     struct start *s = lua_touserdata(L, 1);
 
     set_arguments(L, s);
-    set_modules(L, s->share);
+    interpreter_set_modules(L, s->share);
     lua_pushcfunction(L, add_traceback);
     if (luaL_loadfile(L, s->file) != 0)
         return lua_error(L);

@@ -4,6 +4,9 @@
 #pragma once
 
 #include "lua/check_host.h"
+#include "lua/share.h"
+
+#include <lua.h>
 
 /* argv[1] is the file, the rest its arguments.  The exit status: what the file
  * returns if that is a number, 0 otherwise, 1 after an error. */
@@ -14,3 +17,6 @@ int interpreter_run(int argc, char **argv);
  * evaluated by `evaluate`, through check_host.h. */
 int interpreter_run_command(const char *name, int argc, char **argv,
                             evaluate_fn evaluate);
+
+/* Lets a state with the whole standard library require the gateway's modules. */
+void interpreter_set_modules(lua_State *L, const struct share *share);

@@ -34,6 +34,39 @@ level_of(struct slice name)
                                            : LOG_INFO;
 }
 
+/* One more place, on the top; the text so far is below it. */
+static void
+add_log_target(lua_State *L, int from, enum log_level level, struct plan *plan)
+{
+    (void)lua_pushfstring(L, "%d %s\n", (int)level,
+                          value_text(L, from, "target").ptr);
+    lua_concat(L, 2);
+    if (level > plan->log_level)
+        plan->log_level = level;
+}
+
+static void
+plan_log(lua_State *L, int log, struct plan *plan)
+{
+    enum log_level level = level_of(value_text(L, log, "level"));
+
+    plan->log_level = level;
+    lua_getfield(L, log, "also");
+    int also = lua_gettop(L);
+    lua_pushliteral(L, "");
+    add_log_target(L, log, level, plan);
+    for (int i = 1; i <= (int)lua_objlen(L, also); i++) {
+        lua_rawgeti(L, also, i);
+        lua_insert(L, -2);
+        struct slice own = value_text(L, lua_gettop(L) - 1, "level");
+        add_log_target(L, lua_gettop(L) - 1,
+                       own.len > 0 ? level_of(own) : level, plan);
+        lua_remove(L, -2);
+    }
+    plan->log_targets = xstrndup(lua_tostring(L, -1), lua_objlen(L, -1));
+    lua_settop(L, also - 1);
+}
+
 /* The section is optional. */
 static void
 plan_control(lua_State *L, int index, struct plan *plan)
@@ -95,11 +128,10 @@ plan_build(lua_State *L, int index, const struct config *config,
 
     lua_getfield(L, index, "log");
     int log = lua_gettop(L);
-    plan->log_level = level_of(value_text(L, log, "level"));
     plan->log_format = slice_equal(value_text(L, log, "format"), S("json"))
                            ? LOG_JSON
                            : LOG_TEXT;
-    plan->log_target = text_of(L, log, "target");
+    plan_log(L, log, plan);
     lua_pop(L, 1);
 
     plan_control(L, index, plan);
@@ -198,7 +230,7 @@ plan_deinit(struct plan *p)
     free(p->user);
     free(p->group);
     free(p->pid_file);
-    free(p->log_target);
+    free(p->log_targets);
     free(p->resolver);
     free(p->control);
     free(p->control_owner);

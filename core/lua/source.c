@@ -488,6 +488,21 @@ source_of_disk(const char *config, const char *environment,
 }
 
 void
+source_give(struct source *source, enum bundle_kind kind, struct slice path,
+            struct slice bytes)
+{
+    struct any_source *s = whole(source);
+    struct disk_file *f = new_file(kind, kind == BUNDLE_CONFIG ? S("") : path);
+    char *name = xstrndup(path.ptr, path.len);
+
+    f->bytes = xcalloc(1, bytes.len + 1);
+    memcpy(f->bytes, bytes.ptr, bytes.len);
+    f->len = bytes.len;
+    (void)keep(s, name, f);
+    free(name);
+}
+
+void
 source_free(struct source *source)
 {
     if (source == NULL)

@@ -78,4 +78,7 @@ struct source *source_of_bundle(const struct bundle *b);
 struct source *source_of_disk(const char *config, const char *environment,
                               const struct share *share,
                               struct bundle_writer *w);
+/* A file of a source of the disk that need not lie there; all is copied. */
+void source_give(struct source *s, enum bundle_kind kind, struct slice path,
+                 struct slice bytes);
 void source_free(struct source *s);

@@ -228,7 +228,7 @@ is_host_name(struct slice name)
     return name.len > 0;
 }
 
-/* Keeps the first name alone, and asks whether it leads back.  One that
+/* Keeps the first name alone, in small letters, and asks whether it leads back.  One that
  * can be no host's is a fault of the zone, as with nginx. */
 static void
 confirm(struct dns_query *q)

@@ -211,6 +211,8 @@ void
 dns_records_keep_first(struct dns_records *r)
 {
     keep(r, 1);
+    for (char *c = r->memory[0]; *c != '\0'; c++)
+        *c = ascii_lower(*c);
 }
 
 void

@@ -22,7 +22,7 @@ bool dns_records_parse(struct slice reply, int type,
 /* Adds a copy of a record's text; what is too many is left out. */
 void dns_records_add(struct dns_records *records, struct slice text);
 
-/* Drops all but the first. */
+/* Drops all but the first, a name, whose letters become small. */
 void dns_records_keep_first(struct dns_records *r);
 
 void dns_records_deinit(struct dns_records *r);

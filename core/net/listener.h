@@ -9,7 +9,7 @@
 struct listen_options {
     int backlog;        /* 0: 511 */
     bool reuse_port;    /* one socket a worker slot */
-    bool joins;         /* our own sockets have the address: no probe */
+    bool joins;         /* our own sockets have the port: no probe */
     bool ipv6_only;     /* default true */
     int keepalive_idle; /* seconds; 0: system's, -1: keepalive off */
     int keepalive_interval, keepalive_count; /* 0: system's */

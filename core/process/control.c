@@ -81,9 +81,7 @@ take_setup(struct control *c)
 static bool
 start_log(const struct control_setup *setup, struct error *err)
 {
-    struct log_target target = {setup->log, setup->log_facility};
-
-    return role_start_log(setup->log_level, setup->log_format, target, err);
+    return role_start_log(setup->log_level, setup->log_format, setup->log, err);
 }
 
 static bool

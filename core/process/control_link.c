@@ -364,15 +364,21 @@ send_setup(const struct control_link *l, struct error *err)
         .identity = l->host.evaluation->identity,
         .log_level = plan->log_level,
         .log_format = plan->log_format,
-        .log_facility = l->host.log->facility,
         .slot_count = (unsigned)l->host.slot_count,
         .socket = l->socket,
-        .log = l->host.log->fd,
+        .log = l->host.log->all[0],
     };
     struct message m;
 
     control_setup_put(&setup, &m);
-    return message_send(l->child.fd, &m, err);
+    if (!message_send(l->child.fd, &m, err))
+        return false;
+    for (size_t i = 1; i < l->host.log->count; i++) {
+        log_targets_tell(l->host.log, i, plan->log_level, plan->log_format, &m);
+        if (!message_send(l->child.fd, &m, err))
+            return false;
+    }
+    return true;
 }
 
 static void

@@ -14,7 +14,7 @@ struct control_link;
 struct control_link_host {
     struct ev_loop *loop;
     const struct evaluation *evaluation;
-    const struct log_target *log;
+    const struct log_targets *log;
     const struct sockets *sockets;
     struct reload *reload;
     struct slot *slots;

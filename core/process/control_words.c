@@ -16,10 +16,9 @@ control_setup_put(const struct control_setup *setup, struct message *m)
     message_put_u64(m, setup->identity.gid);
     message_put_u64(m, setup->log_level);
     message_put_u64(m, setup->log_format);
-    message_put_i64(m, setup->log_facility);
     message_put_u64(m, setup->slot_count);
     m->fds[0] = setup->socket;
-    m->fds[1] = setup->log;
+    log_target_put(&setup->log, m, 1);
 }
 
 bool
@@ -31,8 +30,9 @@ control_setup_get(struct control_setup *setup, struct message *m)
     setup->identity.uid = (uid_t)message_get_u64(m);
     setup->identity.gid = (gid_t)message_get_u64(m);
     uint64_t level = message_get_u64(m), format = message_get_u64(m);
-    setup->log_facility = (int)message_get_i64(m);
     uint64_t slots = message_get_u64(m);
+    if (!log_target_get(&setup->log, m, 1))
+        return false;
     if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON ||
         slots > SLOTS_MAX)
         return false;
@@ -40,7 +40,6 @@ control_setup_get(struct control_setup *setup, struct message *m)
     setup->log_format = (enum log_format)format;
     setup->slot_count = (unsigned)slots;
     setup->socket = message_take_fd(m, 0);
-    setup->log = message_take_fd(m, 1);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "process/log_target.h"
 #include "process/privileges.h"
 #include "process/session_filter.h"
 
@@ -16,9 +17,9 @@ struct control_setup {
     struct identity identity;
     enum log_level log_level;
     enum log_format log_format;
-    int log_facility;
     unsigned slot_count;
-    int socket, log; /* descriptors */
+    int socket;            /* descriptor */
+    struct log_target log; /* the first */
 };
 
 /* The descriptors are borrowed. */

@@ -54,6 +54,9 @@ evaluation_job_start(struct evaluation_job *e, const struct config_order *order,
     message_put_text(&m, slice_of(order->path));
     message_put_text(
         &m, order->environment != NULL ? slice_of(order->environment) : S(""));
+    message_put_u64(&m, order->nginx);
+    message_put_text(&m,
+                     order->prefix != NULL ? slice_of(order->prefix) : S(""));
     return helper_job_start(&e->job, "@helper", &m, TIME_LIMIT, err);
 }
 

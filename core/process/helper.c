@@ -180,11 +180,16 @@ run_evaluation(struct message *order)
 {
     struct slice path_text = message_get_text(order);
     struct slice environment_text = message_get_text(order);
+    bool nginx = message_get_u64(order) != 0;
+    struct slice prefix_text = message_get_text(order);
     char *path = xstrndup(path_text.ptr, path_text.len);
+    char *prefix = xstrndup(prefix_text.ptr, prefix_text.len);
     char *environment = xstrndup(environment_text.ptr, environment_text.len);
     struct config_order what = {
         .path = path,
         .environment = *environment != '\0' ? environment : NULL,
+        .nginx = nginx,
+        .prefix = *prefix != '\0' ? prefix : NULL,
     };
     char *errors;
     struct evaluation e;
@@ -197,6 +202,7 @@ run_evaluation(struct message *order)
         send_errors(slice_of(err.text));
     free(errors);
     free(environment);
+    free(prefix);
     free(path);
     evaluation_deinit(&e);
 }

@@ -23,28 +23,33 @@ struct line_header {
     uint32_t level;
 };
 
+struct place {
+    struct log_target target;
+    bool failing; /* the last write failed, and was complained about */
+    bool torn;    /* it left the beginning of a line behind */
+};
+
 static struct {
     pthread_mutex_t lock; /* for all that follows */
     pthread_cond_t wake;
     pthread_t thread;
     bool running;
     bool stopping;
-    size_t start, used;            /* of the ring */
-    uint64_t lost;                 /* lines dropped and not yet reported */
-    uint64_t dropped;              /* all of them */
-    struct log_target next_target; /* fd >= 0: change to it */
+    size_t start, used;      /* of the ring */
+    uint64_t lost;           /* lines dropped and not yet reported */
+    uint64_t dropped;        /* all of them */
+    struct log_targets next; /* places that the thread does not know yet */
+    bool replace;            /* they replace those that it knows */
     char ring[RING_SIZE];
 
     /* The thread's own. */
-    struct log_target target;
+    struct place places[LOG_TARGETS_MAX];
+    size_t place_count;
     size_t batch_size;
-    bool failing; /* the last write failed, and was complained about */
-    bool torn;    /* it left the beginning of a line behind */
+    bool single; /* a batch is one line */
     char batch[BATCH_FILE + LINE_LIMIT];
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
-            .wake = PTHREAD_COND_INITIALIZER,
-            .next_target = {-1, -1},
-            .target = {-1, -1}};
+            .wake = PTHREAD_COND_INITIALIZER};
 
 static void
 ring_write(const void *bytes, size_t len)
@@ -100,18 +105,18 @@ struct batch {
     enum log_level level; /* of the first line */
 };
 
-/* Moves whole lines out of the ring: one for syslog, else all that fit. */
+/* Moves whole lines out of the ring: one where lines are told apart, else all
+ * that fit. */
 static struct batch
 take_batch(void)
 {
     struct batch b = {0};
-    bool single = writer.target.facility >= 0;
 
     while (writer.used > 0) {
         struct line_header header;
         ring_peek(&header, sizeof header);
         if (b.lines > 0 &&
-            (single || b.len + header.len + 1 > writer.batch_size))
+            (writer.single || b.len + header.len + 1 > writer.batch_size))
             break;
         ring_skip(sizeof header);
         ring_peek(writer.batch + b.len, header.len);
@@ -119,50 +124,80 @@ take_batch(void)
         b.len += header.len;
         if (b.lines == 0)
             b.level = (enum log_level)header.level;
-        if (!single)
-            writer.batch[b.len++] = '\n';
+        writer.batch[b.len++] = '\n';
         b.lines++;
     }
     return b;
 }
 
+/* Lines for syslog, and lines that some get and others do not, go out one by
+ * one. */
 static void
-adopt_target(void)
+learn_places(void)
 {
     struct stat about;
 
-    log_target_close(&writer.target);
-    writer.target = writer.next_target;
-    writer.next_target.fd = -1;
-    writer.torn = writer.failing = false;
-    writer.batch_size =
-        fstat(writer.target.fd, &about) == 0 && S_ISREG(about.st_mode)
-            ? BATCH_FILE
-            : BATCH_PIPE;
+    writer.single = false;
+    writer.batch_size = BATCH_FILE;
+    for (size_t i = 0; i < writer.place_count; i++) {
+        const struct log_target *t = &writer.places[i].target;
+        writer.single = writer.single || t->facility >= 0 ||
+                        t->level != writer.places[0].target.level;
+        if (fstat(t->fd, &about) != 0 || !S_ISREG(about.st_mode))
+            writer.batch_size = BATCH_PIPE;
+    }
+}
+
+static void
+adopt_targets(void)
+{
+    while (writer.replace && writer.place_count > 0)
+        log_target_close(&writer.places[--writer.place_count].target);
+    writer.replace = false;
+    for (size_t i = 0; i < writer.next.count; i++) {
+        if (writer.place_count < LOG_TARGETS_MAX)
+            writer.places[writer.place_count++] =
+                (struct place){.target = writer.next.all[i]};
+        else
+            log_target_close(&writer.next.all[i]);
+    }
+    writer.next.count = 0;
+    learn_places();
 }
 
 /* Once for each time that writing begins to fail. */
 static void
-complain(void)
+complain(struct place *p)
 {
-    if (!writer.failing) {
+    if (!p->failing) {
         (void)fprintf(stderr, "moongate: log lines are lost: %s\n",
                       strerror(errno));
     }
-    writer.failing = true;
+    p->failing = true;
 }
 
 static bool
-write_batch(const struct batch *b)
+write_batch(struct place *p, const struct batch *b)
 {
     struct slice bytes = {writer.batch, b->len};
+    /* One that is stuck holds up the others once. */
+    bool patient = !p->failing || writer.place_count == 1;
     bool torn = false;
 
-    if (writer.torn &&
-        !log_target_write(&writer.target, b->level, S("\n"), &torn))
+    if (writer.single && b->level > p->target.level)
+        return true;
+    if (p->torn &&
+        !log_target_write(&p->target, b->level, S("\n"), patient, &torn)) {
+        complain(p);
         return false;
-    writer.torn = false;
-    return log_target_write(&writer.target, b->level, bytes, &writer.torn);
+    }
+    p->torn = false;
+    if (!log_target_write(&p->target, b->level, bytes, patient, &p->torn)) {
+        complain(p);
+        return false;
+    }
+    p->failing = false;
+    return true;
 }
 
 /* Called with the lock held; gives it up while it writes. */
@@ -174,16 +209,15 @@ write_some(void)
     bool written;
 
     (void)pthread_mutex_unlock(&writer.lock);
-    written = write_batch(&b);
-    if (!written)
-        complain();
+    written = true;
+    for (size_t i = 0; i < writer.place_count; i++)
+        written = write_batch(&writer.places[i], &b) && written;
     (void)pthread_mutex_lock(&writer.lock);
     if (!written) {
         writer.lost += b.lines;
         writer.dropped += b.lines;
         return;
     }
-    writer.failing = false;
     lost = writer.lost;
     writer.lost = 0;
     if (lost == 0)
@@ -199,8 +233,8 @@ write_lines(void *unused)
     (void)unused;
     (void)pthread_mutex_lock(&writer.lock);
     for (;;) {
-        if (writer.next_target.fd >= 0)
-            adopt_target();
+        if (writer.next.count > 0)
+            adopt_targets();
         if (writer.used > 0)
             write_some();
         else if (writer.stopping)
@@ -219,7 +253,8 @@ log_writer_start(struct log_target target, struct error *err)
     int failure;
 
     require(!writer.running);
-    writer.next_target = target;
+    writer.next = (struct log_targets){.all = {target}, .count = 1};
+    writer.replace = true;
     writer.stopping = false;
     /* Signals are the loop's. */
     (void)sigfillset(&all);
@@ -234,11 +269,17 @@ log_writer_start(struct log_target target, struct error *err)
 }
 
 void
-log_writer_retarget(struct log_target target)
+log_writer_retarget(struct log_target target, bool joins)
 {
     (void)pthread_mutex_lock(&writer.lock);
-    log_target_close(&writer.next_target);
-    writer.next_target = target;
+    if (!joins) {
+        log_targets_close(&writer.next);
+        writer.replace = true;
+    }
+    if (writer.next.count < LOG_TARGETS_MAX)
+        writer.next.all[writer.next.count++] = target;
+    else
+        log_target_close(&target);
     (void)pthread_cond_signal(&writer.wake);
     (void)pthread_mutex_unlock(&writer.lock);
 }

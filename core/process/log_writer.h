@@ -11,8 +11,9 @@
  * `target` from now on.  After any change of user: a thread keeps its own. */
 bool log_writer_start(struct log_target target, struct error *err) MUST_USE;
 
-/* Lines from now on go to `target`, which becomes the thread's. */
-void log_writer_retarget(struct log_target target);
+/* Lines from now on go to `target`, which becomes the thread's: instead of
+ * where they went so far, or if it `joins`, to both. */
+void log_writer_retarget(struct log_target target, bool joins);
 
 /* How many lines were dropped since it was started. */
 uint64_t log_writer_dropped(void);

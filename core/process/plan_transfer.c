@@ -37,7 +37,7 @@ send_plan(int fd, const struct evaluation *e, struct error *err)
     message_put_u64(&m, plan->workers);
     message_put_u64(&m, plan->log_level);
     message_put_u64(&m, plan->log_format);
-    message_put_text(&m, slice_of(plan->log_target));
+    message_put_text(&m, slice_of(plan->log_targets));
     message_put_text(&m,
                      slice_of(plan->resolver != NULL ? plan->resolver : ""));
     message_put_double(&m, plan->shutdown_timeout);
@@ -212,7 +212,7 @@ take_plan(struct evaluation *e, struct message *m)
 
     if (plan->listeners != NULL)
         return false;
-    plan->log_target = take_text(m);
+    plan->log_targets = take_text(m);
     plan->resolver = take_text(m);
     plan->shutdown_timeout = message_get_double(m);
     listeners = message_get_u64(m);

@@ -134,8 +134,7 @@ drop_next(struct reload *r)
         evaluation_deinit(&r->next);
     evaluation_init(&r->next);
     sockets_close(&r->next_sockets);
-    log_target_close(&r->next_log);
-    r->next_log.fd = -1;
+    log_targets_close(&r->next_log);
 }
 
 static void
@@ -260,7 +259,7 @@ commit(struct reload *r)
 {
     enum reload_kind kind = r->order->kind;
     struct sockets old = *r->sockets;
-    struct log_target log = r->next_log;
+    struct log_targets log = r->next_log;
     bool same = is_the_same(r);
 
     r->preparing = false;
@@ -276,7 +275,7 @@ commit(struct reload *r)
     *r->sockets = r->next_sockets;
     evaluation_init(&r->next);
     r->next_sockets = (struct sockets){0};
-    r->next_log.fd = -1;
+    r->next_log.count = 0;
     r->served = r->next_served;
     r->served.since = ev_time();
     r->commits++;
@@ -286,7 +285,7 @@ commit(struct reload *r)
     forget_refusal(r);
     r->probation_ends =
         kind == RELOAD_FILES && !same ? ev_now(r->host->loop) + PROBATION : 0;
-    r->renewed(r->arg, log.fd >= 0 ? &log : NULL);
+    r->renewed(r->arg, log.count > 0 ? &log : NULL);
     r->settling = true;
     set_limit(r, SETTLE_LIMIT);
     reload_serving(r);
@@ -475,9 +474,9 @@ open_log(struct reload *r, struct buf *errors)
 {
     struct error err;
 
-    r->next_log.fd = -1;
-    if (same_text(r->live->plan.log_target, r->next.plan.log_target) ||
-        log_target_open(r->next.plan.log_target, &r->next_log, &err))
+    r->next_log.count = 0;
+    if (same_text(r->live->plan.log_targets, r->next.plan.log_targets) ||
+        log_targets_open(r->next.plan.log_targets, &r->next_log, &err))
         return true;
     return add_error(errors, err.text);
 }
@@ -752,7 +751,6 @@ reload_init(struct reload *r, struct slot_host *host,
         .files = files,
         .live = live,
         .sockets = sockets,
-        .next_log.fd = -1,
         .stopped = true,
     };
     list_init(&r->orders);

@@ -56,7 +56,7 @@ struct reload {
     struct evaluation_job evaluating;
     struct evaluation next; /* that is being prepared */
     struct sockets next_sockets;
-    struct log_target next_log; /* fd -1: it stays */
+    struct log_targets next_log; /* none: it stays */
     struct served next_served;
     bool preparing;
     bool settling;  /* not all workers have said that they serve it */
@@ -70,7 +70,7 @@ struct reload {
 
     /* `live`, `sockets` and `log` have just been replaced; `log` tells whether
      * the log's target is another one. */
-    void (*renewed)(void *arg, const struct log_target *log);
+    void (*renewed)(void *arg, const struct log_targets *log);
     void *arg;
 };
 

@@ -50,14 +50,18 @@ role_start_log(enum log_level level, enum log_format format,
 bool
 role_take_log(struct message *m)
 {
-    struct log_target target = {.facility = (int)message_get_i64(m)};
+    struct log_target target;
     uint64_t level = message_get_u64(m), format = message_get_u64(m);
+    bool joins = message_get_u64(m) != 0;
 
-    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON)
+    if (!log_target_get(&target, m, 0))
         return false;
+    if (!message_is_whole(m) || level > LOG_DEBUG || format > LOG_JSON) {
+        log_target_close(&target);
+        return false;
+    }
     log_set_level((enum log_level)level);
     log_set_format((enum log_format)format);
-    target.fd = message_take_fd(m, 0);
-    log_writer_retarget(target);
+    log_writer_retarget(target, joins);
     return true;
 }

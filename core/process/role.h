@@ -24,5 +24,5 @@ bool role_give_up_privileges(const struct identity *identity,
 bool role_start_log(enum log_level level, enum log_format format,
                     struct log_target target, struct error *err) MUST_USE;
 
-/* LOG: another target, level and format.  false: it is not whole. */
+/* LOG: another target, or one more, level and format.  false: it is not whole. */
 bool role_take_log(struct message *m) MUST_USE;

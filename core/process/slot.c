@@ -31,11 +31,10 @@ send_setup(const struct slot *s, struct error *err)
         .identity = e->identity,
         .log_level = e->plan.log_level,
         .log_format = e->plan.log_format,
-        .log_facility = s->host->log->facility,
         .descriptors = e->plan.descriptors,
         .resolver = e->plan.resolver,
         .bundle = e->bundle,
-        .log = s->host->log->fd,
+        .log = s->host->log->all[0],
         .tls = *s->host->tls,
     };
     struct message m;
@@ -76,6 +75,22 @@ send_start(const struct slot *s, struct error *err)
     return message_send_wait(s->child.fd, &m, err);
 }
 
+/* The other places that it logs to. */
+static bool
+send_logs(const struct slot *s, struct error *err)
+{
+    const struct plan *plan = &s->host->evaluation->plan;
+    struct message m;
+
+    for (size_t i = 1; i < s->host->log->count; i++) {
+        log_targets_tell(s->host->log, i, plan->log_level, plan->log_format,
+                         &m);
+        if (!message_send_wait(s->child.fd, &m, err))
+            return false;
+    }
+    return true;
+}
+
 bool
 slot_start(struct slot *s, struct error *err)
 {
@@ -106,7 +121,7 @@ slot_start(struct slot *s, struct error *err)
     if (!send_setup(s, &s->failure) ||
         !send_sockets(s, s->host->sockets, NULL, &s->failure) ||
         !shared_dicts_send(s->host->dicts, s->child.fd, &s->failure) ||
-        !send_start(s, &s->failure))
+        !send_start(s, &s->failure) || !send_logs(s, &s->failure))
         slot_kill(s, SIGKILL);
     else
         s->host->started(s->host, s);

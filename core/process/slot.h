@@ -29,7 +29,7 @@ struct slot_host {
     const struct evaluation *evaluation;
     const struct sockets *sockets;
     unsigned generation; /* that all serve, or are about to */
-    const struct log_target *log;
+    const struct log_targets *log;
     const struct shared_tls *tls;
     const struct shared_dicts *dicts;
     bool restarting; /* whether a worker that died is started again */

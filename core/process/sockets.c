@@ -71,16 +71,29 @@ open_first(struct listening *l, const struct listen_options *options,
     return true;
 }
 
+/* "0.0.0.0:143" and "10.0.0.1:143" may be two listeners: who connects to the
+ * one address meets the second. */
 static bool
-open_all(struct listening *l, const struct plan_listener *from,
-         struct error *err)
+has_port(const struct sockets *s, uint16_t port)
 {
-    struct listen_options options = from->socket;
+    for (size_t i = 0; s != NULL && i < s->listener_count; i++) {
+        const struct addr *a = &s->all[i]->real;
+        if (!addr_is_local(a) && addr_port(a) == port)
+            return true;
+    }
+    return false;
+}
 
+static bool
+open_all(struct listening *l, struct listen_options options,
+         const struct sockets *ours[2], struct error *err)
+{
     if (!addr_parse(slice_of(l->address), 0, &l->real, err))
         return false;
     bool shared = addr_is_local(&l->real);
     options.reuse_port = !shared;
+    options.joins = !shared && (has_port(ours[0], addr_port(&l->real)) ||
+                                has_port(ours[1], addr_port(&l->real)));
     if (!open_first(l, &options, err))
         return false;
     options.joins = true;
@@ -94,7 +107,8 @@ open_all(struct listening *l, const struct plan_listener *from,
 }
 
 static struct listening *
-listening_new(const struct plan_listener *from, size_t slots, struct error *err)
+listening_new(const struct plan_listener *from, size_t slots,
+              const struct sockets *ours[2], struct error *err)
 {
     struct listening *l = xcalloc(1, sizeof *l);
 
@@ -106,7 +120,7 @@ listening_new(const struct plan_listener *from, size_t slots, struct error *err)
     l->fds = xcalloc(slots, sizeof *l->fds);
     for (size_t slot = 0; slot < slots; slot++)
         l->fds[slot] = -1;
-    if (open_all(l, from, err))
+    if (open_all(l, from->socket, ours, err))
         return l;
     listening_unref(l);
     return NULL;
@@ -177,7 +191,8 @@ sockets_open(struct sockets *s, const struct sockets *live,
         struct error err;
         struct listening *l = keep(live, s, wanted);
         if (l == NULL)
-            l = listening_new(wanted, s->slot_count, &err);
+            l = listening_new(wanted, s->slot_count,
+                              (const struct sockets *[]){live, s}, &err);
         if (l != NULL) {
             s->all[s->listener_count++] = l;
             continue;

@@ -41,8 +41,8 @@ struct supervisor {
     struct control_link *control; /* or NULL */
     struct evaluation_job first;  /* evaluates what it starts with */
     struct reload reload;
-    struct log_target log; /* for workers still to be started */
-    bool has_pid_file;     /* that we have made */
+    struct log_targets log; /* for workers still to be started */
+    bool has_pid_file;      /* that we have made */
     struct slot *slots;
     enum supervisor_state state;
     ev_signal term, quit, interrupt, hangup, reopen;
@@ -194,52 +194,42 @@ on_interrupt(struct ev_loop *loop, ev_signal *signal, int events)
 
 /* --- the log --- */
 
-/* Another descriptor of the same target, for our own writer. */
-static bool
-duplicate_log(const struct supervisor *s, struct log_target *copy,
-              struct error *err)
-{
-    *copy = s->log;
-    copy->fd = fcntl(s->log.fd, F_DUPFD_CLOEXEC, 3);
-    return copy->fd >= 0 || error_set(err, "log: %s", strerror(errno));
-}
-
 /* All processes log there, and as the configuration says, from now on. */
 static void
 use_log(struct supervisor *s)
 {
     const struct plan *plan = &s->evaluation.plan;
-    struct log_target copy;
+    struct log_targets own;
     struct message m;
     struct error err;
 
-    message_init(&m, MESSAGE_LOG);
-    message_put_i64(&m, s->log.facility);
-    message_put_u64(&m, plan->log_level);
-    message_put_u64(&m, plan->log_format);
-    m.fds[0] = s->log.fd;
-    tell_all(s, &m);
-    control_link_tell(s->control, &m);
+    for (size_t i = 0; i < s->log.count; i++) {
+        log_targets_tell(&s->log, i, plan->log_level, plan->log_format, &m);
+        tell_all(s, &m);
+        control_link_tell(s->control, &m);
+    }
     log_set_level(plan->log_level);
     log_set_format(plan->log_format);
-    if (duplicate_log(s, &copy, &err))
-        log_writer_retarget(copy);
+    if (!log_targets_copy(&s->log, &own, &err))
+        return;
+    for (size_t i = 0; i < own.count; i++)
+        log_writer_retarget(own.all[i], i > 0);
 }
 
 static void
 on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
 {
     struct supervisor *s = container_of(signal, struct supervisor, reopen);
-    struct log_target opened;
+    struct log_targets opened;
     struct error err;
 
     (void)loop;
     (void)events;
-    if (!log_target_open(s->evaluation.plan.log_target, &opened, &err)) {
+    if (!log_targets_open(s->evaluation.plan.log_targets, &opened, &err)) {
         log_error("the old log stays in use: %s", err.text);
         return;
     }
-    log_target_close(&s->log);
+    log_targets_close(&s->log);
     s->log = opened;
     use_log(s);
     log_info("log reopened");
@@ -402,12 +392,12 @@ on_serving(struct slot_host *host)
 
 /* Another generation serves, with other files and sockets. */
 static void
-on_reloaded(void *arg, const struct log_target *log)
+on_reloaded(void *arg, const struct log_targets *log)
 {
     struct supervisor *s = arg;
 
     if (log != NULL) {
-        log_target_close(&s->log);
+        log_targets_close(&s->log);
         s->log = *log;
     }
     use_log(s);
@@ -541,15 +531,18 @@ static bool
 open_log(struct supervisor *s)
 {
     const struct plan *plan = &s->evaluation.plan;
-    struct log_target copy;
+    struct log_targets own;
     struct error err;
 
     log_set_level(plan->log_level);
     log_set_format(plan->log_format);
-    if (log_target_open(plan->log_target, &s->log, &err) &&
-        duplicate_log(s, &copy, &err) && log_writer_start(copy, &err))
-        return true;
-    return print_errors(slice_of(err.text));
+    if (!log_targets_open(plan->log_targets, &s->log, &err) ||
+        !log_targets_copy(&s->log, &own, &err) ||
+        !log_writer_start(own.all[0], &err))
+        return print_errors(slice_of(err.text));
+    for (size_t i = 1; i < own.count; i++)
+        log_writer_retarget(own.all[i], true);
+    return true;
 }
 
 static bool
@@ -683,7 +676,7 @@ deinit(struct supervisor *s)
     sockets_close(&s->sockets);
     control_link_free(s->control);
     log_writer_stop(END_GRACE);
-    log_target_close(&s->log);
+    log_targets_close(&s->log);
     if (s->has_pid_file)
         (void)unlink(s->evaluation.plan.pid_file);
     evaluation_deinit(&s->evaluation);
@@ -698,7 +691,7 @@ deinit(struct supervisor *s)
 int
 supervisor_run(const struct config_order *order)
 {
-    struct supervisor s = {.order = order, .log = {-1, -1}, .tls.cache = -1};
+    struct supervisor s = {.order = order, .tls.cache = -1};
 
     s.host.evaluation = &s.evaluation;
     s.host.sockets = &s.sockets;

@@ -414,9 +414,7 @@ take_setup(struct worker *w)
 static bool
 start_log(const struct worker_setup *setup, struct error *err)
 {
-    struct log_target target = {setup->log, setup->log_facility};
-
-    return role_start_log(setup->log_level, setup->log_format, target, err);
+    return role_start_log(setup->log_level, setup->log_format, setup->log, err);
 }
 
 static void

@@ -14,12 +14,11 @@ worker_setup_put(const struct worker_setup *setup, unsigned generation,
     message_put_u64(m, setup->identity.gid);
     message_put_u64(m, setup->log_level);
     message_put_u64(m, setup->log_format);
-    message_put_i64(m, setup->log_facility);
     message_put_u64(m, setup->descriptors);
     deployment_put(generation, sockets, m);
     message_put_text(m, slice_of(setup->resolver));
     m->fds[0] = setup->bundle;
-    m->fds[1] = setup->log;
+    log_target_put(&setup->log, m, 1);
     message_put_text(m, (struct slice){setup->tls.ticket_secret,
                                        sizeof setup->tls.ticket_secret});
     m->fds[2] = setup->tls.cache;
@@ -39,14 +38,14 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
     setup->identity.gid = (gid_t)message_get_u64(m);
     setup->log_level = (enum log_level)message_get_u64(m);
     setup->log_format = (enum log_format)message_get_u64(m);
-    setup->log_facility = (int)message_get_i64(m);
     setup->descriptors = (unsigned)message_get_u64(m);
     if (!deployment_get(&setup->deployment, m))
         return false;
     resolver = message_get_text(m);
     setup->resolver = xstrndup(resolver.ptr, resolver.len);
     setup->bundle = message_take_fd(m, 0);
-    setup->log = message_take_fd(m, 1);
+    if (!log_target_get(&setup->log, m, 1))
+        return false;
     setup->tls.cache = message_take_fd(m, 2);
     secret = message_get_text(m);
     if (secret.len != sizeof setup->tls.ticket_secret)

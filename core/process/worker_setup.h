@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "net/tls_tickets.h"
 #include "process/deployment.h"
+#include "process/log_target.h"
 #include "process/message.h"
 #include "process/privileges.h"
 
@@ -19,11 +20,11 @@ struct worker_setup {
     struct identity identity;
     enum log_level log_level;
     enum log_format log_format;
-    int log_facility;
+    struct log_target log;        /* the first */
     unsigned descriptors;         /* open files; 0: as many as it may have */
     struct deployment deployment; /* received; owned by the setup */
-    char *resolver;  /* owned by who filled the setup; "": the system's */
-    int bundle, log; /* descriptors */
+    char *resolver; /* owned by who filled the setup; "": the system's */
+    int bundle;     /* descriptor */
     struct shared_tls tls;
 };
 

@@ -93,6 +93,25 @@ dialog_offers(const struct dialog *d, enum mechanism m)
     return m != MECHANISM_NONE && (d->mechanisms & MECHANISM_BIT(m)) != 0;
 }
 
+bool
+dialog_takes(const struct dialog *d, enum mechanism m)
+{
+    bool is_plain = m == MECHANISM_PLAIN || m == MECHANISM_LOGIN;
+    /* A policy that has chosen has the last word. */
+    bool unlisted = is_plain && d->settings->unlisted_plain &&
+                    d->mechanisms == d->settings->mechanisms;
+
+    if (unlisted)
+        return d->secure || !d->settings->tls_required;
+    return dialog_offers(d, m);
+}
+
+bool
+dialog_takes_passwords(const struct dialog *d)
+{
+    return dialog_takes(d, MECHANISM_PLAIN) || dialog_takes(d, MECHANISM_LOGIN);
+}
+
 void
 dialog_tell_client(struct dialog *d, const char *format, ...)
 {

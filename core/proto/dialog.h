@@ -26,6 +26,7 @@ struct proto_settings {
                                   list that replaces what is computed; ptr
                                   NULL: compute.  POP3: either */
     unsigned mechanisms;       /* set of MECHANISM_BIT: those enabled */
+    bool unlisted_plain;       /* PLAIN and LOGIN are taken all the same */
     bool no_auth;              /* SMTP `none`: MAIL and RCPT without AUTH */
     size_t command_max;        /* longest command with literals, bytes */
     size_t literal_max;        /* longest literal, bytes */
@@ -188,8 +189,14 @@ void dialog_restart(struct dialog *d);
 /* Gets ready for another upstream with the same credentials. */
 void dialog_restart_upstream(struct dialog *d);
 
-/* Whether `m` may be used now. */
+/* Whether `m` may be used now, and clients hear so. */
 bool dialog_offers(const struct dialog *d, enum mechanism m);
+
+/* Whether `m` may be used now; perhaps nobody is told. */
+bool dialog_takes(const struct dialog *d, enum mechanism m);
+
+/* The same for a command that has the password in it: LOGIN, USER. */
+bool dialog_takes_passwords(const struct dialog *d);
 
 /* Appends to the client's or the upstream's buffer; at the cap the fault
  * becomes FAULT_RESOURCES, which the session sees after each call. */

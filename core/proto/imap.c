@@ -162,8 +162,7 @@ run_login(struct dialog *d, struct slice args)
 
     if (refuse_cleartext(d))
         return ASK_INPUT;
-    if (!dialog_offers(d, MECHANISM_PLAIN) &&
-        !dialog_offers(d, MECHANISM_LOGIN))
+    if (!dialog_takes_passwords(d))
         return answer_bad(d, "invalid command");
     if (!imap_astring(d, &args, &user) || !imap_astring(d, &args, &password) ||
         args.len > 0)
@@ -215,7 +214,7 @@ run_authenticate(struct dialog *d, struct slice args)
     if (!imap_word(&args, &name) ||
         (args.len > 0 && !imap_word(&args, &initial)) || args.len > 0)
         return answer_bad(d, "invalid command");
-    if (!mechanism_find(name, &m) || !dialog_offers(d, m))
+    if (!mechanism_find(name, &m) || !dialog_takes(d, m))
         return answer_bad(d, "invalid command");
     enum sasl_step step = sasl_begin(d, m, initial, &challenge);
     return follow_sasl(d, step, challenge);
@@ -277,8 +276,9 @@ on_command(struct dialog *d, struct slice command)
         d->fault = FAULT_ABUSE;
         return ASK_CLOSE;
     }
+    bool is_nothing = name.len == 0 && d->settings->as_nginx;
     d->tag = S("");
-    if (!is_tag(tag))
+    if (!is_tag(tag) || is_nothing)
         return answer_bad(d, "invalid command");
     memcpy(d->tag_text, tag.ptr, tag.len);
     d->tag = (struct slice){d->tag_text, tag.len};
@@ -358,8 +358,9 @@ say(struct dialog *d, enum say what)
         dialog_put_client(d, S("* BAD internal server error\r\n"));
         return;
     case SAY_MALFORMED:
-        dialog_put_client(d, S("* BAD invalid command\r\n"
-                               "* BYE Command is too long\r\n"));
+        dialog_put_client(d, S("* BAD invalid command\r\n"));
+        if (!d->settings->as_nginx)
+            dialog_put_client(d, S("* BYE Command is too long\r\n"));
         return;
     case SAY_BYE:
         say_no(d, S("*"), "BYE");

@@ -108,7 +108,6 @@ imap_tell_capabilities(struct dialog *d)
     tell_mechanisms(d);
     if (d->settings->starttls && !d->secure)
         dialog_put_client(d, S(" STARTTLS"));
-    if (!dialog_offers(d, MECHANISM_PLAIN) &&
-        !dialog_offers(d, MECHANISM_LOGIN))
+    if (!dialog_takes_passwords(d))
         dialog_put_client(d, S(" LOGINDISABLED"));
 }

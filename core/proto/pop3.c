@@ -19,13 +19,6 @@ must_secure_first(const struct dialog *d)
     return d->settings->tls_required && !d->secure;
 }
 
-static bool
-takes_passwords(const struct dialog *d)
-{
-    return dialog_offers(d, MECHANISM_PLAIN) ||
-           dialog_offers(d, MECHANISM_LOGIN);
-}
-
 static enum ask
 answer(struct dialog *d, struct slice text)
 {
@@ -121,7 +114,7 @@ on_auth(struct dialog *d, struct slice argument)
         return list_mechanisms(d);
     if (must_secure_first(d))
         return refuse_in_clear(d);
-    if (!mechanism_find(name, &m) || !dialog_offers(d, m))
+    if (!mechanism_find(name, &m) || !dialog_takes(d, m))
         return invalid(d);
     if (name.len == argument.len)
         initial = (struct slice){NULL, 0};
@@ -157,7 +150,7 @@ on_user(struct dialog *d, struct slice argument)
     argument = line_trim_end(argument);
     if (must_secure_first(d))
         return refuse_in_clear(d);
-    if (!takes_passwords(d) || argument.len == 0 ||
+    if (!dialog_takes_passwords(d) || argument.len == 0 ||
         !credential_is_sane(argument))
         return invalid(d);
     d->credentials = (struct credentials){.mechanism = MECHANISM_PLAIN};
@@ -212,7 +205,7 @@ put_computed(struct dialog *d)
     const struct capabilities *learnt = d->learnt;
 
     put_lines(d, S("RESP-CODES\nAUTH-RESP-CODE"), S(""));
-    if (takes_passwords(d))
+    if (dialog_takes_passwords(d))
         put_lines(d, S("USER"), S(""));
     if (learnt != NULL && learnt->known)
         put_lines(d, (struct slice){learnt->text, learnt->len},

@@ -152,7 +152,7 @@ on_auth(struct dialog *d, struct slice command, struct slice argument)
         return bad_sequence(d);
     if (d->settings->tls_required && !d->secure)
         return refuse_in_clear(d);
-    if (!mechanism_find(name, &m) || !dialog_offers(d, m))
+    if (!mechanism_find(name, &m) || !dialog_takes(d, m))
         return invalid(d);
     if (name.len == argument.len)
         initial = (struct slice){NULL, 0};
@@ -280,6 +280,8 @@ run_command(struct dialog *d, struct slice command)
     struct slice argument = command;
     struct slice verb = slice_cut(&argument, ' ');
 
+    while (slice_has_prefix(argument, S(" ")))
+        argument = slice_drop(argument, 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (slice_equal_nocase(verb, slice_of(commands[i].verb)))
             return commands[i].run(d, command, argument);

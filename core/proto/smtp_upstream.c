@@ -263,6 +263,9 @@ on_xclient(struct dialog *d, unsigned code, struct slice reply)
     if (smtp_xclient_send(d))
         return ASK_INPUT;
     d->upstream_offers = XCLIENT_DONE | (d->upstream_offers & ON_TLS);
+    /* As nginx, which then repeats what the client has said, if it has. */
+    if (d->forward == FORWARD_ALWAYS && !d->envelope.greeted && !needs_auth(d))
+        return accept_login(d);
     return send_hello(d, d->envelope.ehlo || needs_auth(d) ||
                              !d->envelope.greeted);
 }

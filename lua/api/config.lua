@@ -107,7 +107,16 @@ return {
       doc = "the least important messages that are written" },
     { "format", "enum", default = "text", values = { "text", "json" }, doc = "of every line" },
     { "target", "string", default = "stderr",
-      doc = "\"stderr\", \"syslog:FACILITY\" or the path of a file" },
+      doc = "\"stderr\", the path of a file, or \"syslog:FACILITY\", and behind that "
+        .. "\",server=ADDRESS\", \",tag=TAG\", \",nohostname\"" },
+    { "also", "list", of = { type = "section", section = "log_also", short = "target" },
+      default = {}, max = 7, doc = "further places, each as text or as a table" },
+  },
+  log_also = {
+    title = "log.also",
+    { "target", "string", required = true, doc = "as `target` of `log`" },
+    { "level", "enum", values = { "error", "warn", "info", "debug" },
+      doc = "the least important messages that are written there; by default those of `log`" },
   },
   control = {
     { "socket", "path", default = "/run/moongate/control.sock",
@@ -152,6 +161,9 @@ return {
       doc = "PLAIN, LOGIN, CRAM-MD5, EXTERNAL (by a good certificate), OAUTHBEARER and XOAUTH2 "
       .. "(by a token), SCRAM-SHA-256 and SCRAM-SHA-1 (with a policy that has the `verifier` "
       .. "hook; each with -PLUS, within TLS) and (POP3) APOP" },
+    { "unlisted_plain", "boolean", default = false,
+      doc = "PLAIN and LOGIN are taken where `mechanisms` does not list them, as by nginx; a "
+      .. "`mechanisms` hook has the last word" },
     { "tokens_in_clear", "boolean", default = false,
       doc = "OAUTHBEARER and XOAUTH2 also without TLS, where something in front ends it" },
     { "forward", "enum", default = "offered", values = { "offered", "always", "off" },
@@ -293,7 +305,7 @@ return {
       doc = "a relayed session without a byte" },
     { "close_timeout", "duration", default = 5, min = 0.1, max = 60,
       doc = "for the last bytes" },
-    { "attempts", "integer", default = 3, min = 1, max = 100, doc = "failed logins" },
+    { "attempts", "integer", default = 3, min = 1, max = 1000000, doc = "failed logins" },
     { "errors", "integer", default = 5, min = 1, max = 1000, doc = "protocol errors" },
     { "upstream_attempts", "integer", default = 3, min = 1, max = 100,
       doc = "upstreams tried for one login, and as many more of its fallback" },

@@ -115,7 +115,7 @@ events { worker_connections 2; }
       local file = assert(io.open(gw.above .. "/run.pid"))
       assert.equal(gw.process.pid, file:read "*n")
       file:close()
-      assert.matches("serving with 1 workers", gw:log())
+      gw:expect_log "serving with 1 workers"
       local limits = assert(io.popen("cat $(pgrep -P " .. gw.process.pid
         .. " | sed 's:.*:/proc/&/limits:')"))
       assert.matches("Max open files%s+300%s+300", limits:read "*a")
@@ -137,11 +137,12 @@ events { worker_connections 2; }
       assert.truthy(text:find('level = "info"', 1, true))
     end)
 
-    it("error_log: syslog, and others that are not written", function()
+    it("error_log: syslog, and that of the main level beside it", function()
       local output = convert("auth_http x; error_log syslog:server=unix:/dev/log,facility=mail;"
         .. SERVER, { main = "error_log stderr debug;" })
-      assert.truthy(nginx.written(made):find('target = "syslog:mail"', 1, true))
-      assert.matches("error_log stderr debug: kept with a difference: there is one log", output)
+      assert.truthy(nginx.written(made):find(
+        'target = "syslog:mail,server=unix:/dev/log,tag=nginx"', 1, true))
+      assert.matches("stderr debug: kept with a difference: what is told of the program", output)
     end)
   end)
 

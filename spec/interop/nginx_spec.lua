@@ -1,8 +1,7 @@
---- The real nginx and the gateway that was imported from its nginx.conf: the same bytes in, the
+--- The real nginx and the gateway that serves its nginx.conf: the same bytes in, the
 -- same bytes out; and auth server and upstreams hear the same.
 local client = require "spec.support.client"
-local http_server = require "spec.support.http_server"
-local nginx = require "spec.support.nginx"
+local nginx_pair = require "spec.support.nginx_pair"
 local upstream = require "spec.support.upstream"
 
 local MAIL = [[
@@ -25,79 +24,19 @@ local MAIL = [[
   server { listen 127.0.0.1:@shortpop3; protocol pop3; timeout 300ms; }
   server { listen 127.0.0.1:@shortsmtp; protocol smtp; timeout 300ms; }
   server { listen 127.0.0.1:@apop; protocol pop3; pop3_auth plain apop; }
+  server { listen 127.0.0.1:@narrow; protocol imap; imap_client_buffer 512; }
+  server { listen 127.0.0.1:@narrowsmtp; protocol smtp; smtp_client_buffer 512; }
   server { listen 127.0.0.1:@late; protocol smtp; smtp_greeting_delay 300ms; }
 ]]
 
 describe("beside the real nginx", function()
-  local gw, real, auth, imap, pop3, smtp
-  local answer
+  local pair
+  setup(function() pair = nginx_pair.start { mail = MAIL } end)
+  after_each(function() pair:clear() end)
+  teardown(function() pair:stop() end)
 
-  --- Answers XCLIENT too, and all that may follow.
-  local function postfix(peer)
-    peer:send_line "220 up"
-    for line in function() return peer:read_line(false) end do
-      peer:send_line(line:match "^EHLO" and "250-up\r\n250 AUTH PLAIN" or line:match "^AUTH"
-        and "235 ok" or "250 ok")
-    end
-  end
-
-  setup(function()
-    imap = upstream.start { script = upstream.imap { capabilities = "IMAP4rev1" } }
-    pop3 = upstream.start { script = upstream.pop3 { capabilities = "USER\r\n" } }
-    smtp = upstream.start { script = postfix }
-    local servers = { imap = imap, pop3 = pop3, smtp = smtp }
-    auth = http_server.start { answer = function(request)
-      if answer then return { headers = answer, close = true } end
-      return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
-        ["Auth-Port"] = tostring(servers[request.headers["auth-protocol"]].port) }, close = true }
-    end }
-    local ports = { auth = auth.port }
-    gw = nginx.import { mail = MAIL, ports = ports }
-    real = nginx.start { mail = MAIL, ports = ports }
-  end)
-  before_each(function()
-    answer = nil
-    auth.requests = {}
-  end)
-  after_each(function()
-    client.discard_all()
-    for _, server in ipairs { imap, pop3, smtp } do server:clear() end
-  end)
-  teardown(function()
-    nginx.discard(gw)
-    real:stop()
-    for _, server in ipairs { imap, pop3, smtp, auth } do server:stop() end
-  end)
-
-  --- What one of them says to these lines, each sent when the one before has been answered by a
-  -- line that is like the pattern behind it; nil: the connection is to end.
-  local function talk(ports, name, lines)
-    local c = client.connect(ports[name])
-    for _, line in ipairs(lines) do
-      if line.send then c:send(line.send) end
-      if line.ends then
-        c:expect_until(line.ends)
-        c:expect_end()
-      else
-        c:expect_until(line.upto)
-      end
-    end
-    return (c:all():gsub("<%d+%.%d+@", "<salt@"))
-  end
-
-  local function both(name, lines)
-    local expected = talk(real.at, name, lines)
-    local heard = talk(gw.at, name, lines)
-    assert.equal(expected, heard)
-    return heard
-  end
-
-  local function asks(name, lines)
-    both(name, lines)
-    local one, other = auth.requests[1].head, auth.requests[2].head
-    other = other:gsub("Client%-Port: %d+\r\nServer%-IP: 127.0.0.1\r\nServer%-Port: %d+\r\n", "")
-    assert.equal(one, other)
-  end
+  local function both(name, steps) return pair:both(name, steps) end
+  local function asks(name, steps) return pair:asks(name, steps) end
 
   for name, lines in pairs {
     ["greeting of imap"] = { "imap", { upto = "^%* OK" } },
@@ -109,7 +48,7 @@ describe("beside the real nginx", function()
       { send = "b.c noop x y\r\n", upto = "^b.c " }, { send = "c LOGOUT\r\n", ends = "^c " } },
     ["invalid commands of imap"] = { "imap", { upto = "^%* OK" },
       { send = "a X\r\n", upto = "BAD" },
-{ send = "! NOOP\r\n", upto = "BAD" },
+      { send = "! NOOP\r\n", upto = "BAD" }, { send = "a\r\n", upto = "BAD" },
       { send = "a LOGIN u\r\n", upto = "BAD" } },
     ["pipelined commands of imap"] = { "imap", { upto = "^%* OK" },
       { send = "a NOOP\r\nb NOOP\r\nc CAPABILITY\r\n", upto = "^c OK" } },
@@ -183,6 +122,21 @@ describe("beside the real nginx", function()
     end)
   end
 
+  it("imap_client_buffer: a command that is too long", function()
+    both("narrow", { { upto = "^%* OK" }, { send = "a NOOP " .. ("x"):rep(400) .. "\r\n",
+      upto = "^a OK" } })
+    local steps = { { upto = "^%* OK" }, { send = "a NOOP " .. ("x"):rep(505), ends = "BAD" } }
+    -- what is too long to be a command has no tag
+    local expected = pair.talk(pair.real.at, "narrow", steps):all():gsub("a BAD", "* BAD")
+    assert.equal(expected, pair.talk(pair.gw.at, "narrow", steps):all())
+  end)
+
+  it("smtp_client_buffer: a command that is too long", function()
+    both("narrowsmtp", { { upto = "^220" }, { send = "NOOP " .. ("x"):rep(400) .. "\r\n",
+      upto = "^250" } })
+    both("narrowsmtp", { { upto = "^220" }, { send = "NOOP " .. ("x"):rep(507), ends = "^500" } })
+  end)
+
   describe("asks the auth server the same:", function()
     it("imap", function()
       asks("imap", { { send = "a LOGIN \"u x\" \"p w%\"\r\n", upto = "^a OK" } })
@@ -205,80 +159,79 @@ describe("beside the real nginx", function()
   end)
 
   describe("logs in the same:", function()
-    local function heard(server, n)
-      return server:peer(n):all()
+    local function heard_same(server)
+      assert.equal(server:peer(1):all(), server:peer(2):all())
     end
 
     it("smtp, by XCLIENT alone", function()
       both("smtp", { { send = "EHLO x\r\n", upto = "^250 " },
         { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^235" } })
-      assert.equal(heard(smtp, 1), heard(smtp, 2))
+      heard_same(pair.smtp)
     end)
 
     it("smtp, without XCLIENT", function()
       both("smtpmore", { { send = "EHLO x\r\n", upto = "^250 " },
         { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", upto = "^235" } })
-      assert.equal(heard(smtp, 1), heard(smtp, 2))
+      heard_same(pair.smtp)
     end)
 
     it("a recipient without a login", function()
       both("mx", { { send = "EHLO x\r\n", upto = "^250 " },
         { send = "MAIL FROM:<a@b>\r\n", upto = "^250" },
         { send = "RCPT TO:<c@d>\r\n", upto = "^250" } })
-      assert.equal(heard(smtp, 1), heard(smtp, 2))
+      heard_same(pair.smtp)
     end)
 
     it("pop3", function()
       both("pop3", { { send = "USER u\r\nPASS p w\r\n", upto = "^%+OK logged in" } })
-      assert.equal(heard(pop3, 1), heard(pop3, 2))
+      heard_same(pair.pop3)
     end)
 
     it("imap", function()
       both("imap", { { send = "a LOGIN u \"p w\"\r\n", upto = "^a OK" } })
-      assert.equal(heard(imap, 1), heard(imap, 2))
+      heard_same(pair.imap)
     end)
   end)
 
   describe("refuses the same:", function()
     it("imap", function()
-      answer = { ["Auth-Status"] = "go away" }
+      pair.answer = { ["Auth-Status"] = "go away" }
       both("imap", { { upto = "^%* OK" }, { send = "a LOGIN u p\r\n", ends = "^a NO" } })
     end)
 
     it("imap, after Auth-Wait", function()
-      answer = { ["Auth-Status"] = "go away", ["Auth-Wait"] = "1" }
+      pair.answer = { ["Auth-Status"] = "go away", ["Auth-Wait"] = "1" }
       both("imap", { { upto = "^%* OK" }, { send = "a LOGIN u p\r\n", upto = "^a NO" },
         { send = "b NOOP\r\n", upto = "^b OK" } })
     end)
 
     it("pop3", function()
-      answer = { ["Auth-Status"] = "go away" }
+      pair.answer = { ["Auth-Status"] = "go away" }
       both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
     end)
 
     it("smtp", function()
-      answer = { ["Auth-Status"] = "go away" }
+      pair.answer = { ["Auth-Status"] = "go away" }
       both("smtp", { { upto = "^220" },
         { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", ends = "^535" } })
     end)
 
     it("smtp, by its own code", function()
-      answer = { ["Auth-Status"] = "go away", ["Auth-Error-Code"] = "454 4.3.0" }
+      pair.answer = { ["Auth-Status"] = "go away", ["Auth-Error-Code"] = "454 4.3.0" }
       both("smtp", { { upto = "^220" },
         { send = "AUTH PLAIN " .. client.plain("u", "p") .. "\r\n", ends = "^454" } })
     end)
 
     it("what an upstream refuses", function()
-      imap.script = upstream.imap { login = function(peer, tag)
+      pair.imap.script = upstream.imap { login = function(peer, tag)
         peer:send_line(tag .. " NO [ALERT] not you")
         return false
       end }
       both("imap", { { send = "a LOGIN u p\r\n", ends = "^%* BAD" } })
-      imap.script = upstream.imap { capabilities = "IMAP4rev1" }
     end)
 
     it("when nobody is there: imap, pop3 and smtp", function()
-      answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1", ["Auth-Port"] = "1",
+      pair.answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1", ["Auth-Port"] = "1",
         ["Auth-Pass"] = "p" }
       both("imap", { { send = "a LOGIN u p\r\n", ends = "^%* BAD" } })
       both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
@@ -287,17 +240,16 @@ describe("beside the real nginx", function()
     end)
 
     it("when the auth server makes no sense", function()
-      answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "a.name", ["Auth-Port"] = "143" }
+      pair.answer = { ["Auth-Status"] = "OK", ["Auth-Server"] = "a.name", ["Auth-Port"] = "143" }
       both("pop3", { { send = "USER u\r\nPASS p\r\n", ends = "^%-ERR" } })
     end)
 
     it("the words of an upstream, with proxy_pass_error_message", function()
-      imap.script = upstream.imap { login = function(peer, tag)
+      pair.imap.script = upstream.imap { login = function(peer, tag)
         peer:send_line(tag .. " NO [ALERT] not you")
         return false
       end }
       both("imapmore", { { send = "a LOGIN u p\r\n", ends = "^a NO" } })
-      imap.script = upstream.imap { capabilities = "IMAP4rev1" }
     end)
   end)
 end)

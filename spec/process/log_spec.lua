@@ -178,9 +178,15 @@ describe("syslog", function()
     assert.matches("log: /dev/log: Connection refused", message)
   end)
 
-  it("needs a facility that exists", function()
-    local fine, message = pcall(start, "syslog:male")
-    assert.is_false(fine)
-    assert.matches("male", message)
+  it("needs a facility that exists, an address, a tag and no other words", function()
+    for target, expected in pairs { ["syslog:male"] = "male",
+      ["syslog:mail,server=a.name"] = "syslog: not an IP address",
+      ["syslog:mail,tag=a-b"] = "a tag has letters",
+      ["syslog:mail,tag=" .. ("x"):rep(33)] = "a tag has 1 to 32 characters",
+      ["syslog:mail,colour=red"] = "syslog has no parameter \"colour=red\"" } do
+      local fine, message = pcall(start, target)
+      assert.is_false(fine)
+      assert.truthy(message:find(expected, 1, true), message)
+    end
   end)
 end)

@@ -1,10 +1,10 @@
 --- What `moongate import` makes of each directive of nginx's mail proxy, on the wire.
 local client = require "spec.support.client"
 local dns_server = require "spec.support.dns_server"
-local http_server = require "spec.support.http_server"
 local loop = require "spec.support.loop"
 local mime = require "mime"
 local nginx = require "spec.support.nginx"
+local nginx_servers = require "spec.support.nginx_servers"
 local upstream = require "spec.support.upstream"
 
 local MAIL = [[
@@ -47,6 +47,7 @@ local MAIL = [[
     smtp_greeting_delay 200ms;
   }
   server { listen 127.0.0.1:@undelayed; protocol smtp; resolver off; smtp_auth none plain; }
+  server { listen 127.0.0.1:@multi multipath; protocol imap; }
   server { listen 127.0.0.1:@short; protocol imap; timeout 300ms; }
   server { listen 127.0.0.1:@idle; protocol imap; proxy_timeout 300ms; }
   server { listen 127.0.0.1:@slowauth; protocol imap; auth_http_timeout 300ms; }
@@ -62,47 +63,20 @@ local MAIL = [[
 ]]
 
 describe("moongate import", function()
-  local gw, auth, imap, pop3, smtp, dns
-  local answer -- of the auth server, in place of OK
-
-  --- Answers XCLIENT too, and all that may follow.
-  local function postfix(peer)
-    peer:send_line "220 up"
-    for line in function() return peer:read_line(false) end do
-      peer:send_line(line:match "^AUTH" and "235 ok"
-        or line:match "^EHLO" and "250-up\r\n250 AUTH PLAIN" or "250 ok")
-      if line:match "^AUTH" then peer.user = mime.unb64(line:match "%S+$"):match "^%z(%Z*)%z" end
-    end
-  end
-
-  local function ok(request)
-    local servers = { imap = imap, pop3 = pop3, smtp = smtp }
-    return { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
-      ["Auth-Port"] = tostring(servers[request.headers["auth-protocol"]].port) }
-  end
+  local gw, servers, dns
 
   setup(function()
-    imap = upstream.start { script = upstream.imap() }
-    pop3 = upstream.start { script = upstream.pop3() }
-    smtp = upstream.start { script = postfix }
     dns = dns_server.start { ["1.0.0.127.in-addr.arpa"] = { PTR = { "client.test" } },
       ["client.test"] = { A = { "127.0.0.1" } } }
-    auth = http_server.start { answer = function(request, peer)
-      if answer then return answer(request, peer) end
-      return { headers = ok(request) }
-    end }
-    gw = nginx.import { mail = MAIL, ports = { auth = auth.port,
+    servers = nginx_servers.start()
+    gw = nginx.import { mail = MAIL, ports = { auth = servers.auth.port,
       dns = tonumber(dns.address:match ":(%d+)$") } }
   end)
-  before_each(function() answer = nil end)
-  after_each(function()
-    client.discard_all()
-    for _, server in ipairs { imap, pop3, smtp } do server:clear() end
-    auth.requests = {}
-  end)
+  after_each(function() servers:clear() end)
   teardown(function()
     nginx.discard(gw)
-    for _, server in ipairs { imap, pop3, smtp, auth, dns } do server:stop() end
+    servers:stop()
+    dns:stop()
   end)
 
   local function connect(name) return client.connect(gw.at[name]) end
@@ -151,7 +125,7 @@ describe("moongate import", function()
     end)
 
     it("proxy_pass_error_message on, and off", function()
-      imap.script = upstream.imap { login = function(peer, tag)
+      servers.imap.script = upstream.imap { login = function(peer, tag)
         peer:send_line(tag .. " NO [ALERT] go away")
         return false
       end }
@@ -160,11 +134,10 @@ describe("moongate import", function()
       c = connect "plain"
       c:send_line("a LOGIN u p"):expect_until "^%* BAD internal server error$"
       assert.not_matches("go away", c:all())
-      imap.script = upstream.imap()
     end)
 
     it("proxy_buffer: the longest reply of an upstream", function()
-      imap.script = upstream.imap { login = function(peer, tag)
+      servers.imap.script = upstream.imap { login = function(peer, tag)
         peer:send_line(tag .. " OK " .. ("x"):rep(1500))
         return true
       end }
@@ -172,14 +145,14 @@ describe("moongate import", function()
       c:send_line("a LOGIN u p"):expect_until "^%* BAD internal server error$"
       c = connect "plain"
       c:send_line("a LOGIN u p"):expect_until "^a OK x+$"
-      imap.script = upstream.imap()
     end)
 
     it("the reply of the upstream as it is", function()
+      servers.imap.script = upstream.imap()
       local c = connect "plain"
       c:send_line "a LOGIN u p"
       c:expect_until "^a OK %[CAPABILITY IMAP4rev1 SASL%-IR .*%] logged in$"
-      assert.not_matches("ID", imap:peer(1):all())
+      assert.not_matches("ID", servers.imap:peer(1):all())
     end)
 
     it("a listen by name, and one on a unix socket", function()
@@ -188,11 +161,17 @@ describe("moongate import", function()
     end)
   end)
 
+  it("multipath: plain TCP", function()
+    connect("multi"):expect "^%* OK IMAP4 ready$"
+    assert.matches("multipath: kept with a difference: listen \"imap3\"; multipath: plain TCP",
+      gw.output)
+  end)
+
   describe("of auth_http:", function()
     it("its uri, headers in their order, and one connection a question", function()
       local c = connect "plain"
       c:send_line("a LOGIN u p"):expect_until "^a OK"
-      local head = auth.requests[1].head
+      local head = servers.auth.requests[1].head
       assert.matches("^GET /check HTTP/1.0\r\nHost: localhost\r\nAuth", head)
       assert.matches("\r\nX%-First: one two\r\nX%-Auth%-Key: s3cret\r\n\r\n$", head)
       assert.matches("\r\nAuth%-Method: plain\r\nAuth%-User: u\r\nAuth%-Pass: p\r\n"
@@ -202,8 +181,8 @@ describe("moongate import", function()
     it("headers of a server in place of those of mail{}", function()
       local c = connect "smtpplain"
       c:send_line("AUTH PLAIN " .. client.plain("u", "p")):expect_until "^235"
-      assert.matches("\r\nX%-Other: 1\r\n\r\n$", auth.requests[1].head)
-      assert.is_nil(auth.requests[1].headers["x-first"])
+      assert.matches("\r\nX%-Other: 1\r\n\r\n$", servers.auth.requests[1].head)
+      assert.is_nil(servers.auth.requests[1].headers["x-first"])
     end)
 
     it("a secret of it in a file that only its owner may read", function()
@@ -214,19 +193,19 @@ describe("moongate import", function()
     end)
 
     it("auth_http_timeout", function()
-      answer = function() loop.wait("nothing", function() end, false) end
+      servers.answer = function() loop.wait("nothing", function() end, false) end
       local c = connect "slowauth"
       c:send_line("a LOGIN u p"):expect_until "^%* BAD internal server error$"
-      assert.matches("auth_http .*: timed out", gw:log())
+      gw:expect_log "auth_http .*: timed out"
     end)
 
     it("a refusal ends the session, with Auth-Wait it does not", function()
-      answer = function() return { headers = { ["Auth-Status"] = "no, no" } } end
+      servers.answer = function() return { ["Auth-Status"] = "no, no" } end
       local c = connect "plain"
       c:send_line("a LOGIN u p"):expect_until "^a NO .*no, no$"
       c:expect_end "eof"
-      answer = function()
-        return { headers = { ["Auth-Status"] = "no, no", ["Auth-Wait"] = "1" } }
+      servers.answer = function()
+        return { ["Auth-Status"] = "no, no", ["Auth-Wait"] = "1" }
       end
       c = connect "plain"
       c:send_line("a LOGIN u p"):expect_until "^a NO .*no, no$"
@@ -298,15 +277,16 @@ describe("moongate import", function()
       c:expect_until "^334"
       c:send_line((mime.b64 "u")):expect "^334"
       c:send_line((mime.b64 "p")):expect "^235 2.0.0 OK$"
-      assert.equal("u", smtp:peer(1).user)
-      assert.not_matches("XCLIENT", smtp:peer(1):all())
+      assert.equal("u", servers.smtp:peer(1).user)
+      assert.not_matches("XCLIENT", servers.smtp:peer(1):all())
     end)
 
     it("by default XCLIENT, that nobody has offered, and no login", function()
       local c = connect "smtpplain"
       c:send_line("AUTH PLAIN " .. client.plain("u", "p")):expect_until "^235 2.0.0 OK$"
-      assert.matches("XCLIENT ADDR=127.0.0.1 LOGIN=u NAME=%[UNAVAILABLE%]\r\n", smtp:peer(1):all())
-      assert.not_matches("AUTH", smtp:peer(1):all())
+      assert.matches("XCLIENT ADDR=127.0.0.1 LOGIN=u NAME=%[UNAVAILABLE%]\r\n",
+        servers.smtp:peer(1):all())
+      assert.not_matches("AUTH", servers.smtp:peer(1):all())
     end)
 
     it("smtp_auth none: recipients without a login, and no AUTH", function()
@@ -316,8 +296,8 @@ describe("moongate import", function()
       assert.equal("250 mail.example.org", lines_until(c, "^250 .*$"))
       c:send_line("MAIL FROM:<a@b>"):expect "^250 2.0.0 OK$"
       c:send_line("RCPT TO:<c@d>"):expect "^250"
-      assert.equal("none", auth.requests[1].headers["auth-method"])
-      assert.equal("RCPT TO:<c@d>", auth.requests[1].headers["auth-smtp-to"])
+      assert.equal("none", servers.auth.requests[1].headers["auth-method"])
+      assert.equal("RCPT TO:<c@d>", servers.auth.requests[1].headers["auth-smtp-to"])
     end)
 
     it("smtp_auth none plain: both", function()
@@ -333,12 +313,12 @@ describe("moongate import", function()
       c:expect "^220"
       c:send_line("MAIL FROM:<a@b>"):expect "^250"
       c:send_line("RCPT TO:<c@d>"):expect "^250"
-      assert.equal("client.test", auth.requests[1].headers["client-host"])
+      assert.equal("client.test", servers.auth.requests[1].headers["client-host"])
       c = connect "undelayed"
       c:expect "^220"
       c:send_line("MAIL FROM:<a@b>"):expect "^250"
       c:send_line("RCPT TO:<c@d>"):expect "^250"
-      assert.equal("[UNAVAILABLE]", auth.requests[2].headers["client-host"])
+      assert.equal("[UNAVAILABLE]", servers.auth.requests[2].headers["client-host"])
     end)
 
     it("resolver_timeout: a server that does not answer is not waited for longer", function()
@@ -347,7 +327,7 @@ describe("moongate import", function()
       c:expect("^220", 20)
       c:send_line("MAIL FROM:<a@b>"):expect "^250"
       c:send_line("RCPT TO:<c@d>"):expect "^250"
-      assert.equal("[TEMPUNAVAIL]", auth.requests[1].headers["client-host"])
+      assert.equal("[TEMPUNAVAIL]", servers.auth.requests[1].headers["client-host"])
       dns.names["1.0.0.127.in-addr.arpa"].PTR = { "client.test" }
     end)
 
@@ -361,19 +341,18 @@ describe("moongate import", function()
   describe("of PROXY headers:", function()
     it("one is believed from where set_real_ip_from says, and one is sent", function()
       local c = connect "proxied"
-      imap.script = function(peer)
+      servers.imap.script = function(peer)
         peer.header = peer:read_line()
         upstream.imap()(peer)
       end
       c:send "PROXY TCP4 192.0.2.7 192.0.2.1 1234 143\r\na LOGIN u p\r\n"
       c:expect_until "^a OK"
-      assert.equal("192.0.2.7", auth.requests[1].headers["client-ip"])
-      assert.matches("^PROXY TCP4 192.0.2.7 %S+ 1234 %d+$", imap:peer(1).header)
-      imap.script = upstream.imap()
+      assert.equal("192.0.2.7", servers.auth.requests[1].headers["client-ip"])
+      assert.matches("^PROXY TCP4 192.0.2.7 %S+ 1234 %d+$", servers.imap:peer(1).header)
     end)
 
     it("without set_real_ip_from it is read, and nobody is believed; v2 is sent", function()
-      pop3.script = function(peer)
+      servers.pop3.script = function(peer)
         peer.header = peer:read(16)
         peer:read(peer.header:byte(15) * 256 + peer.header:byte(16))
         upstream.pop3()(peer)
@@ -381,9 +360,8 @@ describe("moongate import", function()
       local c = connect "unbelieved"
       c:send "PROXY TCP4 192.0.2.7 192.0.2.1 1234 143\r\nUSER u\r\nPASS p\r\n"
       c:expect_until "^%+OK logged in$"
-      assert.equal("127.0.0.1", auth.requests[1].headers["client-ip"])
-      assert.equal("\r\n\r\n\0\r\nQUIT\n", pop3:peer(1).header:sub(1, 12))
-      pop3.script = upstream.pop3()
+      assert.equal("127.0.0.1", servers.auth.requests[1].headers["client-ip"])
+      assert.equal("\r\n\r\n\0\r\nQUIT\n", servers.pop3:peer(1).header:sub(1, 12))
     end)
 
     it("backlog, rcvbuf, sndbuf and so_keepalive are the socket's", function()

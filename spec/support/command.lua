@@ -23,8 +23,7 @@ end
 function command.folder(files)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-command-XXXXXX")
   for name, text in pairs(files) do
-    local parent = name:match "^(.*)/"
-    if parent then stat.mkdir(folder .. "/" .. parent, 493) end
+    for parent in name:gmatch "()/" do stat.mkdir(folder .. "/" .. name:sub(1, parent), 493) end
     write(folder .. "/" .. name, text)
   end
   return folder

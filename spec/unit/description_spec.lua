@@ -500,6 +500,7 @@ local function checked_configuration(authority, leaf)
   end)
   local identity = { certificate = leaf.certificate, key = leaf.key, stapling = true }
   local gateway, errors = core.finish_config(c.gateway {
+    log = { also = { "stderr" } },
     certificates = { x = identity },
     control = { socket = "/run/moongate/control.sock" },
     tls_profiles = { default = { ca = authority.certificate, certificate = leaf.certificate,

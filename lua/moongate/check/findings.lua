@@ -23,10 +23,11 @@ local function code_of(message, place)
   return (place.kind == "policy" or place.kind == "module") and "policy" or "config"
 end
 
---- For what host.evaluate gave; `path` stands for what has no place.
+--- For what host.evaluate gave; `path` stands for what has no place. `result.place` says where
+-- a line is from, if what was read is made of another file.
 local function new(result, path)
   local self = setmetatable({ list = {}, seen = {}, files = {}, listing = result.listing or {},
-    path = path }, Findings)
+    path = path, place = result.place }, Findings)
   for _, file in ipairs(result.files or {}) do self.files[file.path] = file end
   return self
 end
@@ -37,6 +38,7 @@ function Findings:add(finding, more)
   local one = {}
   for k, v in pairs(more or {}) do one[k] = v end
   for k, v in pairs(finding) do one[k] = v end
+  if self.place then one.path, one.line = self.place(one.path, one.line) end
   local key = ("%s:%s:%s:%s"):format(one.path, one.line or 0, one.code, one.word or one.message)
   if self.seen[key] then return end
   self.seen[key] = true

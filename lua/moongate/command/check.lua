@@ -2,6 +2,7 @@
 local findings = require "moongate.check.findings"
 local host = require "moongate.check.host"
 local options = require "moongate.command.options"
+local origins = require "moongate.nginx.origins"
 local reached = require "moongate.check.reached"
 local scan = require "moongate.check.scan"
 local second_look = require "moongate.check.strict"
@@ -10,12 +11,16 @@ local DEFAULT = "/etc/moongate/moongate.lua"
 
 local HELP = [[
 Usage: moongate check [OPTION...]
+       moongate check --nginx FILE [-p PREFIX] [OPTION...]
 
 Reads the configuration, every policy and every file they need, as run does,
 and looks at policies also where no login has led yet.
 
   -c, --config FILE     configuration (]] .. DEFAULT .. [[)
       --env NAME        lay env/NAME.lua, beside it, over it
+      --nginx FILE      check what `run --nginx` makes of this nginx.conf; what
+                        is found is told at its lines
+  -p, --prefix PREFIX   with --nginx: what paths of logs are relative to
       --strict          also warn of what wants a second look: secrets that
                         are revealed, credentials that are retained, errors
                         that end as "no opinion", modules that block
@@ -178,9 +183,10 @@ local function short(path, folder)
   return inside and path:sub(#folder + 2) or path
 end
 
-local function print_values(listing)
+local function print_values(listing, place)
   local folder = listing.path and listing.path:match "^(.*)/"
   for _, value in ipairs(listing.values or {}) do
+    if place and value.path then value.path, value.line = place(value.path, value.line) end
     io.stdout:write(("%s = %s -- %s\n"):format(value.key, value.text, value.path
       and ("%s:%d"):format(short(value.path, folder), value.line) or "default"))
   end
@@ -216,12 +222,13 @@ local function report(found, given)
 end
 
 local FIELDS = { command = "check", help = HELP,
-  { "config", "c", value = true }, { "env", value = true }, { "strict" }, { "connect" },
+  { "config", "c", value = true }, { "env", value = true }, { "nginx", value = true },
+  { "prefix", "p", value = true }, { "strict" }, { "connect" },
   { "timeout", value = true }, { "format", value = true }, { "print" } }
 
 local given, rest = options.read({ ... }, FIELDS)
 if not given then return rest end
-given.path = given.config or DEFAULT
+given.path = given.nginx or given.config or DEFAULT
 given.format = given.format or "text"
 given.timeout = tonumber(given.timeout or 5)
 if rest[1] then
@@ -234,7 +241,8 @@ elseif given.print and given.format == "json" then
   return options.wrong("check", "--print writes text: no --format json with it")
 end
 
-local result = host.evaluate(given.path, given.env)
+local result = host.evaluate(given.path, given.env, given.nginx ~= nil, given.prefix)
+result.place = given.nginx and origins.finder(result.files or {})
 -- What is wrong results in nothing; and only a policy that was loaded tells what is secret.
-if given.print and not result.errors then print_values(result.listing) end
+if given.print and not result.errors then print_values(result.listing, result.place) end
 return report(examine(result, given), given)

@@ -31,15 +31,15 @@ What the new configuration allows, each with a line or two:
   a kept connection to the     settings.auth_http: keepalive = 32
   auth server, and https       settings.auth_http: url = "https://..."
   a second auth server         settings.auth_http: urls = { "...", "..." }
-  a second upstream            pools = { imap = { "10.0.0.5:143", "10.0.0.6:143" } },
-                               and "pool:imap" where a policy names an upstream
+  a second upstream            policy = { "auth_http", "second" } in a listener, and
+                               settings.second: upstream = "10.0.0.6:143"
   the client's address told    forward = "offered" in an IMAP or POP3 listener
   by IMAP ID and XCLIENT
   the upstream's own           take out capabilities and pass_capabilities
   capabilities
   fewer guesses of passwords   limits = { attempts = 3 }
-  limits for each address      policy = { "limits", "auth_http" }, with moongate.shared in
-                               scripts/limits.lua
+  limits for each address      policy = { "limits", "auth_http" } in a listener, and
+                               shared = { limits = "8m" }
 ]]
 
 local function failed(message)

@@ -17,9 +17,7 @@ for _, row in ipairs(rows) do
   by_name[row.name] = row
   table.insert(names, row.name)
 end
-for _, name in ipairs { "server", "listen", "protocol", "error_log" } do
-  table.insert(names, name)
-end
+for _, name in ipairs(rows.others) do table.insert(names, name) end
 
 local DEFAULT_CAPABILITIES = { imap = { "IMAP4", "IMAP4rev1", "UIDPLUS" },
   pop3 = { "TOP", "USER", "UIDL" }, smtp = {} }
@@ -49,6 +47,13 @@ function Work:conf_path(path) return files.below(self.folder, path) end
 function Work:command(text, d)
   table.insert(self.commands, text)
   self.tls:set("commands", self.commands, self:origin(d))
+end
+
+--- The mechanisms of the listener at hand.
+function Work:list_mechanisms(list, origin)
+  self.listed = {}
+  for _, name in ipairs(list) do self.listed[name] = true end
+  self.listener:set("mechanisms", list, origin)
 end
 
 --- The gateway has one list of DNS servers: the first that is named, and others behind it.
@@ -222,12 +227,12 @@ end
 local function set_defaults(x)
   local listener, protocol = x.listener, x.protocol
   listener:set("capabilities", DEFAULT_CAPABILITIES[protocol], DEFAULT)
-  listener:set("mechanisms", DEFAULT_MECHANISMS[protocol], DEFAULT)
+  x:list_mechanisms(DEFAULT_MECHANISMS[protocol], DEFAULT)
   listener:set("pass_capabilities", false, "as nginx: the reply of the upstream as it is")
   listener:set("replies", "nginx", "as nginx: no response codes")
   listener:set("forward", protocol == "smtp" and "always" or "off",
     protocol == "smtp" and "nginx's default: xclient on" or "nginx tells nobody")
-  listener:open("limits"):set("attempts", 100, "nginx does not count them")
+  listener:open("limits"):set("attempts", 1000000, "nginx does not count them")
   listener:open("limits"):set("hook_timeout", "1m", "nginx's default: auth_http_timeout 60s")
   x.auth:set("timeout", "1m", DEFAULT)
   x.auth:set("keepalive", 0, "as nginx: a connection for each question")
@@ -271,6 +276,9 @@ local function convert_group(x, server, group)
     proxy:set("lenient", true, x:origin(made.directive))
   end
   apply_rows(x, server)
+  if not (x.listed.PLAIN and x.listed.LOGIN) then
+    x.listener:set("unlisted_plain", true, "as nginx: taken though it is not offered")
+  end
   set_socket(x, made)
   table.insert(x.listeners, { name = x.name, node = x.listener, auth = x.auth })
 end
@@ -290,7 +298,7 @@ local function convert_server(x, directive, mail)
   x.report:kept(directive)
   if server.own.protocol then x:kept(server.own.protocol[1], "protocol") end
   for _, group in ipairs(groups_of(server)) do convert_group(x, server, group) end
-  for _, d in ipairs(server.own.error_log or {}) do table.insert(x.other_logs, d) end
+  for _, d in ipairs(server.own.error_log or {}) do table.insert(x.server_logs, d) end
 end
 
 local function convert_mail(x, directive)
@@ -371,8 +379,7 @@ local function convert_main(x, directives)
   end
   x:try(convert_mail, x, mail)
   if #x.errors > 0 then return end
-  for _, d in ipairs(x.mail_logs and logs or {}) do table.insert(x.other_logs, d) end
-  x:try(log.apply, x, x.mail_logs or logs, x.other_logs)
+  x:try(log.apply, x, x.mail_logs or logs, x.server_logs, x.mail_logs and logs or {})
   if #x.resolver > 0 then x.gateway:set("resolver", x.resolver, x.resolver_origin) end
   set_auth(x)
   for _, listener in ipairs(x.listeners) do x.gateway:add(listener.node) end
@@ -397,21 +404,22 @@ return c.gateway {
 }
 ]]
 
---- The configuration for `path`, { text =, secrets = { [name] = text }, report = }; or nil and the
--- mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
+--- The configuration for `path`, { path = the absolute one, text =, secrets = { [name] = text },
+-- report = }; or nil and the mistakes, each { path =, line =, text = }. `prefix` is nginx's -p.
 function convert.file(path, prefix)
   local full = files.absolute(path)
   if not full then return nil, { { path = path, line = 1, text = "cannot be read" } } end
   local folder = files.folder(full)
   local x = setmetatable({ path = full, folder = folder, gateway = node.new(), resolver = {},
     prefix = prefix and files.absolute(prefix) or prefix or folder, errors = {}, listeners = {},
-    listener_names = {}, taken = {}, secrets = {}, secret_names = {}, other_logs = {} }, Work)
+    listener_names = {}, taken = {}, secrets = {}, secret_names = {}, server_logs = {} }, Work)
   x.report = report.new(function(d) return x:origin(d) end)
   local directives
   x:try(function() directives = reader.read(full) end)
   if directives then convert_main(x, directives) end
   if #x.errors > 0 then return nil, x.errors end
-  return { text = HEAD:format(full, x.gateway:text "  "), secrets = x.secrets, report = x.report }
+  return { path = full, text = HEAD:format(full, x.gateway:text "  "), secrets = x.secrets,
+    report = x.report }
 end
 
 return convert

@@ -9,7 +9,10 @@ local reader = require "moongate.nginx.reader"
 local units = require "moongate.nginx.units"
 
 local fail = reader.fail
-local rows = {}
+local rows = {
+  -- what moongate.nginx.convert reads by itself
+  others = { "server", "listen", "protocol", "error_log" },
+}
 
 local function row(name, least, most, fields)
   fields.name, fields.least, fields.most = name, least, most
@@ -151,9 +154,9 @@ row("resolver", 1, 100, { only = "smtp",
     x:use_resolver(d, resolver_addresses(d))
     for _, argument in ipairs(d.arguments) do
       if argument:match "^valid=" then
-        x:differs(d, "valid=: answers are not kept, each client is looked up")
-      elseif argument:match "^ip%wv?%d=off" or argument:match "^ipv%d=off" then
-        x:differs(d, argument .. ": both A and AAAA are looked up")
+        x:differs(d, "valid=: answers are not kept here; the DNS server keeps them")
+      elseif argument:match "^ipv%d=off" then
+        x:differs(d, argument .. ": a client's name is confirmed in the client's own family alone")
       elseif argument:match "^status_zone=" then
         x:differs(d, "status_zone=: there is no such zone")
       end
@@ -253,7 +256,7 @@ end })
 row("proxy_smtp_auth", 1, 1, { check = flag, only = "smtp", apply = function(x, d)
   if flag(d) then
     x.auth:set("smtp_login", true, x:origin(d))
-    x:differs(d, "what the upstream offers is used, PLAIN if it does; XCLIENT names the user too")
+    x:differs(d, "what the upstream offers is used, PLAIN if it does")
   else
     x:kept(d, "settings.auth_http.smtp_login")
   end
@@ -310,13 +313,7 @@ local function mechanisms_of(x, d)
 end
 
 local function set_mechanisms(x, d)
-  local list = mechanisms_of(x, d)
-  x.listener:set("mechanisms", list, x:origin(d))
-  local has = {}
-  for _, name in ipairs(list) do has[name] = true end
-  if not has.PLAIN or not has.LOGIN then
-    x:differs(d, "what is not listed is refused; nginx takes PLAIN and LOGIN all the same")
-  end
+  x:list_mechanisms(mechanisms_of(x, d), x:origin(d))
   x:kept(d, "mechanisms")
 end
 

@@ -122,6 +122,8 @@ function PARAMETERS.so_keepalive(made, value, directive)
   if probes ~= "" then made.socket.keepalive_count = tonumber(probes) end
 end
 
+listen.PARAMETERS = PARAMETERS
+
 --- What one `listen` says: { directive, addresses, protocol, tls, proxy_protocol, socket = {} }.
 function listen.read(directive)
   if #directive.arguments == 0 then reader.fail(directive, "\"listen\" needs an address") end

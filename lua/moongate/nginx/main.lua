@@ -35,6 +35,10 @@ end
 
 function rows.user(x, d)
   if #d.arguments == 0 or #d.arguments > 2 then reader.fail(d, "\"user\" takes a user, a group") end
+  if d.arguments[1] == "root" then
+    x:differs(d, "workers are never root: they run as nobody")
+    return
+  end
   x.gateway:set("user", d.arguments[1], x:origin(d))
   -- nginx's group is by default the one that is called like the user
   x.gateway:set("group", d.arguments[2] or d.arguments[1], x:origin(d))
@@ -75,6 +79,8 @@ function rows.events(x, d)
   x.report:add(d, used and "kept" or "not applicable",
     not used and "of nginx's own event loop" or nil)
 end
+
+main.NOT_APPLICABLE, main.ROWS = NOT_APPLICABLE, rows
 
 --- One directive of the main level, other than mail{} and error_log.
 function main.apply(x, d)

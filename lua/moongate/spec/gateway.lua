@@ -37,8 +37,8 @@ end
 --- The command line that runs what the folder holds; `prefix` is put in front of it.
 local function command(self)
   local words = { unpack(self.prefix) }
-  for _, word in ipairs { gateway.binary(), "run", "-c", self.folder .. "/moongate.lua",
-    unpack(self.words) } do
+  for _, word in ipairs { gateway.binary(), "run", self.nginx and "--nginx" or "-c",
+    self.folder .. (self.nginx and "/nginx.conf" or "/moongate.lua"), unpack(self.words) } do
     words[#words + 1] = word
   end
   words.log = ("%s/log.%d"):format(self.folder, self.runs)
@@ -59,12 +59,12 @@ function gateway:run()
 end
 
 --- `files` by name, in a new folder or in `folder`; `prefix`, a program and its arguments that
--- runs the gateway; `words`, further ones of its command line.
+-- runs the gateway; `words`, further ones of its command line; `nginx`: it is to serve nginx.conf.
 function gateway.start(options)
   local folder = options.folder or assert(stdlib.mkdtemp "/tmp/moongate-gateway-XXXXXX")
   stat.chmod(folder, 493)
   local self = setmetatable({ folder = folder, runs = 0,
-    prefix = options.prefix or {}, words = options.words or {} }, gateway)
+    prefix = options.prefix or {}, words = options.words or {}, nginx = options.nginx }, gateway)
   for name, text in pairs(options.files or {}) do self:write(name, text) end
   local fine, message = pcall(self.run, self)
   self.silence = loop.witness(function() return "-- gateway\n" .. self:log() end)

@@ -46,6 +46,17 @@ int SSL_export_keying_material(SSL *ssl, unsigned char *into, size_t size, const
 SSL_SESSION *SSL_get1_session(SSL *ssl);
 int SSL_set_session(SSL *ssl, SSL_SESSION *session);
 void SSL_SESSION_free(SSL_SESSION *session);
+unsigned long SSL_SESSION_get_ticket_lifetime_hint(const SSL_SESSION *session);
+int SSL_CTX_set_cipher_list(SSL_CTX *ctx, const char *names);
+int SSL_CTX_set_alpn_protos(SSL_CTX *ctx, const char *list, unsigned size);
+const void *SSL_get_current_cipher(const SSL *ssl);
+const char *SSL_CIPHER_get_name(const void *cipher);
+const void *SSL_get0_peer_CA_list(const SSL *ssl);
+int OPENSSL_sk_num(const void *list);
+void *OPENSSL_sk_value(const void *list, int index);
+int EVP_PKEY_get_bits(const void *key);
+int EVP_PKEY_get_group_name(const void *key, char *into, size_t size, size_t *used);
+void EVP_PKEY_free(void *key);
 void *SSL_get1_peer_certificate(const SSL *ssl);
 void X509_free(void *certificate);
 void *X509_get_subject_name(const void *certificate);
@@ -64,7 +75,8 @@ local ssl = ffi.load "libssl.so.3"
 local crypto = ffi.load "libcrypto.so.3"
 
 local PEM, VERIFY_PEER, VERIFY_DEMAND = 1, 1, 2
-local SET_SERVER_NAME, SET_MIN_VERSION, SET_MAX_VERSION = 55, 123, 124
+local SET_SERVER_NAME, SET_GROUPS, SET_MIN_VERSION, SET_MAX_VERSION = 55, 92, 123, 124
+local GET_PEER_KEY = 109
 local ERROR_WANT_READ, ERROR_ZERO_RETURN = 2, 6
 local VERSIONS = { ["1.0"] = 0x301, ["1.1"] = 0x302, ["1.2"] = 0x303, ["1.3"] = 0x304 }
 local SIZE = 64 * 1024
@@ -86,6 +98,17 @@ local function context(method, options)
   end
   if options.min then ssl.SSL_CTX_ctrl(ctx, SET_MIN_VERSION, VERSIONS[options.min], nil) end
   if options.max then ssl.SSL_CTX_ctrl(ctx, SET_MAX_VERSION, VERSIONS[options.max], nil) end
+  if options.ciphers then
+    good(ssl.SSL_CTX_set_cipher_list(ctx, options.ciphers), "ciphers")
+  end
+  if options.groups then
+    local names = ffi.cast("void *", ffi.cast("const char *", options.groups))
+    good(ssl.SSL_CTX_ctrl(ctx, SET_GROUPS, 0, names), "groups")
+  end
+  if options.alpn then
+    local list = string.char(#options.alpn) .. options.alpn
+    ssl.SSL_CTX_set_alpn_protos(ctx, list, #list)
+  end
   if options.ca then
     good(ssl.SSL_CTX_load_verify_locations(ctx, options.ca, nil), "ca")
     ssl.SSL_CTX_set_verify(ctx, VERIFY_PEER + (options.demand and VERIFY_DEMAND or 0), nil)
@@ -94,7 +117,8 @@ local function context(method, options)
 end
 
 --- How a client speaks TLS: `ca` (without it anything is believed), `leaf` (its certificate),
--- `name` (SNI), `min`, `max`, `session` (of `c:session()`), `first` (bytes sent with its Finished).
+-- `name` (SNI), `min`, `max`, `session` (of `c:session()`), `first` (bytes sent with its Finished),
+-- `ciphers` and `groups` as OpenSSL writes them, `alpn` (one protocol).
 function tls.client(options)
   local made = context(ssl.TLS_client_method(), options or {})
   made.is_client = true
@@ -212,6 +236,35 @@ end
 function secured:send_raw(bytes) return connection.send(self, bytes) end
 
 function secured:version() return ffi.string(ssl.SSL_get_version(self.ssl)) end
+
+function secured:cipher()
+  return ffi.string(ssl.SSL_CIPHER_get_name(ssl.SSL_get_current_cipher(self.ssl)))
+end
+
+--- What the other side's key for this connection is of: "secp384r1 384", "3072" without a name.
+function secured:group()
+  local key = ffi.new "void *[1]"
+  if ssl.SSL_ctrl(self.ssl, GET_PEER_KEY, 0, key) ~= 1 then return nil end
+  local named = crypto.EVP_PKEY_get_group_name(key[0], into, SIZE, nil) == 1
+  local words = (named and ffi.string(into) .. " " or "") .. crypto.EVP_PKEY_get_bits(key[0])
+  crypto.EVP_PKEY_free(key[0])
+  return words
+end
+
+--- The names of authorities that the server wants clients' certificates from.
+function secured:authorities()
+  local list, names = ssl.SSL_get0_peer_CA_list(self.ssl), {}
+  for i = 0, crypto.OPENSSL_sk_num(list) - 1 do
+    local name = crypto.OPENSSL_sk_value(list, i)
+    names[i + 1] = ffi.string(crypto.X509_NAME_oneline(name, into, SIZE))
+  end
+  return names
+end
+
+--- How many seconds its ticket lasts, as the server says; 0: there is none.
+function secured:lifetime()
+  return tonumber(ssl.SSL_SESSION_get_ticket_lifetime_hint(self:session()))
+end
 
 function secured:is_resumed() return ssl.SSL_session_reused(self.ssl) == 1 end
 
