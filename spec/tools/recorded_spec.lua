@@ -99,7 +99,7 @@ describe("a recording", function()
     local first = begin "ann"
     loop.wait("the question", function() return #server.requests == 1 end)
     local second = begin "ann"
-    watch:expect '("phase":"policy".-"phase":"policy")'
+    watch:expect '("user":"ann","phase":"policy".-"user":"ann","phase":"policy")'
     holds = false
     first:expect "^a NO .*of ann"
     second:expect "^a NO .*of ann"
