@@ -170,7 +170,7 @@ describe("moongate lsp --json-schema", function()
       end
     end
     local limits = schema["$defs"].limits.properties
-    assert.same({ 1, 100, 3 },
+    assert.same({ 1, 1000000, 3 },
       { limits.attempts.minimum, limits.attempts.maximum, limits.attempts.default })
     assert.equal(0.05, limits.hook_timeout.anyOf[1].minimum)
   end)
