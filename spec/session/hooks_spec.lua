@@ -204,11 +204,15 @@ describe("the hook", function()
     c:send_line("b LOGIN gives-up secret"):expect("^b NO", 20)
     login("refused"):expect "^a NO"
     assert_relayed(login "kept")
+    gw:expect_log "told that refused is refused: .*\n" -- what was said before it is there as well
     local said = gw:log():sub(from)
     assert.matches("told that nowhere is refused: false not%-allowed by %S+: ", said)
     assert.matches("told that gives%-up is refused: true unavailable by %S+: connect", said)
     assert.matches("told that refused is refused: false bad%-credentials by %S+: NO .*here", said)
-    assert.equal(3, select(2, said:gsub("told that", "")))
+    for _, user in ipairs { "nowhere", "gives%-up", "refused" } do
+      assert.equal(1, select(2, said:gsub("told that " .. user .. " is", "")))
+    end
+    assert.is_nil(said:find "told that kept")
   end)
 
   it("spliced and closed are told, with what the session has kept", function()
