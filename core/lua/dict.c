@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -28,6 +30,7 @@
 struct dict_page {
     pthread_mutex_t mutex;
     uint64_t turn;
+    _Atomic uint64_t holds; /* how often the lock was taken */
 };
 
 /* --- the lock --- */
@@ -72,8 +75,10 @@ lock(struct dict *d)
         rc = wait_for_lock(d);
     if (rc == EOWNERDEAD)
         rc = pthread_mutex_consistent(&d->page->mutex);
-    if (rc == 0)
+    if (rc == 0) {
+        atomic_fetch_add_explicit(&d->page->holds, 1, memory_order_relaxed);
         return DICT_DONE;
+    }
     if (rc == ETIMEDOUT)
         return DICT_BUSY;
     log_error("shared: lock: %s", strerror(rc));
@@ -84,6 +89,20 @@ static void
 unlock(struct dict *d)
 {
     require(pthread_mutex_unlock(&d->page->mutex) == 0);
+}
+
+/* The kernel, which lets go of the locks of those who die, finds the thread in
+ * the word of a robust lock: no holder can be stopped before it is there.  It
+ * is the first thread of its process, since no other uses dicts. */
+struct dict_hold
+dict_hold_of(const struct dict_page *page)
+{
+    int word = __atomic_load_n(&page->mutex.__data.__lock, __ATOMIC_RELAXED);
+
+    return (struct dict_hold){
+        .process = word & FUTEX_TID_MASK,
+        .number = atomic_load_explicit(&page->holds, memory_order_relaxed),
+    };
 }
 
 static bool
@@ -282,10 +301,9 @@ open_tables(MDB_env *env, unsigned flags, struct dict *d)
 }
 
 static void *
-map_page(int fd, size_t at, struct error *err)
+map_page(int fd, size_t at, int protection, struct error *err)
 {
-    void *page = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                      (off_t)at);
+    void *page = mmap(NULL, page_size(), protection, MAP_SHARED, fd, (off_t)at);
 
     if (page != MAP_FAILED)
         return page;
@@ -311,7 +329,7 @@ fill(int fd, size_t size, struct error *err)
     errno = posix_fallocate(fd, 0, (off_t)(size + page_size()));
     if (errno != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
         return error_set(err, "%zu bytes: %s", size, strerror(errno));
-    page = map_page(fd, size, err);
+    page = map_page(fd, size, PROT_READ | PROT_WRITE, err);
     if (page == NULL)
         return false;
     bool done = init_page(page, err);
@@ -334,21 +352,32 @@ dict_create(size_t size, struct error *err)
     return -1;
 }
 
+/* Bytes of LMDB's map, which the page follows; or 0. */
+static size_t
+size_of_map(int fd, struct error *err)
+{
+    struct stat about;
+
+    if (fstat(fd, &about) == 0 && about.st_size >= DICT_SIZE_MIN)
+        return (size_t)about.st_size - page_size();
+    (void)error_set(err, "the file is damaged");
+    return 0;
+}
+
 static bool
 open_parts(struct dict *d, int fd, struct error *err)
 {
-    struct stat about;
+    size_t size = size_of_map(fd, err);
     int rc;
 
-    if (fstat(fd, &about) != 0 || about.st_size < DICT_SIZE_MIN)
-        return error_set(err, "the file is damaged");
-    size_t size = (size_t)about.st_size - d->page_size;
+    if (size == 0)
+        return false;
     size_t pages = size / d->page_size;
     d->crowded = pages - pages / 4;
     d->batch = pages / 4 / 16;
     d->value_max = size / 64 < DICT_VALUE_MAX ? size / 64 : DICT_VALUE_MAX;
     d->value = xmalloc(d->value_max);
-    d->page = map_page(fd, size, err);
+    d->page = map_page(fd, size, PROT_READ | PROT_WRITE, err);
     if (d->page == NULL)
         return false;
     rc = open_environment(fd, size, &d->env);
@@ -391,4 +420,19 @@ size_t
 dict_value_max(const struct dict *d)
 {
     return d->value_max;
+}
+
+const struct dict_page *
+dict_watch(int fd, struct error *err)
+{
+    size_t size = size_of_map(fd, err);
+
+    return size > 0 ? map_page(fd, size, PROT_READ, err) : NULL;
+}
+
+void
+dict_unwatch(const struct dict_page *page)
+{
+    if (page != NULL)
+        (void)munmap((void *)(uintptr_t)page, page_size());
 }

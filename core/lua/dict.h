@@ -4,7 +4,8 @@
  * killed had half done is not there.  Instead of LMDB's locks it has one of
  * its own, behind the map: readers take it too, so no reader can go stale, a
  * process that died with it leaves nothing behind, and one that was stopped
- * with it is not waited for.  No call keeps it.
+ * with it is not waited for: somebody has to end it, who sees by dict_hold_of
+ * which it is.  No call keeps it.
  *
  * It never fills: from three quarters on, each change first removes what is
  * over, then what is over soonest, then what was written longest ago.  Leases
@@ -16,6 +17,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/types.h"
+
+#include <sys/types.h>
 
 #define DICT_SIZE_MIN  1048576
 #define DICT_KEY_MAX   8192
@@ -52,6 +55,7 @@ struct dict_holder {
 };
 
 struct dict;
+struct dict_page;
 
 /* Makes an empty one of `size` bytes, which are taken at once; its descriptor,
  * or -1. */
@@ -60,6 +64,19 @@ int dict_create(size_t size, struct error *err) MUST_USE;
 /* Opens it in this process; reads /proc/self/fd.  The descriptor is closed. */
 struct dict *dict_open(int fd, struct error *err) MUST_USE;
 void dict_close(struct dict *d); /* NULL is fine */
+
+/* The lock alone, for a look from outside; the descriptor stays the caller's.
+ * NULL and `err` if it can't be mapped. */
+const struct dict_page *dict_watch(int fd, struct error *err) MUST_USE;
+void dict_unwatch(const struct dict_page *page); /* NULL is fine */
+
+/* The same in many looks: it was not let go in between. */
+struct dict_hold {
+    pid_t process;   /* 0: nobody has it */
+    uint64_t number; /* goes up just after it is taken */
+};
+
+struct dict_hold dict_hold_of(const struct dict_page *page);
 
 /* How long a value may be. */
 size_t dict_value_max(const struct dict *d);

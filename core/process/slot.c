@@ -399,7 +399,8 @@ cpu_seconds(pid_t pid)
     return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
-/* A process that is merely not given the CPU, or stopped, is left alone. */
+/* A process that is merely not given the CPU, or stopped, is left alone, unless
+ * others wait for it. */
 static void
 end_if_wedged(struct slot *s)
 {
@@ -411,6 +412,15 @@ end_if_wedged(struct slot *s)
                     "killed: its loop did not turn for %.1f s of CPU time",
                     used);
     slot_kill(s, SIGABRT);
+}
+
+/* One that was stopped dies of no other signal. */
+void
+slot_end_holder(struct slot *s, const char *dict)
+{
+    (void)error_set(&s->failure,
+                    "killed: it kept shared.%s locked for a second", dict);
+    slot_kill(s, SIGKILL);
 }
 
 void

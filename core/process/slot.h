@@ -80,7 +80,7 @@ struct slot {
     bool asked;           /* and has not answered yet */
     double silent_cpu;    /* CPU seconds used when the silence was noticed */
     struct slot *keeper;  /* accepts on our sockets for us; or NULL */
-    struct error failure; /* what the worker said; "" */
+    struct error failure; /* what the worker said, or why it was ended; "" */
 };
 
 void slot_init(struct slot *s, struct slot_host *host, unsigned number);
@@ -104,6 +104,9 @@ void slot_commit(struct slot *s, unsigned generation);
 /* Asks for a sign of life, ten times a second; ends a worker that spends all
  * its time on something else than its loop. */
 void slot_tick(struct slot *s);
+
+/* Ends a process, stopped perhaps, that does not let go of a shared dict. */
+void slot_end_holder(struct slot *s, const char *dict);
 
 /* Whether it serves its sockets: ready, and not silent for too long. */
 bool slot_is_alive(const struct slot *s);

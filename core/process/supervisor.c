@@ -267,6 +267,19 @@ print_ready(const struct supervisor *s)
     buf_deinit(&line);
 }
 
+/* It may be starting. */
+static void
+end_holder(void *arg, pid_t process, const char *dict)
+{
+    struct supervisor *s = arg;
+
+    for (size_t i = 0; i < slot_count(s); i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->state != SLOT_DOWN && slot->child.pid == process)
+            slot_end_holder(slot, dict);
+    }
+}
+
 static void
 on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -276,6 +289,7 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     for (size_t i = 0; i < slot_count(s); i++)
         slot_tick(&s->slots[i]);
+    shared_dicts_tick(&s->dicts, end_holder, s);
     cover_slots(s->slots, slot_count(s));
     reload_tick(&s->reload);
 }

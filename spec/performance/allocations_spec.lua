@@ -1,11 +1,11 @@
 --- How often a login allocates memory, and what a relayed session keeps, counted by a library that
 -- is preloaded. Of the release build alone: sanitizers allocate on their own account.
-local child = require "spec.support.child"
 local client = require "spec.support.client"
 local ffi = require "ffi"
 local http_server = require "spec.support.http_server"
 local gateway = require "spec.support.gateway"
 local loop = require "spec.support.loop"
+local preload = require "spec.support.preload"
 local shipped = require "spec.support.shipped"
 local stdlib = require "posix.stdlib"
 local upstream = require "spec.support.upstream"
@@ -16,24 +16,20 @@ local LOGINS, SESSIONS = 200, 400
 local EACH_LOGIN, EACH_SESSION = 45, 5
 
 describe("one worker, with auth_http", function()
-  local gw, auth, imap, folder
+  local gw, auth, imap, folder, path
 
   setup(function()
     stdlib.setenv("MOONGATE_BUILD", "build/release")
     folder = assert(stdlib.mkdtemp "/tmp/moongate-allocations-XXXXXX")
-    assert.equal(0, (child.run { "cc", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
-      folder .. "/allocations.so", "spec/support/allocations.c" }))
-    local file = assert(io.open(folder .. "/counters", "w"))
-    file:write(("\0"):rep(16))
-    file:close()
+    local prefix
+    prefix, path = preload.build(folder, "allocations", 16)
     imap = upstream.start { script = upstream.imap() }
     auth = http_server.start { answer = function()
       return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
         ["Auth-Port"] = tostring(imap.port) } }
     end }
     gw = gateway.start {
-      prefix = { "env", "LD_PRELOAD=" .. folder .. "/allocations.so",
-        "ALLOCATIONS=" .. folder .. "/counters" },
+      prefix = prefix,
       files = { ["moongate.lua"] = shipped.configuration { policy = { "auth_http" },
         listen = { imap = "" }, settings = ("auth_http = { url = %q }"):format(auth.url) } },
     }
@@ -48,7 +44,7 @@ describe("one worker, with auth_http", function()
 
   --- How many allocations there were, and how many are alive.
   local function counters()
-    local file = assert(io.open(folder .. "/counters"))
+    local file = assert(io.open(path))
     local numbers = ffi.new("int64_t[2]")
     ffi.copy(numbers, file:read(16), 16)
     file:close()

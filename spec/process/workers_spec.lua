@@ -6,7 +6,7 @@ local socket = require "socket"
 
 local function start(workers)
   return gateway.start { files = pop3.files({ pop3 = "127.0.0.1:0" },
-    ("  workers = %d,"):format(workers)) }
+    ('  workers = %d, shared = { limits = "1m" },'):format(workers)) }
 end
 
 local function workers_of(g) return processes.children(g.process.pid) end

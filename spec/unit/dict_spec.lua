@@ -6,6 +6,7 @@ local unistd = require "posix.unistd"
 local wait = require "posix.sys.wait"
 
 ffi.cdef [[
+typedef int pid_t;
 int dup(int fd);
 int close(int fd);
 void *mmap(void *at, size_t len, int protection, int flags, int fd, long offset);
@@ -397,6 +398,33 @@ describe("processes that share a dict", function()
     assert.same({ nil, "BUSY" }, { incr(d, "a") })
     finish(child, signal.SIGKILL)
     assert.equal(1, get(d, "a"))
+    unmap()
+  end)
+
+  it("tell who has the lock, and whether it is still the same time", function()
+    local word, unmap = lock_word(fd)
+    local page = lib.dict_watch(fd, err)
+    local free = lib.dict_hold_of(page)
+    assert.equal(0, free.process)
+    local child = fork(fd, function(own, say)
+      while say() == nil do incr(own, "n") end
+    end)
+    stop_inside(child, word)
+    local before = lib.dict_hold_of(page)
+    assert.equal(child.pid, before.process)
+    assert.same({ nil, "BUSY" }, { get(d, "n") })
+    assert.is_true(lib.dict_hold_of(page).number == before.number)
+    local after
+    for _ = 1, 100 do -- it may have been stopped again before it went on
+      stop_inside(child, word)
+      after = lib.dict_hold_of(page)
+      if after.number > before.number then break end
+    end
+    assert.is_true(after.number > before.number)
+    assert.equal(child.pid, after.process)
+    finish(child, signal.SIGKILL)
+    assert.equal(0, lib.dict_hold_of(page).process)
+    lib.dict_unwatch(page)
     unmap()
   end)
 end)
