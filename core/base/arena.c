@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include "base/check.h"
+#include "base/spare.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@ arena_init(struct arena *a, size_t cap)
     *a = (struct arena){.cap = cap};
 }
 
+/* Most logins need no larger one. */
+static struct spare common = {.size = sizeof(struct arena_block) + BLOCK_SIZE};
+
+/* Behind `used` nothing was ever written, or it has been wiped. */
 static void
 drop_newest(struct arena *a)
 {
@@ -28,8 +33,11 @@ drop_newest(struct arena *a)
 
     a->blocks = block->older;
     a->used -= block->size;
-    explicit_bzero(block->bytes, block->size);
-    free(block);
+    explicit_bzero(block->bytes, block->used);
+    if (block->size == BLOCK_SIZE)
+        spare_give(&common, block);
+    else
+        free(block);
 }
 
 void
@@ -47,7 +55,9 @@ add_block(struct arena *a, size_t size)
     if (size > a->cap || a->used > a->cap - size)
         return false;
 
-    struct arena_block *block = xmalloc(sizeof *block + size);
+    struct arena_block *block = size == BLOCK_SIZE
+                                    ? spare_take(&common)
+                                    : xmalloc(sizeof *block + size);
     *block = (struct arena_block){.older = a->blocks, .size = size};
     a->blocks = block;
     a->used += size;

@@ -1,6 +1,7 @@
 #include "base/buf.h"
 
-#include <stdio.h>
+#include "base/format.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,12 +96,9 @@ grow(struct buf *b, size_t size)
     b->size = size;
 }
 
-/* Makes `n` bytes of room behind the end; the caller knows there is room. */
 static void
-make_room(struct buf *b, size_t n)
+get_room(struct buf *b, size_t n)
 {
-    if (b->size - b->end >= n)
-        return;
     compact(b);
     size_t size = b->size > 0 ? b->size : FIRST_SIZE;
     while (size < b->end + n)
@@ -109,6 +107,14 @@ make_room(struct buf *b, size_t n)
         size = b->cap;
     if (size > b->size)
         grow(b, size);
+}
+
+/* Makes `n` bytes of room behind the end; the caller knows there is room. */
+static void
+make_room(struct buf *b, size_t n)
+{
+    if (b->size - b->end < n)
+        get_room(b, n);
 }
 
 bool
@@ -132,7 +138,7 @@ buf_vprintf(struct buf *b, const char *format, va_list arguments)
     va_list again;
 
     va_copy(again, arguments);
-    int len = vsnprintf(at, room, format, again);
+    int len = format_text(at, room, format, again);
     va_end(again);
     if (len >= 0 && (size_t)len < room) {
         b->end += (size_t)len;
@@ -144,7 +150,7 @@ buf_vprintf(struct buf *b, const char *format, va_list arguments)
         return false;
 
     make_room(b, (size_t)len + 1);
-    (void)vsnprintf(b->memory + b->end, (size_t)len + 1, format, arguments);
+    (void)format_text(b->memory + b->end, (size_t)len + 1, format, arguments);
     b->end += (size_t)len;
     return true;
 }

@@ -1,6 +1,7 @@
 #include "base/check.h"
 
 #include <execinfo.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,10 @@ xmalloc(size_t size)
 void *
 xcalloc(size_t count, size_t size)
 {
-    void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
-    require(memory != NULL);
-    return memory;
+    require(size == 0 || count <= SIZE_MAX / size);
+    /* calloc knows nothing of the blocks that each thread keeps. */
+    void *memory = xmalloc(count * size);
+    return memset(memory, 0, count * size);
 }
 
 char *

@@ -1,11 +1,11 @@
 #include "base/counters.h"
 
 #include "base/check.h"
+#include "base/format.h"
 #include "base/slice.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +107,7 @@ counters_count(struct counters *c, const char *format, ...)
     va_list list;
 
     va_start(list, format);
-    int len = vsnprintf(name, sizeof name, format, list);
+    int len = format_text(name, sizeof name, format, list);
     va_end(list);
     require(len > 0 && (size_t)len < sizeof name);
     own(c, (struct slice){name, (size_t)len})->value++;

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTIONS_MAX 31 /* of one kind: they make a set */
+#define OPTIONS_MAX   31 /* of one kind: they make a set */
+#define OPTIONS_USUAL 4  /* of one decision */
 
 #define AT(member) offsetof(struct decision, member)
 
@@ -113,31 +114,6 @@ static const struct {
     [VERDICT_VERIFIER] = {"verifier", verifier_options},
 };
 
-/* Slices of the decision point into strings and secrets; they live as long as
- * it does, in its environment. */
-static void
-anchor(lua_State *L, int environment, const char *name)
-{
-    lua_pushvalue(L, -1);
-    lua_setfield(L, environment, name);
-}
-
-/* `given` is a set of positions.  They are read in the order of the table. */
-static void
-read_options(struct reading *r, const struct option *options, unsigned given,
-             int environment)
-{
-    for (size_t i = 0; given >> i != 0; i++) {
-        if ((given >> i & 1U) == 0)
-            continue;
-        r->name = options[i].name;
-        lua_getfield(r->L, 1, r->name);
-        decision_read_option(r, &options[i]);
-        anchor(r->L, environment, r->name);
-        lua_pop(r->L, 1);
-    }
-}
-
 static void
 refuse(lua_State *L, enum verdict_kind kind, const char *name)
 {
@@ -150,7 +126,7 @@ refuse(lua_State *L, enum verdict_kind kind, const char *name)
     object_unknown(L, kinds[kind].name, name, names);
 }
 
-/* The set of positions in `options` of what the table at 1 holds; raises for
+/* The set of positions in the options of what the table at 1 holds; raises for
  * what is not there. */
 static unsigned
 find_given(lua_State *L, enum verdict_kind kind)
@@ -214,9 +190,52 @@ line_of_caller(lua_State *L)
     return d.currentline > 0 ? d.currentline : 0;
 }
 
+struct decision *
+decision_begin(lua_State *L, enum verdict_kind kind)
+{
+    struct decision *d = lua_newuserdata(L, sizeof *d);
+
+    memset(d, 0, sizeof *d);
+    d->kind = kind;
+    d->xclient = -1;
+    object_set_type(L, OBJECT_DECISION, events, NULL);
+    lua_createtable(L, 0, OPTIONS_USUAL);
+    return d;
+}
+
+/* Slices of the decision point into strings and secrets; they live as long as
+ * it does, in its environment. */
+static void
+take_option(lua_State *L, struct decision *d, const struct option *o)
+{
+    struct reading r = {L, kinds[d->kind].name, o->name, d};
+
+    decision_read_option(&r, o);
+    lua_setfield(L, -2, o->name);
+}
+
+void
+decision_take(lua_State *L, struct decision *d, const char *name)
+{
+    const struct option *o = kinds[d->kind].options;
+
+    while (strcmp(o->name, name) != 0)
+        o++;
+    take_option(L, d, o);
+}
+
+void
+decision_end(lua_State *L)
+{
+    (void)lua_setfenv(L, -2);
+}
+
+/* They are read in the order of `options`, not of the table. */
 static int
 make(lua_State *L, enum verdict_kind kind)
 {
+    const struct option *options = kinds[kind].options;
+
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
         lua_newtable(L);
@@ -226,18 +245,16 @@ make(lua_State *L, enum verdict_kind kind)
         return luaL_error(L, "%s: a table of options expected, not a %s",
                           kinds[kind].name, luaL_typename(L, 1));
     unsigned given = find_given(L, kind);
-
-    struct decision *d = lua_newuserdata(L, sizeof *d);
-    memset(d, 0, sizeof *d);
-    d->kind = kind;
-    d->xclient = -1;
-    object_set_type(L, OBJECT_DECISION, events, NULL);
+    struct decision *d = decision_begin(L, kind);
     if (trace_is_on())
         d->where = line_of_caller(L);
-    lua_newtable(L);
-    struct reading r = {L, kinds[kind].name, NULL, d};
-    read_options(&r, kinds[kind].options, given, 3);
-    (void)lua_setfenv(L, 2);
+    for (size_t i = 0; given >> i != 0; i++) {
+        if ((given >> i & 1U) == 0)
+            continue;
+        lua_getfield(L, 1, options[i].name);
+        take_option(L, d, &options[i]);
+    }
+    decision_end(L);
     return 1;
 }
 

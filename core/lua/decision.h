@@ -41,6 +41,13 @@ int decision_login(lua_State *L);
 int decision_certificate(lua_State *L); /* (name) -> decision */
 int decision_verifier(lua_State *L);
 
+/* The same step by step, for C: begin pushes what becomes the decision, take
+ * takes the value on the top as the option `name`, which there is, end leaves
+ * the decision.  All may raise. */
+struct decision *decision_begin(lua_State *L, enum verdict_kind kind);
+void decision_take(lua_State *L, struct decision *d, const char *name);
+void decision_end(lua_State *L);
+
 /* The decision at `index`, or NULL. */
 const struct decision *decision_test(lua_State *L, int index);
 

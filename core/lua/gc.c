@@ -8,10 +8,9 @@
 
 #include <time.h>
 
-#define PAUSE       150    /* percent, until LuaJIT begins a cycle itself */
 #define SLICE       0.0002 /* seconds that a turn of the loop may take longer */
 #define STEPS       16     /* between two looks at the clock */
-#define GARBAGE_MIN ((size_t)32 << 10) /* below that it is not worth a cycle */
+#define GARBAGE_MIN ((size_t)512 << 10) /* less is not worth a cycle */
 
 /* CPU time: others that take the processor away make no pause of ours. */
 static double
@@ -23,13 +22,15 @@ now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* A quarter more than is alive: sooner than LuaJIT would begin. */
+/* A quarter more than is alive, and LuaJIT itself at twice that. */
 static void
 set_begin(struct vm *vm)
 {
     size_t used = vm->memory.used;
+    size_t garbage = used / 4 > GARBAGE_MIN ? used / 4 : GARBAGE_MIN;
 
-    vm->gc.begin_at = used + (used / 4 > GARBAGE_MIN ? used / 4 : GARBAGE_MIN);
+    vm->gc.begin_at = used + garbage;
+    (void)lua_gc(vm->L, LUA_GCSETPAUSE, (int)(100 + 200 * garbage / used));
 }
 
 static void
@@ -81,7 +82,6 @@ gc_init(struct vm *vm)
 {
     struct counters *counters = vm_counters(vm);
 
-    (void)lua_gc(vm->L, LUA_GCSETPAUSE, PAUSE);
     vm->gc.memory = counters_gauge(counters, "lua_memory_bytes");
     vm->gc.longest = counters_gauge(counters, "lua_gc_longest_seconds");
     ev_idle_init(&vm->gc.idle, on_idle);

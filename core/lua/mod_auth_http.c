@@ -42,30 +42,29 @@ struct making {
 };
 
 static void
-set_text(lua_State *L, const char *name, struct slice text)
+take_text(lua_State *L, struct decision *d, const char *name, struct slice text)
 {
     if (text.len == 0)
         return;
     lua_pushlstring(L, text.ptr, text.len);
-    lua_setfield(L, -2, name);
-}
-
-/* Turns the table of options on the top into the decision. */
-static void
-construct(lua_State *L, lua_CFunction constructor)
-{
-    lua_pushcfunction(L, constructor);
-    lua_insert(L, -2);
-    lua_call(L, 1, 1);
+    decision_take(L, d, name);
 }
 
 static void
 make_tempfail(lua_State *L, const char *server, const char *problem)
 {
-    lua_newtable(L);
+    struct decision *d = decision_begin(L, VERDICT_TEMPFAIL);
+
     (void)lua_pushfstring(L, "auth_http %s: %s", server, problem);
-    lua_setfield(L, -2, "log");
-    construct(L, decision_tempfail);
+    decision_take(L, d, "log");
+    decision_end(L);
+}
+
+static void
+take_delay(lua_State *L, struct decision *d, const char *name, double seconds)
+{
+    lua_pushnumber(L, seconds < DELAY_MAX ? seconds : DELAY_MAX);
+    decision_take(L, d, name);
 }
 
 /* How nginx refuses: after Auth-Wait the client may try again; without it the
@@ -73,25 +72,25 @@ make_tempfail(lua_State *L, const char *server, const char *problem)
 static void
 make_reject(lua_State *L, const struct auth_answer *a)
 {
-    lua_newtable(L);
-    set_text(L, "text", slice_of(a->text));
-    set_text(L, "log", slice_of(a->text));
-    set_text(L, "code", a->code);
-    set_text(L, "sasl", (struct slice){a->sasl, a->sasl_len});
-    lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
-    lua_setfield(L, -2, "delay");
+    struct decision *d = decision_begin(L, VERDICT_REJECT);
+
+    take_text(L, d, "text", slice_of(a->text));
+    take_text(L, d, "log", slice_of(a->text));
+    take_text(L, d, "code", a->code);
+    take_text(L, d, "sasl", (struct slice){a->sasl, a->sasl_len});
+    take_delay(L, d, "delay", a->wait);
     lua_pushboolean(L, a->wait <= 0);
-    lua_setfield(L, -2, "close");
-    construct(L, decision_reject);
+    decision_take(L, d, "close");
+    decision_end(L);
 }
 
 static void
 make_wait(lua_State *L, const struct auth_answer *a)
 {
-    lua_newtable(L);
-    lua_pushnumber(L, a->wait < DELAY_MAX ? a->wait : DELAY_MAX);
-    lua_setfield(L, -2, "seconds");
-    construct(L, decision_wait);
+    struct decision *d = decision_begin(L, VERDICT_WAIT);
+
+    take_delay(L, d, "seconds", a->wait > 0 ? a->wait : 1);
+    decision_end(L);
 }
 
 /* "host:port": TLS is as the listener's `upstream_tls` says. */
@@ -106,36 +105,37 @@ push_place(lua_State *L, const struct auth_answer *a)
     lua_remove(L, -2);
 }
 
-/* As what the upstream is told that it is: the table is a decision's. */
+/* As what the upstream is told that it is. */
 static void
-set_login(lua_State *L, const struct auth_answer *a, bool logs_in)
+push_login(lua_State *L, const struct auth_answer *a, bool logs_in)
 {
-    if (logs_in && !a->has_password)
-        return;
-    lua_newtable(L);
-    if (a->has_user)
-        set_text(L, "user", a->user);
+    struct decision *d = decision_begin(L, VERDICT_LOGIN);
+
+    d->has_login = true;
+    take_text(L, d, "user", a->user);
     if (logs_in) {
         secret_push(L, a->password.bytes);
-        lua_setfield(L, -2, "password");
+        decision_take(L, d, "password");
     } else {
         lua_pushboolean(L, true);
-        lua_setfield(L, -2, "none");
+        decision_take(L, d, "none");
     }
-    construct(L, decision_login);
-    lua_setfield(L, -2, "upstream_auth");
+    decision_end(L);
 }
 
 static void
 make_accept(lua_State *L, const struct auth_answer *a, bool logs_in)
 {
-    lua_newtable(L);
-    if (a->has_user)
-        set_text(L, "user", a->user);
-    set_login(L, a, logs_in);
+    struct decision *d = decision_begin(L, VERDICT_ACCEPT);
+
+    take_text(L, d, "user", a->user);
     push_place(L, a);
-    lua_setfield(L, -2, "upstream");
-    construct(L, decision_accept);
+    decision_take(L, d, "upstream");
+    if (!logs_in || a->has_password) {
+        push_login(L, a, logs_in);
+        decision_take(L, d, "upstream_auth");
+    }
+    decision_end(L);
 }
 
 static void

@@ -25,8 +25,12 @@ void
 object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
                 const luaL_Reg *methods)
 {
-    object_make_type(L, name, events, methods);
     luaL_getmetatable(L, name);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        object_make_type(L, name, events, methods);
+        luaL_getmetatable(L, name);
+    }
     (void)lua_setmetatable(L, -2);
 }
 

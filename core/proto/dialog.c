@@ -148,31 +148,24 @@ dialog_put_upstream(struct dialog *d, struct slice bytes)
         d->fault = FAULT_RESOURCES;
 }
 
-/* How much of the front needs no backslash. */
-static size_t
-plain_run(struct slice text)
-{
-    size_t n = 0;
-
-    while (n < text.len && text.ptr[n] != '"' && text.ptr[n] != '\\')
-        n++;
-    return n;
-}
-
 void
 dialog_put_quoted(struct dialog *d, struct slice text)
 {
-    dialog_put_upstream(d, S("\""));
-    for (;;) {
-        size_t n = plain_run(text);
-        dialog_put_upstream(d, slice_take(text, n));
-        if (n == text.len)
-            break;
-        dialog_put_upstream(d, S("\\"));
-        dialog_put_upstream(d, slice_take(slice_drop(text, n), 1));
-        text = slice_drop(text, n + 1);
+    size_t most = 2 * text.len + 2, room, n = 0;
+    char *to = buf_reserve(d->to_upstream, most, &room);
+
+    if (to == NULL || room < most) {
+        d->fault = FAULT_RESOURCES;
+        return;
     }
-    dialog_put_upstream(d, S("\""));
+    to[n++] = '"';
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"' || text.ptr[i] == '\\')
+            to[n++] = '\\';
+        to[n++] = text.ptr[i];
+    }
+    to[n++] = '"';
+    buf_filled(d->to_upstream, n);
 }
 
 struct slice
@@ -212,9 +205,30 @@ dialog_learn(struct dialog *d, struct slice capabilities)
     learnt->known = true;
 }
 
+#define IN_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* A subtraction borrows into the high bit of a byte that is less, unless the
+ * byte had that bit itself. */
+static bool
+word_has_control(uint64_t word)
+{
+    uint64_t del = word ^ IN_EACH_BYTE(0x7f);
+    uint64_t low = (word - IN_EACH_BYTE(0x20)) & ~word;
+    uint64_t zero = (del - IN_EACH_BYTE(0x01)) & ~del;
+
+    return ((low | zero) & IN_EACH_BYTE(0x80)) != 0;
+}
+
 bool
 has_control(struct slice bytes)
 {
+    for (; bytes.len >= sizeof(uint64_t);
+         bytes = slice_drop(bytes, sizeof(uint64_t))) {
+        uint64_t word;
+        memcpy(&word, bytes.ptr, sizeof word);
+        if (word_has_control(word))
+            return true;
+    }
     for (size_t i = 0; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.ptr[i];
         if (c < 0x20 || c == 0x7f)

@@ -3,10 +3,11 @@
 #include "base/decimal.h"
 #include "base/random.h"
 #include "base/slice.h"
+#include "base/spare.h"
 #include "proto/sasl_token.h"
 #include "session/sessions.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #define ARENA_MAX    ((size_t)64 * 1024)
 #define ANSWER_MAX   ((size_t)16 * 1024) /* what waits for a slow client */
@@ -16,6 +17,8 @@
 
 /* A token as it came, as it goes on, and in base64. */
 #define TOKEN_ARENA (3 * TOKEN_LINE_MAX)
+
+static struct spare spares = {.size = sizeof(struct login_state)};
 
 static size_t
 at_least(size_t n, size_t floor)
@@ -56,8 +59,9 @@ struct login_state *
 login_state_new(struct session *s, struct capabilities *learnt)
 {
     const struct proto_settings *settings = &s->listener->settings;
-    struct login_state *login = xcalloc(1, sizeof *login);
+    struct login_state *login = spare_take(&spares);
 
+    memset(login, 0, sizeof *login);
     s->login = login;
     size_t token = takes_tokens(settings) ? TOKEN_LINE_MAX : 0;
     size_t command = at_least(settings->command_max, token);
@@ -99,6 +103,6 @@ login_state_free(struct session *s)
     buf_deinit(&login->to_upstream);
     arena_wipe(&login->arena);
     explicit_bzero(login, sizeof *login);
-    free(login);
+    spare_give(&spares, login);
     s->login = NULL;
 }

@@ -3,7 +3,7 @@ local black_hole = require "spec.support.black_hole"
 local ca = require "spec.support.ca"
 local check = require "spec.support.check"
 local dns_server = require "spec.support.dns_server"
-local tcp = require "spec.support.tcp"
+local ports = require "spec.support.ports"
 local tls = require "spec.support.tls"
 local upstream = require "spec.support.upstream"
 
@@ -89,9 +89,7 @@ describe("moongate check --connect", function()
   end)
 
   it("says what is wrong with one that does not", function()
-    local fd = tcp.listen "127.0.0.1"
-    local closed = tcp.port(fd)
-    tcp.close(fd)
+    local closed = ports.free()
     local nonsense = start(function(peer) peer:send_line "HTTP/1.1 400 Bad Request" end)
     local busy = start(function(peer) peer:send_line "* BYE too busy" end)
     local gone = start(function(peer) peer:close() end)

@@ -4,6 +4,7 @@ local client = require "spec.support.client"
 local command = require "spec.support.command"
 local nginx = require "spec.support.nginx"
 local nginx_servers = require "spec.support.nginx_servers"
+local ports = require "spec.support.ports"
 
 local MAIN = [[
 worker_processes 1;
@@ -23,7 +24,7 @@ describe("moongate run --nginx", function()
   local servers, gw, port
   setup(function()
     servers = nginx_servers.start()
-    port = nginx.free_port()
+    port = ports.free()
     gw = nginx.run { main = MAIN, mail = MAIL, ports = { auth = servers.auth.port },
       files = { ["servers/imap.conf"] = SERVER:format(port, "IMAP4rev1 X-ONE"),
         ["prefix/run/empty"] = "" }, words = { "-p", "@folder/prefix" } }

@@ -1,8 +1,8 @@
 --- The parameters of `listen`, beside the real nginx.
 local client = require "spec.support.client"
 local connection = require "spec.support.connection"
-local nginx = require "spec.support.nginx"
 local nginx_pair = require "spec.support.nginx_pair"
+local ports = require "spec.support.ports"
 local tcp = require "spec.support.tcp"
 
 local MAIL = [[
@@ -25,23 +25,12 @@ local MAIL = [[
   server { listen 127.0.0.1:@wild; protocol imap; imap_capabilities ONE; }
 ]]
 
---- The first of three ports one behind the other that are free.
-local function free_range()
-  for _ = 1, 100 do
-    local first = nginx.free_port()
-    local free = first < 65000
-    for port = first + 1, first + 2 do free = free and nginx.is_free(port) end
-    if free then return first end
-  end
-  error "there are no three ports in a row"
-end
-
 describe("listen beside the real nginx:", function()
   local pair, ranges
   setup(function()
     ranges = {}
     pair = nginx_pair.start { mail = function()
-      local first = free_range()
+      local first = ports.free(3)
       table.insert(ranges, first)
       return MAIL .. ("server { listen 127.0.0.1:%d-%d; protocol imap; }\n")
         :format(first, first + 2)

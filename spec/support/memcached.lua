@@ -1,7 +1,7 @@
 --- A memcached of a spec, on a port of 127.0.0.1: `memcached.start()` gives { port =, stop = }.
 local child = require "spec.support.child"
+local ports = require "spec.support.ports"
 local signal = require "posix.signal"
-local socket = require "socket"
 local stdlib = require "posix.stdlib"
 
 local memcached = {}
@@ -15,10 +15,7 @@ function memcached:run()
 end
 
 function memcached.start()
-  local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
-  listener:close()
-  return setmetatable({ port = tonumber(port),
+  return setmetatable({ port = ports.free(),
     folder = assert(stdlib.mkdtemp "/tmp/moongate-memcached-XXXXXX") }, memcached):run()
 end
 

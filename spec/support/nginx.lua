@@ -13,7 +13,7 @@
 local child = require "spec.support.child"
 local command = require "spec.support.command"
 local gateway = require "spec.support.gateway"
-local tcp = require "spec.support.tcp"
+local ports = require "spec.support.ports"
 
 -- What nginx needs, and Moongate has no use for.
 local HEAD = [[
@@ -32,33 +32,13 @@ events { worker_connections 256; }
 local nginx = {}
 nginx.__index = nginx
 
-local given = {}
-
---- A port that nobody listens on, and that was not given to anybody before.
-function nginx.free_port()
-  local port
-  repeat
-    local fd = tcp.listen "127.0.0.1"
-    port = tcp.port(fd)
-    tcp.close(fd)
-  until not given[port]
-  given[port] = true
-  return port
-end
-
-function nginx.is_free(port)
-  local fine, fd = pcall(tcp.listen, "127.0.0.1", port)
-  if fine then tcp.close(fd) end
-  return fine
-end
-
 --- The text with a port in place of each @name, in small letters, and all of these.
 local function fill(text, known, folder)
   local at = {}
   for name, port in pairs(known or {}) do at[name] = port end
   text = text:gsub("@folder", folder)
   return (text:gsub("@(%l%w*)", function(name)
-    at[name] = at[name] or nginx.free_port()
+    at[name] = at[name] or ports.free()
     return tostring(at[name])
   end)), at
 end

@@ -8,10 +8,10 @@
 -- The user is "gateway", the password "db secret", the database "mail". It runs as the user
 -- postgres, as it refuses to be root.
 local child = require "spec.support.child"
+local ports = require "spec.support.ports"
 local processes = require "spec.support.processes"
 local pwd = require "posix.pwd"
 local signal = require "posix.signal"
-local socket = require "socket"
 local stat = require "posix.sys.stat"
 local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
@@ -25,13 +25,6 @@ local function as_user(...)
   if unistd.geteuid() ~= 0 then return { ... } end
   return { "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
     "--pdeathsig=QUIT", ... }
-end
-
-local function free_port()
-  local held = assert(socket.bind("127.0.0.1", 0))
-  local port = select(2, held:getsockname())
-  held:close()
-  return port
 end
 
 local function own(path, mode)
@@ -97,7 +90,7 @@ end
 
 function postgres.start(options)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-pg-XXXXXX")
-  local self = setmetatable({ folder = folder, port = free_port(), runs = 0,
+  local self = setmetatable({ folder = folder, port = ports.free(), runs = 0,
     tls = options.certificate ~= nil }, postgres)
   own(folder, 493)
   local secret = self:write("password", postgres.PASSWORD .. "\n")

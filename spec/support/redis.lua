@@ -9,6 +9,7 @@
 -- Options: `password`, `tls` (a leaf of spec.support.ca: then its port speaks TLS only),
 -- `replica_of` (a server), `more` (further lines of its configuration).
 local child = require "spec.support.child"
+local ports = require "spec.support.ports"
 local signal = require "posix.signal"
 local socket = require "socket"
 local stat = require "posix.sys.stat"
@@ -16,13 +17,6 @@ local stdlib = require "posix.stdlib"
 
 local redis = {}
 redis.__index = redis
-
-local function free_port()
-  local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
-  listener:close()
-  return tonumber(port)
-end
 
 local function configuration(self, options)
   local lines = {
@@ -60,7 +54,7 @@ end
 local function new(kind)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-redis-XXXXXX")
   stat.chmod(folder, 493)
-  return setmetatable({ folder = folder, port = free_port(), kind = kind,
+  return setmetatable({ folder = folder, port = ports.free(), kind = kind,
     unix = "unix:" .. folder .. "/socket" }, redis)
 end
 

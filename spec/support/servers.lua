@@ -9,6 +9,7 @@
 -- answers its SASL questions; mail for anybody else is refused, so nothing ever leaves the
 -- machine. Postfix's master only runs as root.
 local child = require "spec.support.child"
+local ports = require "spec.support.ports"
 local posix_stat = require "posix.sys.stat"
 local pwd = require "posix.pwd"
 local socket = require "socket"
@@ -160,17 +161,6 @@ local function make_folder(path, user, mode)
   if mode then posix_stat.chmod(path, mode) end
 end
 
---- `count` loopback ports that nothing listens on.
-local function free_ports(count)
-  local held, ports = {}, {}
-  for i = 1, count do
-    held[i] = assert(socket.bind("127.0.0.1", 0))
-    ports[i] = select(2, held[i]:getsockname())
-  end
-  for i = 1, count do held[i]:close() end
-  return unpack(ports)
-end
-
 --- Waits until a server answers on the port with its greeting, which it returns.
 local function greeting(port, server, seconds)
   local at = socket.gettime() + seconds
@@ -236,7 +226,7 @@ function servers.start(options)
   for name, text in pairs(options.files or {}) do write(folder .. "/" .. name, text) end
   self.domain = next(options.users):match "@(.+)$"
   local names = { "imap", "pop3", "smtp", "submission", unpack(options.ports or {}) }
-  for i, port in ipairs { free_ports(#names) } do self[names[i]] = port end
+  for _, name in ipairs(names) do self[name] = ports.free() end
   local fine, message = pcall(function()
     start_dovecot(self)
     start_postfix(self)

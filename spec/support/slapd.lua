@@ -8,6 +8,7 @@
 -- The tree is dc=spec,dc=test with ou=people; the account "cn=gateway,dc=spec,dc=test", whose
 -- password is "dir secret", may read it, and others may only bind.
 local child = require "spec.support.child"
+local ports = require "spec.support.ports"
 local processes = require "spec.support.processes"
 local signal = require "posix.signal"
 local socket = require "socket"
@@ -54,13 +55,6 @@ userPassword: dir secret
 local slapd = { ACCOUNT = "cn=gateway,dc=spec,dc=test", PASSWORD = "dir secret" }
 slapd.__index = slapd
 
-local function free_port()
-  local held = assert(socket.bind("127.0.0.1", 0))
-  local port = select(2, held:getsockname())
-  held:close()
-  return port
-end
-
 local function write(path, text)
   local file = assert(io.open(path, "w"))
   file:write(text)
@@ -84,10 +78,10 @@ end
 
 function slapd.start(options)
   local folder = assert(stdlib.mkdtemp "/tmp/moongate-slapd-XXXXXX")
-  local self = setmetatable({ folder = folder, port = free_port(), runs = 0 }, slapd)
+  local self = setmetatable({ folder = folder, port = ports.free(), runs = 0 }, slapd)
   local tls = ""
   if options.certificate then
-    self.tls_port = free_port()
+    self.tls_port = ports.free()
     tls = ("TLSCACertificateFile %s\nTLSCertificateFile %s\nTLSCertificateKeyFile %s\n")
       :format(options.ca, options.certificate, options.key)
   end

@@ -50,11 +50,13 @@ local function take_ports(self, line)
   for name, port in line:gmatch "([%w_-]+)=%S+:(%d+)" do self.ports[name] = tonumber(port) end
 end
 
+local START_SECONDS = 60 -- at most; an emulated machine needs some
+
 --- Starts (again) what the folder holds and waits until every listener accepts.
 function gateway:run()
   self.process = child.start(command(self))
   self.runs = self.runs + 1
-  take_ports(self, self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", 20))
+  take_ports(self, self.process:expect("([^\n]*%f[%w]ready%f[%W][^\n]*)\n", START_SECONDS))
   return self
 end
 

@@ -1,0 +1,22 @@
+/* spare.h -- large blocks of one size that every login takes and gives back.
+ *
+ * A few are kept, which spares malloc the splitting and joining of what is
+ * larger than it caches.  Under AddressSanitizer none is, so that it sees who
+ * uses a block that was given back. */
+#pragma once
+
+#include "base/types.h"
+
+struct spare_block;
+
+struct spare {
+    size_t size; /* of a block, bytes */
+    size_t count;
+    struct spare_block *first;
+};
+
+/* A block; its bytes are undefined.  Goes back with spare_give. */
+void *spare_take(struct spare *s);
+
+/* The block holds no secret any more. */
+void spare_give(struct spare *s, void *block);
