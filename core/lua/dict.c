@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 /* Seconds that the lock is waited for: a holder may have to wait for a CPU.
- * For a while after that was in vain, less. */
+ * It is not fair, so as long as others get it there are more turns.  For a
+ * while after that was in vain, less. */
 #define LOCK_LIMIT  0.5
+#define LOCK_TURNS  4
 #define LOCK_SHORT  0.01
 #define LOCK_PAUSE  1.
 #define ROUNDS      256 /* transactions that make room for one change */
@@ -50,19 +52,39 @@ later(struct timespec t, double seconds)
     return t;
 }
 
+static uint64_t
+holds_of(const struct dict_page *page)
+{
+    return atomic_load_explicit(&page->holds, memory_order_relaxed);
+}
+
+static int
+wait_until(struct dict *d, struct timespec limit)
+{
+    return pthread_mutex_clocklock(&d->page->mutex, CLOCK_MONOTONIC, &limit);
+}
+
 static int
 wait_for_lock(struct dict *d)
 {
-    struct timespec now, limit;
+    struct timespec now;
+    uint64_t holds;
     int rc;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    bool patient = seconds_of(now) >= d->patient_from;
-    limit = later(now, patient ? LOCK_LIMIT : LOCK_SHORT);
-    rc = pthread_mutex_clocklock(&d->page->mutex, CLOCK_MONOTONIC, &limit);
-    if (rc == ETIMEDOUT && patient)
-        d->patient_from = seconds_of(limit) + LOCK_PAUSE;
-    return rc;
+    if (seconds_of(now) < d->patient_from)
+        return wait_until(d, later(now, LOCK_SHORT));
+    for (int turn = 0; turn < LOCK_TURNS; turn++) {
+        holds = holds_of(d->page);
+        now = later(now, LOCK_LIMIT);
+        rc = wait_until(d, now);
+        if (rc != ETIMEDOUT)
+            return rc;
+        if (holds_of(d->page) == holds)
+            break;
+    }
+    d->patient_from = seconds_of(now) + LOCK_PAUSE;
+    return ETIMEDOUT;
 }
 
 /* What a holder that died has not committed is not there. */
@@ -101,7 +123,7 @@ dict_hold_of(const struct dict_page *page)
 
     return (struct dict_hold){
         .process = word & FUTEX_TID_MASK,
-        .number = atomic_load_explicit(&page->holds, memory_order_relaxed),
+        .number = holds_of(page),
     };
 }
 
