@@ -1,5 +1,5 @@
 --- The gateways that scripts/dev/bench compares: one worker (`pair`: two), on CPU 0, the same
---- certificate and ciphers, no log of sessions.
+--- certificate and ciphers, no log of sessions; upstreams are not told who the client is.
 local child = require "moongate.spec.child"
 local signal = require "posix.signal"
 local stat = require "posix.sys.stat"
@@ -14,14 +14,14 @@ local MOONGATE = [[
 local c = require "moongate.config"
 local tls = { mode = "implicit", certificate = "$certificate", key = "$key",
   ciphers = "$ciphers" }
-local policy = { "$policy" }
+local function listen(protocol, port, tls)
+  return c.listen(tls and "imaps" or protocol) { address = "127.0.0.1:" .. port,
+    protocol = protocol, policy = { "$policy" }, forward = "off", tls = tls }
+end
 return c.gateway {
   workers = $workers, max_sessions = 20000, log = { level = "warn" }, shutdown_timeout = 1,
   settings = { auth_http = { url = "http://127.0.0.1:$auth/auth", keepalive = 64 } },
-  c.listen "imap" { address = "127.0.0.1:$imap", protocol = "imap", policy = policy },
-  c.listen "pop3" { address = "127.0.0.1:$pop3", protocol = "pop3", policy = policy },
-  c.listen "smtp" { address = "127.0.0.1:$smtp", protocol = "smtp", policy = policy },
-  c.listen "imaps" { address = "127.0.0.1:$tls", protocol = "imap", policy = policy, tls = tls },
+  listen("imap", $imap), listen("pop3", $pop3), listen("smtp", $smtp), listen("imap", $tls, tls),
 }
 ]]
 
