@@ -6,6 +6,7 @@
 #include "lua/call.h"
 #include "lua/checks.h"
 #include "lua/child.h"
+#include "lua/client_certificate.h"
 #include "lua/clock.h"
 #include "lua/decision.h"
 #include "lua/detach.h"
@@ -24,6 +25,7 @@
 #include "lua/regex_lua.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
+#include "lua/socket_object.h"
 #include "lua/source.h"
 #include "lua/vm.h"
 
@@ -347,6 +349,10 @@ static const luaL_Reg functions[] = {
     {"encode_base64", openresty_encode_base64},
     {"decode_base64", openresty_decode_base64},
     {"worker", openresty_worker},
+    {"client_certificate", client_certificate_parse},
+    {"client_key", client_key_parse},
+    {"client_certificate_kind", client_certificate_kind},
+    {"set_certificate", socket_set_certificate},
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
