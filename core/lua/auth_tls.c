@@ -146,11 +146,11 @@ auth_tls_describe(const struct auth_tls *t, struct buf *out)
         tls_identity_digest(t->identity, digest);
         shown.len = sizeof digest;
     }
-    bool ok = buf_printf(out, "%d %s\n%.*s\n%zu\n", (int)t->verify,
-                         t->server_name,
-                         profile != NULL ? (int)sizeof profile->digest : 0,
-                         profile != NULL ? profile->digest : "", shown.len) &&
-              buf_append(out, shown) && buf_append(out, pins);
+    bool ok =
+        buf_printf(out, "%d %s\n%.*s\n%zu\n", (int)t->verify, t->server_name,
+                   profile != NULL ? (int)sizeof profile->digest : 0,
+                   profile != NULL ? profile->digest : "", shown.len) &&
+        buf_append(out, shown) && buf_append(out, pins);
 
     require(ok); /* all of it is bounded */
 }

@@ -18,6 +18,7 @@
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/openresty.h"
+#include "lua/openresty_dict.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
 #include "lua/recall.h"
@@ -349,6 +350,7 @@ static const luaL_Reg functions[] = {
     {"encode_base64", openresty_encode_base64},
     {"decode_base64", openresty_decode_base64},
     {"worker", openresty_worker},
+    {"prefix", openresty_prefix},
     {"client_certificate", client_certificate_parse},
     {"client_key", client_key_parse},
     {"client_certificate_kind", client_certificate_kind},
@@ -379,6 +381,8 @@ core_module_push(lua_State *L)
     luaL_register(L, NULL, functions);
     lua_pushboolean(L, vm_of(L)->open);
     lua_setfield(L, -2, "open");
+    openresty_dict_push(L);
+    lua_setfield(L, -2, "dict");
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "itself");
 }

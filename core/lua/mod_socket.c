@@ -311,8 +311,8 @@ socket_connect(lua_State *L)
         (void)await_known(L, "socket connect %s:%d", s->host, s->port);
     double seconds = time_within(L, s->connect_timeout);
     s->ends = ev_now(host->loop) + seconds;
-    s->pool = socket_pool_enter(host->lasting, sharing.name, &s->shown,
-                                sharing.size);
+    s->pool =
+        socket_pool_enter(host->lasting, sharing.name, &s->shown, sharing.size);
     bool waits = sharing.backlog >= 0 && socket_pool_is_over(s->pool);
     if (!waits)
         return conclude(L, s, TCP_CONNECT, reach(s));

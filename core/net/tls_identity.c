@@ -118,7 +118,7 @@ tls_identity_new(const struct tls_identity_config *config, struct error *err)
 }
 
 struct tls_identity *
-tls_identity_of(STACK_OF(X509) *chain, EVP_PKEY *key, struct error *err)
+tls_identity_of(STACK_OF(X509) * chain, EVP_PKEY *key, struct error *err)
 {
     struct tls_identity *i = xcalloc(1, sizeof *i);
     struct pair *p = &i->pairs[0];

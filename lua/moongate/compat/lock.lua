@@ -26,7 +26,7 @@ function Lock:lock(key)
       self.key = key
       return waited
     end
-    if ok == nil then return nil, err end
+    if err ~= "exists" then return nil, err end
     if waited >= self.timeout then return nil, "timeout" end
     local pause = math.min(step, self.timeout - waited)
     core.sleep(pause)

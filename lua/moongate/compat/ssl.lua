@@ -1,5 +1,5 @@
---- `ngx.ssl`: certificates and keys that `setclientcert` shows. The rest of it is about the TLS of a
--- web request.
+--- `ngx.ssl`: certificates and keys that `setclientcert` shows. The rest of it is about the TLS of
+-- a web request.
 local core = require "moongate.core"
 
 local function check_pem(name, value)
