@@ -122,11 +122,15 @@ enum dict_result dict_expiry(struct dict *d, struct slice key, uint64_t now,
 
 /* Lists of strings and numbers; all of one is no longer than a value.  One that
  * is empty is none. */
-enum dict_result dict_push(struct dict *d, struct slice key, enum dict_end end,
+struct dict_list_end {
+    struct slice key;
+    enum dict_end end;
+};
+enum dict_result dict_push(struct dict *d, struct dict_list_end at,
                            const struct dict_value *value, uint64_t now,
                            uint32_t *count) MUST_USE;
-enum dict_result dict_pop(struct dict *d, struct slice key, enum dict_end end,
-                          uint64_t now, struct dict_value *value) MUST_USE;
+enum dict_result dict_pop(struct dict *d, struct dict_list_end at, uint64_t now,
+                          struct dict_value *value) MUST_USE;
 /* How many it has; DICT_ABSENT: none. */
 enum dict_result dict_count(struct dict *d, struct slice key, uint64_t now,
                             uint32_t *count) MUST_USE;

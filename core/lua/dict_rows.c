@@ -361,13 +361,15 @@ make_value(struct dict *d, struct edit *e, const struct found *live)
     return DICT_DONE;
 }
 
-/* What a list has left is written in the place of what was taken out of it. */
+/* What a list has left is written in the place of what was taken out of it; of
+ * what is deleted, nothing is. */
 static enum dict_result
 write_rest(struct dict *d, MDB_txn *txn, const struct edit *e,
            const struct row *old)
 {
     struct edit rest = *e;
 
+    require(old != NULL);
     if (e->list.len == 0)
         return delete_row(d, txn, e, old);
     rest.value = (struct dict_value){.type = DICT_LIST, .text = e->list};
@@ -383,12 +385,11 @@ apply_to(struct dict *d, MDB_txn *txn, struct edit *e, const struct found *old)
     enum dict_result result = make_value(d, e, live ? old : NULL);
     if (result != DICT_DONE)
         return result;
-    if (e->way == DELETE)
-        return delete_row(d, txn, e, row);
-    if (e->way == POP)
+    if (e->way == DELETE || e->way == POP)
         return write_rest(d, txn, e, row);
     return write_row(d, txn, e, row,
-                     live && keeps_expiry(e->way) ? row->expiry : end_of(e));
+                     live && keeps_expiry(e->way) ? old->row.expiry
+                                                  : end_of(e));
 }
 
 /* To a copy of the edit: it may be applied again. */
@@ -521,11 +522,16 @@ dict_add_to_present(struct dict *d, struct slice key, double by, uint64_t now,
 }
 
 enum dict_result
-dict_push(struct dict *d, struct slice key, enum dict_end end,
+dict_push(struct dict *d, struct dict_list_end at,
           const struct dict_value *value, uint64_t now, uint32_t *count)
 {
     struct edit e = {
-        .way = PUSH, .key = key, .end = end, .value = *value, .when.now = now};
+        .way = PUSH,
+        .key = at.key,
+        .end = at.end,
+        .value = *value,
+        .when.now = now,
+    };
     enum dict_result result = change(d, &e);
 
     if (result == DICT_DONE)
@@ -534,10 +540,15 @@ dict_push(struct dict *d, struct slice key, enum dict_end end,
 }
 
 enum dict_result
-dict_pop(struct dict *d, struct slice key, enum dict_end end, uint64_t now,
+dict_pop(struct dict *d, struct dict_list_end at, uint64_t now,
          struct dict_value *value)
 {
-    struct edit e = {.way = POP, .key = key, .end = end, .when.now = now};
+    struct edit e = {
+        .way = POP,
+        .key = at.key,
+        .end = at.end,
+        .when.now = now,
+    };
     enum dict_result result = change(d, &e);
 
     if (result == DICT_DONE)

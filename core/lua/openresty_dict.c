@@ -165,13 +165,15 @@ ttl(lua_State *L)
 
 /* --- lists --- */
 
-static enum dict_end
-check_end(lua_State *L, int index)
+/* A key at the second index, "front" or "back" at the third. */
+static struct dict_list_end
+check_list_end(lua_State *L)
 {
     static const char *const names[] = {"front", "back", NULL};
+    int at = luaL_checkoption(L, 3, NULL, names);
 
-    return luaL_checkoption(L, index, NULL, names) == 0 ? DICT_FRONT
-                                                        : DICT_BACK;
+    return (struct dict_list_end){shared_check_key(L, 2),
+                                  at == 0 ? DICT_FRONT : DICT_BACK};
 }
 
 /* (table, key, "front" or "back", value): how many there are. */
@@ -179,15 +181,14 @@ static int
 push(lua_State *L)
 {
     struct dict *d = shared_object_dict(L, 1);
-    struct slice key = shared_check_key(L, 2);
-    enum dict_end end = check_end(L, 3);
+    struct dict_list_end at = check_list_end(L);
     struct dict_value v = shared_check_value(L, 4);
-    uint32_t count;
-    enum dict_result result = dict_push(d, key, end, &v, shared_now(L), &count);
+    uint32_t number;
+    enum dict_result result = dict_push(d, at, &v, shared_now(L), &number);
 
     if (result != DICT_DONE)
         return push_failure(L, result);
-    lua_pushnumber(L, count);
+    lua_pushnumber(L, number);
     return 1;
 }
 
@@ -196,10 +197,8 @@ static int
 pop(lua_State *L)
 {
     struct dict *d = shared_object_dict(L, 1);
-    struct slice key = shared_check_key(L, 2);
     struct dict_value v;
-    enum dict_result result =
-        dict_pop(d, key, check_end(L, 3), shared_now(L), &v);
+    enum dict_result result = dict_pop(d, check_list_end(L), shared_now(L), &v);
 
     if (result != DICT_DONE && result != DICT_ABSENT)
         return push_failure(L, result);

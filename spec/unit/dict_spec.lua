@@ -75,14 +75,14 @@ local ENDS = { front = lib.DICT_FRONT, back = lib.DICT_BACK }
 --- How many there are then; or nil and why.
 local function push(d, key, where, v, now)
   local count = ffi.new "uint32_t[1]"
-  local result = lib.dict_push(d, slice(key), ENDS[where], value_of(v), now or 1, count)
+  local result = lib.dict_push(d, { slice(key), ENDS[where] }, value_of(v), now or 1, count)
   if result ~= lib.DICT_DONE then return nil, said(result) end
   return count[0]
 end
 
 local function pop(d, key, where, now)
   local value = ffi.new "struct dict_value"
-  local result = lib.dict_pop(d, slice(key), ENDS[where], now or 1, value)
+  local result = lib.dict_pop(d, { slice(key), ENDS[where] }, now or 1, value)
   if result ~= lib.DICT_DONE then return nil, said(result) end
   return value.type == lib.DICT_STRING and core.text(value.text) or value.number
 end
