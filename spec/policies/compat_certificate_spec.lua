@@ -1,6 +1,7 @@
 --- Certificates that OpenResty's drivers show to servers: ngx.ssl and `setclientcert`, against a
 -- Redis that demands one and a server that tells whom it sees.
 local ca = require "spec.support.ca"
+local child = require "spec.support.child"
 local client = require "spec.support.client"
 local modules = require "spec.support.modules"
 local redis = require "spec.support.redis"
@@ -11,8 +12,8 @@ local TOP = [[
 local ngx = require "moongate.compat.ngx"
 local ssl, secret = require "ngx.ssl", require "moongate.secret"
 local REDIS, WHO = %d, %d
-local PEM = { ann = %q, bob = %q, stranger = %q }
-local KEY = { ann = %q, bob = %q, stranger = %q, sealed = %q }
+local PEM = { ann = %q, bob = %q, stranger = %q, weak = %q }
+local KEY = { ann = %q, bob = %q, stranger = %q, weak = %q, sealed = %q }
 
 local function shown(name)
   return assert(ssl.parse_pem_cert(PEM[name])), assert(ssl.parse_pem_priv_key(KEY[name]))
@@ -112,6 +113,7 @@ local BODIES = {
     sock:setclientcert(shown "bob")
     return select(2, sock:sslhandshake(nil, "host.test", true))]],
 
+  weak = [[return select(2, secure "weak")]],
   mismatch = [[
     local sock = ngx.socket.tcp()
     local ok, err = sock:setclientcert(shown "ann", (ssl.parse_pem_priv_key(KEY.bob)))
@@ -156,6 +158,10 @@ describe("certificates that drivers show", function()
     local bob = authority:leaf { subject = "/CN=bob", kind = "rsa" }
     local stranger = strangers:leaf { subject = "/CN=ann" }
     local sealed = authority:leaf { passphrase = "moon" }
+    local weak = { certificate = authority.folder .. "/weak.pem",
+      key = authority.folder .. "/weak.key" }
+    assert.equal(0, (child.run { "openssl", "req", "-x509", "-noenc", "-newkey", "rsa:1024",
+      "-subj", "/CN=weak", "-out", weak.certificate, "-keyout", weak.key }))
     server = redis.start { tls = host,
       more = "tls-auth-clients yes\ntls-ca-cert-file " .. authority.certificate }
     who = upstream.start { name = "who", script = function(peer)
@@ -166,8 +172,8 @@ describe("certificates that drivers show", function()
     end }
     run = modules.start {
       top = TOP:format(server.port, who.port, ca.read(ann.certificate), ca.read(bob.certificate),
-        ca.read(stranger.certificate), ca.read(ann.key), ca.read(bob.key), ca.read(stranger.key),
-        ca.read(sealed.key)),
+        ca.read(stranger.certificate), ca.read(weak.certificate), ca.read(ann.key),
+        ca.read(bob.key), ca.read(stranger.key), ca.read(weak.key), ca.read(sealed.key)),
       bodies = BODIES,
       configuration = ("tls_profiles = { default = { ca = %q } },"):format(authority.certificate),
     }
@@ -207,6 +213,7 @@ describe("certificates that drivers show", function()
   it("come with their own key, or are refused", function()
     assert.equal('nil | certificate "CN=ann": the key belongs to another certificate',
       run "mismatch")
+    assert.equal("socket: TLS: our certificate can't be used: ee key too small", run "weak")
     assert.equal("niltrue | client certificate must be supplied with corresponding private key",
       run "alone")
     assert.matches("^ERROR: .*/policy%.lua:%d+: setclientcert: bad cert arg: .* got string$",

@@ -51,6 +51,7 @@ function stand_ins.of(ngx)
     ["ngx.semaphore"] = require "moongate.compat.semaphore",
     ["resty.lock"] = require "moongate.compat.lock",
     ["resty.lrucache"] = require "moongate.compat.lrucache",
+    ["resty.lrucache.pureffi"] = require "moongate.compat.lrucache",
     ["resty.core.base"] = { new_tab = new, clear_tab = clear },
     ["resty.core.shdict"] = {},
   }
