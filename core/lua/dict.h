@@ -21,6 +21,7 @@
 
 #define DICT_SIZE_MIN  1048576
 #define DICT_KEY_MAX   8192
+#define DICT_NAME_MAX  511   /* LMDB's longest key */
 #define DICT_VALUE_MAX 65536 /* and no more than a 64th of the whole */
 
 enum dict_type { DICT_STRING, DICT_NUMBER, DICT_BOOLEAN, DICT_LIST };
@@ -140,10 +141,17 @@ enum dict_result dict_clear(struct dict *d) MUST_USE;
 /* Removes up to `max` of those that are over; how many. */
 enum dict_result dict_sweep(struct dict *d, uint64_t now, size_t max,
                             size_t *removed) MUST_USE;
-/* Appends up to `max` keys of what is not over, each behind its length (a
- * uint32_t); fewer if `keys` is full. */
-enum dict_result dict_keys(struct dict *d, uint64_t now, size_t max,
-                           struct buf *keys) MUST_USE;
+/* Where a walk along all keys has got to; zero at first.  What is written
+ * meanwhile may be met or not. */
+struct dict_walk {
+    size_t len;
+    char name[DICT_NAME_MAX];
+};
+/* Looks at the next `rows`, and appends the keys of those that are not over,
+ * each behind its length (a uint32_t), to `keys`, which has room for as many.
+ * DICT_ABSENT: there were none. */
+enum dict_result dict_walk(struct dict *d, uint64_t now, size_t rows,
+                           struct dict_walk *walk, struct buf *keys) MUST_USE;
 
 /* One more lease of `key`, unless `limit` are held by all together. */
 enum dict_result dict_lease(struct dict *d, struct slice key, uint64_t limit,

@@ -606,16 +606,15 @@ dict_sweep(struct dict *d, uint64_t now, size_t max, size_t *removed)
     return result;
 }
 
-/* false: there is no room for it. */
-static bool
+static void
 append_key(struct buf *keys, struct slice key)
 {
     uint32_t len = (uint32_t)key.len;
+    bool ok =
+        buf_append(keys, (struct slice){(const char *)&len, sizeof len}) &&
+        buf_append(keys, key);
 
-    if (buf_room(keys) < sizeof len + key.len)
-        return false;
-    return buf_append(keys, (struct slice){(const char *)&len, sizeof len}) &&
-           buf_append(keys, key);
+    require(ok);
 }
 
 /* The key of a row; NULL: it is nonsense, or over. */
@@ -626,7 +625,7 @@ key_of(MDB_val name, MDB_val data, uint64_t now)
     struct found found;
 
     if (called.len == 0 || !read_row(data, whole, false, &found) ||
-        is_over(&found.row, now))
+        found.row.key_len > DICT_KEY_MAX || is_over(&found.row, now))
         return whole;
     if (found.row.key_len == 0)
         return slice_drop(called, 1);
@@ -634,30 +633,65 @@ key_of(MDB_val name, MDB_val data, uint64_t now)
                           found.row.key_len};
 }
 
+/* To the first row behind the one that was seen last. */
+static int
+go_on(MDB_cursor *cursor, const struct dict_walk *walk, MDB_val *name,
+      MDB_val *data)
+{
+    struct dict_walk last = *walk;
+
+    if (walk->len == 0)
+        return mdb_cursor_get(cursor, name, data, MDB_FIRST);
+    *name = (MDB_val){last.len, last.name};
+    int rc = mdb_cursor_get(cursor, name, data, MDB_SET_RANGE);
+    if (rc == 0 && name->mv_size == walk->len &&
+        memcmp(name->mv_data, walk->name, walk->len) == 0)
+        rc = mdb_cursor_get(cursor, name, data, MDB_NEXT);
+    return rc;
+}
+
+/* DICT_ABSENT: there is no other row. */
+static enum dict_result
+walk_on(MDB_cursor *cursor, uint64_t now, size_t rows, struct dict_walk *walk,
+        struct buf *keys)
+{
+    MDB_val name, data;
+    size_t seen = 0;
+    int rc = go_on(cursor, walk, &name, &data);
+
+    while (rc == 0 && name.mv_data != NULL &&
+           name.mv_size <= sizeof walk->name) {
+        struct slice key = key_of(name, data, now);
+        if (key.ptr != NULL)
+            append_key(keys, key);
+        walk->len = name.mv_size;
+        memcpy(walk->name, name.mv_data, name.mv_size);
+        if (++seen == rows)
+            break;
+        rc = mdb_cursor_get(cursor, &name, &data, MDB_NEXT);
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return dict_result_of(rc);
+    return seen > 0 ? DICT_DONE : DICT_ABSENT;
+}
+
 enum dict_result
-dict_keys(struct dict *d, uint64_t now, size_t max, struct buf *keys)
+dict_walk(struct dict *d, uint64_t now, size_t rows, struct dict_walk *walk,
+          struct buf *keys)
 {
     MDB_cursor *cursor;
-    MDB_val name, data;
     MDB_txn *txn;
-    size_t count = 0;
     enum dict_result result = dict_look(d, &txn);
 
     if (result != DICT_DONE)
         return result;
     int rc = mdb_cursor_open(txn, d->rows, &cursor);
     if (rc == 0) {
-        while (count < max &&
-               mdb_cursor_get(cursor, &name, &data, MDB_NEXT) == 0) {
-            struct slice key = key_of(name, data, now);
-            if (key.ptr != NULL && !append_key(keys, key))
-                break;
-            count += key.ptr != NULL;
-        }
+        result = walk_on(cursor, now, rows, walk, keys);
         mdb_cursor_close(cursor);
     }
     dict_looked(d, txn);
-    return dict_result_of(rc);
+    return rc == 0 ? result : dict_result_of(rc);
 }
 
 /* --- looks --- */

@@ -6,8 +6,6 @@
 
 #include <lmdb.h>
 
-#define DICT_NAME_MAX 511 /* LMDB's longest key */
-
 struct dict {
     MDB_env *env;
     MDB_dbi rows;   /* name of a key -> struct row, whole key, value */

@@ -252,7 +252,7 @@ read_place(lua_State *L, struct lua_socket *s)
     bool local = strncmp(host, "unix:", 5) == 0;
     lua_Number port = local ? 0 : luaL_checknumber(L, 3);
 
-    if (len == 0 || len > HOST_MAX || has_control((struct slice){host, len}))
+    if (len == 0 || strlen(host) != len || len > HOST_MAX)
         (void)luaL_argerror(L, 2, "a host or \"unix:/path\" is expected");
     if (!local && !(port >= 1 && port <= 65535))
         (void)luaL_argerror(L, 3, "a port is from 1 to 65535");

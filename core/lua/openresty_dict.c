@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WALK_ROWS 500 /* of one look */
+
 static const char *
 words(enum dict_result result)
 {
@@ -225,15 +227,6 @@ count(lua_State *L)
 
 /* --- all of it --- */
 
-/* How many at most; 0: all. */
-static size_t
-check_most(lua_State *L, int index)
-{
-    double most = luaL_optnumber(L, index, 0);
-
-    return most >= 1 && most < 1e15 ? (size_t)most : SIZE_MAX;
-}
-
 static int
 clear(lua_State *L)
 {
@@ -245,8 +238,9 @@ static int
 sweep(lua_State *L)
 {
     size_t removed;
-    enum dict_result result = dict_sweep(
-        shared_object_dict(L, 1), shared_now(L), check_most(L, 2), &removed);
+    struct dict *d = shared_object_dict(L, 1);
+    size_t most = (size_t)luaL_checkinteger(L, 2);
+    enum dict_result result = dict_sweep(d, shared_now(L), most, &removed);
 
     if (result != DICT_DONE)
         return push_failure(L, result);
@@ -254,7 +248,7 @@ sweep(lua_State *L)
     return 1;
 }
 
-/* What is in the userdata is freed with it, also if Lua raises. */
+/* A buffer that is freed with its userdata, also if Lua raises. */
 static int
 free_keys(lua_State *L)
 {
@@ -263,11 +257,11 @@ free_keys(lua_State *L)
 }
 
 static struct buf *
-push_buf(lua_State *L, size_t cap)
+push_buf(lua_State *L)
 {
     struct buf *b = lua_newuserdata(L, sizeof *b);
 
-    buf_init(b, cap);
+    buf_init(b, WALK_ROWS * (sizeof(uint32_t) + DICT_KEY_MAX));
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, free_keys);
     lua_setfield(L, -2, "__gc");
@@ -290,19 +284,35 @@ push_list(lua_State *L, struct slice keys)
     }
 }
 
-/* (table, how many at most): a list. */
+/* The iterator of `walk`: upvalues are the table and where it has got to. */
 static int
-keys(lua_State *L)
+next_keys(lua_State *L)
 {
-    struct dict *d = shared_object_dict(L, 1);
-    size_t most = check_most(L, 2);
-    struct buf *found = push_buf(L, dict_size(d));
-    enum dict_result result = dict_keys(d, shared_now(L), most, found);
+    struct dict *d = shared_object_dict(L, lua_upvalueindex(1));
+    struct dict_walk *walk = lua_touserdata(L, lua_upvalueindex(2));
+    struct buf *found = push_buf(L);
+    enum dict_result result =
+        dict_walk(d, shared_now(L), WALK_ROWS, walk, found);
 
+    if (result == DICT_ABSENT) {
+        lua_pushnil(L);
+        return 1;
+    }
     if (result != DICT_DONE)
         return push_failure(L, result);
     push_list(L, buf_bytes(found));
     buf_deinit(found);
+    return 1;
+}
+
+/* (table): an iterator over lists of keys, each of one look at the table. */
+static int
+walk_keys(lua_State *L)
+{
+    lua_settop(L, 1);
+    struct dict_walk *walk = lua_newuserdata(L, sizeof *walk);
+    walk->len = 0;
+    lua_pushcclosure(L, next_keys, 2);
     return 1;
 }
 
@@ -334,7 +344,7 @@ openresty_dict_push(lua_State *L)
         {"expire", expire},     {"ttl", ttl},
         {"push", push},         {"pop", pop},
         {"count", count},       {"clear", clear},
-        {"sweep", sweep},       {"keys", keys},
+        {"sweep", sweep},       {"walk", walk_keys},
         {"capacity", capacity}, {"free_space", free_space},
         {NULL, NULL},
     };

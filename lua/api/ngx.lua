@@ -32,7 +32,8 @@ local SHARED = "the tables of `moongate.shared` by name; nil where the configura
   .. "key has up to 8192 bytes; a value as many as in `moongate.shared`, and in memory a list as a "
   .. "whole has no more, since it is one value there: what is longer is `no memory`. Secrets are "
   .. "neither keys nor values. In memory `get_stale` finds what is over for another minute, unless "
-  .. "its room is needed, and `flush_all` leaves nothing for it. In Redis all of them wait; "
+  .. "its room is needed, and `flush_all` leaves nothing for it; all keys of a large table, or "
+  .. "all that is over in it, may take more than a hook's time. In Redis all of them wait; "
   .. "`get_stale` finds no more than `get`, and `flush_expired` nothing, since Redis removes what "
   .. "is over itself; it also makes room as it was told to, so `forcible` is false and "
   .. "`safe_set` is `set`; `get_keys` and `flush_all` take steps, between which others may write; "
@@ -70,8 +71,9 @@ return {
       .. "setclientcert and close. Times are milliseconds. Unlike there, `sslhandshake` demands "
       .. "a right certificate unless `ssl_verify` is false; what it shows is by default the "
       .. "certificate of `tls_profiles.default`. `setclientcert` takes what `ngx.ssl` gives, and "
-      .. "raises where it is given something else; a connection that has shown such a certificate "
-      .. "is kept for sockets that had the same one before they connected, and for nobody else."),
+      .. "raises where it is given something else; call it before `connect`: a connection that "
+      .. "has shown such a certificate is kept for sockets that had the same one before they "
+      .. "connected, and for nobody else."),
     all("socket.udp", "Datagrams: setpeername, send, receive, settimeout, close."),
     all("socket.connect", "A cosocket that is connected.", true),
     all("re.match re.find re.gmatch re.sub re.gsub", "By `moongate.re`; the letters j and o "

@@ -179,12 +179,44 @@ end
 
 Dict.capacity, Dict.free_space = size "capacity", size "free_space"
 
+-- Tables in memory ------------------------------------------------------------------
+
+local STEP = 500 -- so that neither other workers nor the limit of a hook's time wait for all
+
+local in_memory = {}
+for name, fn in pairs(core.dict) do in_memory[name] = fn end
+
+function in_memory.sweep(dict, most)
+  local removed = 0
+  while true do
+    local batch = most == 0 and STEP or math.min(STEP, most - removed)
+    local count, err = core.dict.sweep(dict, batch)
+    if not count then return nil, err end
+    removed = removed + count
+    if count < batch or removed == most then return removed end
+  end
+end
+
+function in_memory.keys(dict, most)
+  local found, walk = {}, core.dict.walk(dict)
+  local keys, err = walk()
+  while keys do
+    for _, key in ipairs(keys) do
+      found[#found + 1] = key
+      if #found == most then return found end
+    end
+    keys, err = walk()
+  end
+  if err then return nil, err end
+  return found
+end
+
 --- In memory `dict` is userdata; in Redis, a table.
 local function wrap(name, dict)
   if type(dict) == "table" then
     return setmetatable({ name = name, dict = redis_dict.parts(name), rows = redis_dict }, Dict)
   end
-  return setmetatable({ name = name, dict = dict, rows = core.dict }, Dict)
+  return setmetatable({ name = name, dict = dict, rows = in_memory }, Dict)
 end
 
 return setmetatable({}, { __metatable = false, __index = function(dicts, name)
