@@ -139,10 +139,18 @@ auth_tls_describe(const struct auth_tls *t, struct buf *out)
         t->config != NULL ? config_find_profile(t->config, slice_of(t->profile))
                           : NULL;
     struct slice pins = {(const char *)t->pins, t->pin_count * TLS_PIN_SIZE};
-    bool ok = buf_printf(out, "%d %s\n%.*s\n", (int)t->verify, t->server_name,
-                         profile != NULL ? (int)sizeof profile->digest : 0,
-                         profile != NULL ? profile->digest : "") &&
-              buf_append(out, pins);
+    unsigned char digest[TLS_IDENTITY_DIGEST];
+    struct slice shown = {(const char *)digest, 0};
+
+    if (t->identity != NULL) {
+        tls_identity_digest(t->identity, digest);
+        shown.len = sizeof digest;
+    }
+    bool ok =
+        buf_printf(out, "%d %s\n%.*s\n%zu\n", (int)t->verify, t->server_name,
+                   profile != NULL ? (int)sizeof profile->digest : 0,
+                   profile != NULL ? profile->digest : "", shown.len) &&
+        buf_append(out, shown) && buf_append(out, pins);
 
     require(ok); /* all of it is bounded */
 }
@@ -159,6 +167,7 @@ target_of(const struct auth_tls *t, const char *host, struct slice place)
         .pins = t->pins,
         .pin_count = t->pin_count,
         .place = place,
+        .identity = t->identity,
     };
 }
 

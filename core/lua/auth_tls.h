@@ -13,6 +13,8 @@ struct auth_tls {
     enum tls_verify verify;
     unsigned char pins[TARGET_PINS_MAX][TLS_PIN_SIZE];
     size_t pin_count;
+    struct tls_identity *identity; /* shown instead of the profile's; borrowed,
+                                      or NULL */
 };
 
 void auth_tls_init(struct auth_tls *t);

@@ -6,6 +6,7 @@
 #include "lua/call.h"
 #include "lua/checks.h"
 #include "lua/child.h"
+#include "lua/client_certificate.h"
 #include "lua/clock.h"
 #include "lua/decision.h"
 #include "lua/detach.h"
@@ -17,6 +18,7 @@
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/openresty.h"
+#include "lua/openresty_dict.h"
 #include "lua/patterns.h"
 #include "lua/pool_object.h"
 #include "lua/recall.h"
@@ -24,6 +26,7 @@
 #include "lua/regex_lua.h"
 #include "lua/secret.h"
 #include "lua/secret_read.h"
+#include "lua/socket_object.h"
 #include "lua/source.h"
 #include "lua/vm.h"
 
@@ -347,6 +350,11 @@ static const luaL_Reg functions[] = {
     {"encode_base64", openresty_encode_base64},
     {"decode_base64", openresty_decode_base64},
     {"worker", openresty_worker},
+    {"prefix", openresty_prefix},
+    {"client_certificate", client_certificate_parse},
+    {"client_key", client_key_parse},
+    {"client_certificate_kind", client_certificate_kind},
+    {"set_certificate", socket_set_certificate},
     {"gate", gate_new},
     {"memo", memo_object_new},
     {"purge", memo_object_purge},
@@ -373,6 +381,8 @@ core_module_push(lua_State *L)
     luaL_register(L, NULL, functions);
     lua_pushboolean(L, vm_of(L)->open);
     lua_setfield(L, -2, "open");
+    openresty_dict_push(L);
+    lua_setfield(L, -2, "dict");
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "itself");
 }

@@ -194,6 +194,14 @@ pages_in_use(const struct dict *d, MDB_txn *txn)
     return pages;
 }
 
+size_t
+dict_pages_left(const struct dict *d, MDB_txn *txn)
+{
+    size_t used = pages_in_use(d, txn);
+
+    return used < d->crowded ? d->crowded - used : 0;
+}
+
 static enum dict_result
 settle(MDB_txn *txn, enum dict_result result)
 {
@@ -212,7 +220,7 @@ attempt(struct dict *d, const struct dict_change *change)
 
     if (result != DICT_DONE)
         return result;
-    if (change->grows && pages_in_use(d, txn) >= d->crowded)
+    if (change->grows && dict_pages_left(d, txn) == 0)
         result = DICT_FULL;
     else
         result = change->apply(d, txn, change->arg);
@@ -222,14 +230,25 @@ attempt(struct dict *d, const struct dict_change *change)
 /* In a transaction of its own: pages that become free in one are of no use to
  * it.  false if there is nothing to remove. */
 static bool
-remove_some(struct dict *d)
+remove_some(struct dict *d, uint64_t now)
 {
     MDB_txn *txn;
 
     if (dict_result_of(mdb_txn_begin(d->env, NULL, 0, &txn)) != DICT_DONE)
         return false;
-    size_t removed = dict_remove_first(d, txn, d->batch, UINT64_MAX);
+    size_t removed = dict_remove_first(d, txn, d->batch, now);
     return settle(txn, removed > 0 ? DICT_DONE : DICT_ABSENT) == DICT_DONE;
+}
+
+static bool
+make_room(struct dict *d, const struct dict_change *change)
+{
+    if (remove_some(d, change->now))
+        return true;
+    if (change->keeps || !remove_some(d, UINT64_MAX))
+        return false;
+    d->forced = true;
+    return true;
 }
 
 enum dict_result
@@ -239,9 +258,10 @@ dict_change(struct dict *d, const struct dict_change *change)
 
     if (result != DICT_DONE)
         return result;
+    d->forced = false;
     for (int i = 0; i < ROUNDS; i++) {
         result = attempt(d, change);
-        if (result != DICT_FULL || !change->grows || !remove_some(d))
+        if (result != DICT_FULL || !change->grows || !make_room(d, change))
             break;
     }
     unlock(d);
@@ -395,6 +415,7 @@ open_parts(struct dict *d, int fd, struct error *err)
     if (size == 0)
         return false;
     size_t pages = size / d->page_size;
+    d->size = size;
     d->crowded = pages - pages / 4;
     d->batch = pages / 4 / 16;
     d->value_max = size / 64 < DICT_VALUE_MAX ? size / 64 : DICT_VALUE_MAX;
@@ -457,4 +478,29 @@ dict_unwatch(const struct dict_page *page)
 {
     if (page != NULL)
         (void)munmap((void *)(uintptr_t)page, page_size());
+}
+
+size_t
+dict_size(const struct dict *d)
+{
+    return d->size;
+}
+
+bool
+dict_has_forced(const struct dict *d)
+{
+    return d->forced;
+}
+
+enum dict_result
+dict_free_space(struct dict *d, size_t *bytes)
+{
+    MDB_txn *txn;
+    enum dict_result result = dict_look(d, &txn);
+
+    if (result != DICT_DONE)
+        return result;
+    *bytes = dict_pages_left(d, txn) * d->page_size;
+    dict_looked(d, txn);
+    return DICT_DONE;
 }

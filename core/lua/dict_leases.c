@@ -140,7 +140,8 @@ dict_lease(struct dict *d, struct slice key, uint64_t limit,
 {
     struct wanted w = name_wanted(key, holder, limit);
 
-    return dict_change(d, &(struct dict_change){take, &w, true});
+    return dict_change(
+        d, &(struct dict_change){.apply = take, .arg = &w, .grows = true});
 }
 
 enum dict_result
@@ -148,7 +149,7 @@ dict_give_back(struct dict *d, struct slice key, struct dict_holder holder)
 {
     struct wanted w = name_wanted(key, holder, 0);
 
-    return dict_change(d, &(struct dict_change){give_back, &w, false});
+    return dict_change(d, &(struct dict_change){.apply = give_back, .arg = &w});
 }
 
 enum dict_result
@@ -217,7 +218,8 @@ dict_reap(struct dict *d, struct dict_holder next)
     enum dict_result result;
 
     do {
-        result = dict_change(d, &(struct dict_change){reap, &next, false});
+        result =
+            dict_change(d, &(struct dict_change){.apply = reap, .arg = &next});
     } while (result == DICT_DONE);
     return result == DICT_ABSENT ? DICT_DONE : result;
 }

@@ -1,18 +1,21 @@
 /* dict_rows.c -- the values of a dict, and the order in which they go. */
 #include "base/slice.h"
+#include "lua/dict_list.h"
 #include "lua/dict_store.h"
 
 #include <endian.h>
 
 #define NEVER      UINT64_MAX
-#define SWEEP_ROWS 2 /* that are over, removed by each change of another */
+#define SWEEP_ROWS 2     /* that are over, removed by each change of another */
+#define STALE      60000 /* milliseconds that they are left until then */
 
 /* Then follow the key, if its name is a digest, and the value's bytes. */
 struct row {
     uint64_t expiry; /* NEVER */
     uint64_t turn;   /* when it was written, counted */
-    uint32_t type;
-    uint32_t key_len; /* 0: the name is the key */
+    uint32_t flags;
+    uint16_t type;
+    uint16_t key_len; /* 0: the name is the key */
 };
 
 /* Big endian, so that LMDB's order is theirs. */
@@ -43,7 +46,8 @@ read_row(MDB_val data, struct slice key, bool digested, struct found *found)
     memcpy(&found->row, rest.ptr, sizeof found->row);
     rest = slice_drop(rest, sizeof found->row);
     if (found->row.key_len > rest.len ||
-        (found->row.type != DICT_STRING && rest.len < sizeof(double)))
+        ((found->row.type == DICT_NUMBER || found->row.type == DICT_BOOLEAN) &&
+         rest.len < found->row.key_len + sizeof(double)))
         return false;
     found->value = slice_drop(rest, found->row.key_len);
     return !digested || slice_equal(slice_take(rest, found->row.key_len), key);
@@ -119,22 +123,35 @@ dict_remove_first(struct dict *d, MDB_txn *txn, size_t count, uint64_t now)
 
 /* --- changes --- */
 
-enum way { SET, ADD, ADD_TO, TAKE, DELETE };
+enum way {
+    SET,
+    ADD,
+    REPLACE,
+    ADD_TO,
+    ADD_TO_PRESENT,
+    TAKE,
+    PUSH,
+    POP,
+    EXPIRE,
+    DELETE
+};
 
 struct edit {
     enum way way;
     struct slice key;
-    struct dict_value value; /* ADD_TO: where to begin, then the sum; TAKE:
-                                when the bucket is full again */
+    struct dict_value value;  /* ADD_TO: where to begin; PUSH: what is added */
+    struct dict_value result; /* that was written; POP: that was taken */
     struct dict_bucket *bucket;
     double by;
+    enum dict_end end; /* of a list */
+    struct slice list; /* what it comes to, in d->value */
     struct dict_when when;
 };
 
 static struct slice
 payload(const struct dict_value *value)
 {
-    if (value->type == DICT_STRING)
+    if (value->type == DICT_STRING || value->type == DICT_LIST)
         return value->text;
     return (struct slice){(const char *)&value->number, sizeof value->number};
 }
@@ -157,8 +174,9 @@ put(struct dict *d, MDB_txn *txn, const struct edit *e, struct row *row)
     struct dict_name name;
 
     dict_name_of(e->key, &name);
-    row->type = e->value.type;
-    row->key_len = name.digested ? (uint32_t)e->key.len : 0;
+    row->type = (uint16_t)e->value.type;
+    row->flags = e->value.flags;
+    row->key_len = name.digested ? (uint16_t)e->key.len : 0;
     MDB_val called = dict_name_val(&name);
     MDB_val data = {sizeof *row + row->key_len + value.len, NULL};
     int rc = mdb_put(txn, d->rows, &called, &data, MDB_RESERVE);
@@ -215,13 +233,14 @@ delete_row(struct dict *d, MDB_txn *txn, const struct edit *e,
     return result == DICT_DONE ? take_out_of_order(d, txn, old) : result;
 }
 
-/* The sum is left in a copy: the change may be applied again. */
 static enum dict_result
 add_up(struct edit *e, const struct found *old)
 {
     if (old->row.type != DICT_NUMBER)
         return DICT_NO_NUMBER;
     memcpy(&e->value.number, old->value.ptr, sizeof e->value.number);
+    e->value.number += e->by;
+    e->value.flags = old->row.flags;
     return DICT_DONE;
 }
 
@@ -248,10 +267,113 @@ take_token(struct edit *e, const struct found *old)
     return DICT_DONE;
 }
 
+static enum dict_result
+push_element(struct dict *d, struct edit *e, const struct found *old)
+{
+    struct slice list = {"", 0};
+
+    if (old != NULL && old->row.type != DICT_LIST)
+        return DICT_NO_LIST;
+    if (old != NULL)
+        list = old->value;
+    size_t len =
+        dict_list_push(list, &e->value, e->end, d->value, d->value_max);
+    if (len == 0)
+        return DICT_TOO_LONG;
+    e->value = (struct dict_value){.type = DICT_LIST, .text = {d->value, len}};
+    return DICT_DONE;
+}
+
+static enum dict_result
+pop_element(struct dict *d, struct edit *e, const struct found *old)
+{
+    size_t len;
+
+    if (old == NULL)
+        return DICT_ABSENT;
+    if (old->row.type != DICT_LIST)
+        return DICT_NO_LIST;
+    if (old->value.len > d->value_max ||
+        !dict_list_pop(old->value, e->end, d->value, &len, &e->value))
+        return DICT_ABSENT;
+    e->list = (struct slice){d->value, len};
+    return DICT_DONE;
+}
+
+/* The same again: what it is lies where something else is about to be. */
+static enum dict_result
+keep_value(struct dict *d, struct edit *e, const struct found *old)
+{
+    if (old == NULL || old->value.len > d->value_max)
+        return DICT_ABSENT;
+    memcpy(d->value, old->value.ptr, old->value.len);
+    e->value = (struct dict_value){
+        .type = (enum dict_type)old->row.type,
+        .text = {d->value, old->value.len},
+        .flags = old->row.flags,
+    };
+    if (payload(&e->value).ptr != d->value)
+        memcpy(&e->value.number, d->value, sizeof e->value.number);
+    return DICT_DONE;
+}
+
 static uint64_t
 end_of(const struct edit *e)
 {
     return e->when.expiry == 0 ? NEVER : e->when.expiry;
+}
+
+/* Whether what is there is over when it would have been. */
+static bool
+keeps_expiry(enum way way)
+{
+    return way == ADD_TO || way == ADD_TO_PRESENT || way == PUSH || way == POP;
+}
+
+/* What is written; `live` is NULL where there is none. */
+static enum dict_result
+make_value(struct dict *d, struct edit *e, const struct found *live)
+{
+    switch (e->way) {
+    case ADD:
+        return live != NULL ? DICT_PRESENT : DICT_DONE;
+    case REPLACE:
+    case DELETE:
+        return live != NULL ? DICT_DONE : DICT_ABSENT;
+    case ADD_TO_PRESENT:
+        return live != NULL ? add_up(e, live) : DICT_ABSENT;
+    case ADD_TO:
+        if (live != NULL)
+            return add_up(e, live);
+        e->value.number += e->by;
+        break;
+    case TAKE:
+        return take_token(e, live);
+    case PUSH:
+        return push_element(d, e, live);
+    case POP:
+        return pop_element(d, e, live);
+    case EXPIRE:
+        return keep_value(d, e, live);
+    case SET:
+        break;
+    }
+    return DICT_DONE;
+}
+
+/* What a list has left is written in the place of what was taken out of it; of
+ * what is deleted, nothing is. */
+static enum dict_result
+write_rest(struct dict *d, MDB_txn *txn, const struct edit *e,
+           const struct row *old)
+{
+    struct edit rest = *e;
+
+    require(old != NULL);
+    if (e->list.len == 0)
+        return delete_row(d, txn, e, old);
+    rest.value = (struct dict_value){.type = DICT_LIST, .text = e->list};
+    return write_row(d, txn, &rest, old, old->expiry);
 }
 
 static enum dict_result
@@ -259,53 +381,45 @@ apply_to(struct dict *d, MDB_txn *txn, struct edit *e, const struct found *old)
 {
     bool live = old != NULL && !is_over(&old->row, e->when.now);
     const struct row *row = old != NULL ? &old->row : NULL;
-    enum dict_result result = DICT_DONE;
 
-    switch (e->way) {
-    case DELETE:
-        return live ? delete_row(d, txn, e, row) : DICT_ABSENT;
-    case ADD:
-        if (live)
-            return DICT_PRESENT;
-        break;
-    case ADD_TO:
-        if (live)
-            result = add_up(e, old);
-        e->value.number += e->by;
-        break;
-    case TAKE:
-        result = take_token(e, live ? old : NULL);
-        break;
-    case SET:
-        break;
-    }
+    enum dict_result result = make_value(d, e, live ? old : NULL);
     if (result != DICT_DONE)
         return result;
+    if (e->way == DELETE || e->way == POP)
+        return write_rest(d, txn, e, row);
     return write_row(d, txn, e, row,
-                     live && e->way == ADD_TO ? old->row.expiry : end_of(e));
+                     live && keeps_expiry(e->way) ? old->row.expiry
+                                                  : end_of(e));
 }
 
+/* To a copy of the edit: it may be applied again. */
 static enum dict_result
 apply(struct dict *d, MDB_txn *txn, void *arg)
 {
     struct edit *edit = arg, again = *edit;
     struct found old;
+    uint64_t now = again.when.now;
 
-    (void)dict_remove_first(d, txn, SWEEP_ROWS, again.when.now);
+    (void)dict_remove_first(d, txn, SWEEP_ROWS, now > STALE ? now - STALE : 0);
     enum dict_result found = find(d, txn, again.key, &old);
     if (found != DICT_DONE && found != DICT_ABSENT)
         return found;
     enum dict_result result =
         apply_to(d, txn, &again, found == DICT_DONE ? &old : NULL);
-    if (result == DICT_DONE)
-        edit->value.number = again.value.number;
+    edit->result = again.value;
     return result;
 }
 
 static enum dict_result
 change(struct dict *d, struct edit *e)
 {
-    struct dict_change c = {apply, e, e->way != DELETE};
+    struct dict_change c = {
+        .apply = apply,
+        .arg = e,
+        .grows = e->way != DELETE,
+        .keeps = e->when.keeps,
+        .now = e->when.now,
+    };
 
     if (payload(&e->value).len > d->value_max)
         return DICT_TOO_LONG;
@@ -327,6 +441,23 @@ dict_add(struct dict *d, struct slice key, const struct dict_value *value,
          struct dict_when when)
 {
     struct edit e = {.way = ADD, .key = key, .value = *value, .when = when};
+
+    return change(d, &e);
+}
+
+enum dict_result
+dict_replace(struct dict *d, struct slice key, const struct dict_value *value,
+             struct dict_when when)
+{
+    struct edit e = {.way = REPLACE, .key = key, .value = *value, .when = when};
+
+    return change(d, &e);
+}
+
+enum dict_result
+dict_expire(struct dict *d, struct slice key, struct dict_when when)
+{
+    struct edit e = {.way = EXPIRE, .key = key, .when = when};
 
     return change(d, &e);
 }
@@ -367,8 +498,200 @@ dict_add_to(struct dict *d, struct slice key, double by, struct dict_when when,
     };
     enum dict_result result = change(d, &e);
 
-    *number = e.value.number;
+    if (result == DICT_DONE)
+        *number = e.result.number;
     return result;
+}
+
+enum dict_result
+dict_add_to_present(struct dict *d, struct slice key, double by, uint64_t now,
+                    double *sum)
+{
+    struct edit e = {
+        .way = ADD_TO_PRESENT,
+        .key = key,
+        .value.type = DICT_NUMBER,
+        .by = by,
+        .when.now = now,
+    };
+    enum dict_result result = change(d, &e);
+
+    if (result == DICT_DONE)
+        *sum = e.result.number;
+    return result;
+}
+
+enum dict_result
+dict_push(struct dict *d, struct dict_list_end at,
+          const struct dict_value *value, uint64_t now, uint32_t *count)
+{
+    struct edit e = {
+        .way = PUSH,
+        .key = at.key,
+        .end = at.end,
+        .value = *value,
+        .when.now = now,
+    };
+    enum dict_result result = change(d, &e);
+
+    if (result == DICT_DONE)
+        *count = dict_list_count(e.result.text);
+    return result;
+}
+
+enum dict_result
+dict_pop(struct dict *d, struct dict_list_end at, uint64_t now,
+         struct dict_value *value)
+{
+    struct edit e = {
+        .way = POP,
+        .key = at.key,
+        .end = at.end,
+        .when.now = now,
+    };
+    enum dict_result result = change(d, &e);
+
+    if (result == DICT_DONE)
+        *value = e.result;
+    return result;
+}
+
+/* --- all of them --- */
+
+static enum dict_result
+drop_all(struct dict *d, MDB_txn *txn, void *arg)
+{
+    int rc = mdb_drop(txn, d->rows, 0);
+
+    (void)arg;
+    return dict_result_of(rc == 0 ? mdb_drop(txn, d->order, 0) : rc);
+}
+
+enum dict_result
+dict_clear(struct dict *d)
+{
+    return dict_change(d, &(struct dict_change){.apply = drop_all});
+}
+
+struct sweep {
+    uint64_t now;
+    size_t max, removed;
+};
+
+static enum dict_result
+sweep(struct dict *d, MDB_txn *txn, void *arg)
+{
+    struct sweep *s = arg;
+
+    s->removed = dict_remove_first(d, txn, s->max, s->now);
+    return DICT_DONE;
+}
+
+/* In batches, which let others in between. */
+enum dict_result
+dict_sweep(struct dict *d, uint64_t now, size_t max, size_t *removed)
+{
+    enum dict_result result = DICT_DONE;
+    struct sweep s = {.now = now};
+
+    *removed = 0;
+    while (result == DICT_DONE && *removed < max) {
+        s.max = max - *removed < d->batch ? max - *removed : d->batch;
+        result =
+            dict_change(d, &(struct dict_change){.apply = sweep, .arg = &s});
+        if (result != DICT_DONE || s.removed == 0)
+            break;
+        *removed += s.removed;
+    }
+    return result;
+}
+
+static void
+append_key(struct buf *keys, struct slice key)
+{
+    uint32_t len = (uint32_t)key.len;
+    bool ok =
+        buf_append(keys, (struct slice){(const char *)&len, sizeof len}) &&
+        buf_append(keys, key);
+
+    require(ok);
+}
+
+/* The key of a row; NULL: it is nonsense, or over. */
+static struct slice
+key_of(MDB_val name, MDB_val data, uint64_t now)
+{
+    struct slice called = {name.mv_data, name.mv_size}, whole = {NULL, 0};
+    struct found found;
+
+    if (called.len == 0 || !read_row(data, whole, false, &found) ||
+        found.row.key_len > DICT_KEY_MAX || is_over(&found.row, now))
+        return whole;
+    if (found.row.key_len == 0)
+        return slice_drop(called, 1);
+    return (struct slice){(const char *)data.mv_data + sizeof found.row,
+                          found.row.key_len};
+}
+
+/* To the first row behind the one that was seen last. */
+static int
+go_on(MDB_cursor *cursor, const struct dict_walk *walk, MDB_val *name,
+      MDB_val *data)
+{
+    struct dict_walk last = *walk;
+
+    if (walk->len == 0)
+        return mdb_cursor_get(cursor, name, data, MDB_FIRST);
+    *name = (MDB_val){last.len, last.name};
+    int rc = mdb_cursor_get(cursor, name, data, MDB_SET_RANGE);
+    if (rc == 0 && name->mv_size == walk->len &&
+        memcmp(name->mv_data, walk->name, walk->len) == 0)
+        rc = mdb_cursor_get(cursor, name, data, MDB_NEXT);
+    return rc;
+}
+
+/* DICT_ABSENT: there is no other row. */
+static enum dict_result
+walk_on(MDB_cursor *cursor, uint64_t now, size_t rows, struct dict_walk *walk,
+        struct buf *keys)
+{
+    MDB_val name, data;
+    size_t seen = 0;
+    int rc = go_on(cursor, walk, &name, &data);
+
+    while (rc == 0 && name.mv_data != NULL &&
+           name.mv_size <= sizeof walk->name) {
+        struct slice key = key_of(name, data, now);
+        if (key.ptr != NULL)
+            append_key(keys, key);
+        walk->len = name.mv_size;
+        memcpy(walk->name, name.mv_data, name.mv_size);
+        if (++seen == rows)
+            break;
+        rc = mdb_cursor_get(cursor, &name, &data, MDB_NEXT);
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return dict_result_of(rc);
+    return seen > 0 ? DICT_DONE : DICT_ABSENT;
+}
+
+enum dict_result
+dict_walk(struct dict *d, uint64_t now, size_t rows, struct dict_walk *walk,
+          struct buf *keys)
+{
+    MDB_cursor *cursor;
+    MDB_txn *txn;
+    enum dict_result result = dict_look(d, &txn);
+
+    if (result != DICT_DONE)
+        return result;
+    int rc = mdb_cursor_open(txn, d->rows, &cursor);
+    if (rc == 0) {
+        result = walk_on(cursor, now, rows, walk, keys);
+        mdb_cursor_close(cursor);
+    }
+    dict_looked(d, txn);
+    return rc == 0 ? result : dict_result_of(rc);
 }
 
 /* --- looks --- */
@@ -386,8 +709,14 @@ dict_get(struct dict *d, struct slice key, uint64_t now,
     result = find_live(d, txn, key, now, &found);
     if (result == DICT_DONE && found.value.len > d->value_max)
         result = DICT_ABSENT;
+    if (result == DICT_DONE && found.row.type == DICT_LIST)
+        result = DICT_NO_VALUE;
     if (result == DICT_DONE) {
-        *value = (struct dict_value){.type = (enum dict_type)found.row.type};
+        *value = (struct dict_value){
+            .type = (enum dict_type)found.row.type,
+            .flags = found.row.flags,
+            .expiry = found.row.expiry == NEVER ? 0 : found.row.expiry,
+        };
         memcpy(d->value, found.value.ptr, found.value.len);
         value->text = (struct slice){d->value, found.value.len};
         if (value->type != DICT_STRING)
@@ -409,6 +738,24 @@ dict_expiry(struct dict *d, struct slice key, uint64_t now, uint64_t *expiry)
     result = find_live(d, txn, key, now, &found);
     if (result == DICT_DONE)
         *expiry = found.row.expiry == NEVER ? 0 : found.row.expiry;
+    dict_looked(d, txn);
+    return result;
+}
+
+enum dict_result
+dict_count(struct dict *d, struct slice key, uint64_t now, uint32_t *count)
+{
+    struct found found;
+    MDB_txn *txn;
+    enum dict_result result = dict_look(d, &txn);
+
+    if (result != DICT_DONE)
+        return result;
+    result = find_live(d, txn, key, now, &found);
+    if (result == DICT_DONE && found.row.type != DICT_LIST)
+        result = DICT_NO_LIST;
+    if (result == DICT_DONE)
+        *count = dict_list_count(found.value);
     dict_looked(d, txn);
     return result;
 }

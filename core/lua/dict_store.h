@@ -6,20 +6,19 @@
 
 #include <lmdb.h>
 
-#define DICT_NAME_MAX 511 /* LMDB's longest key */
-
 struct dict {
     MDB_env *env;
     MDB_dbi rows;   /* name of a key -> struct row, whole key, value */
     MDB_dbi order;  /* expiry, turn -> name: what is removed first */
     MDB_dbi leases; /* see dict_leases.c */
     struct dict_page *page;
-    size_t page_size;
+    size_t page_size, size;
     size_t crowded; /* pages in use from which something is removed */
     size_t batch;   /* entries removed at a time */
     size_t value_max;
     double patient_from; /* when the lock is waited for as long again */
-    char *value;         /* of dict_get */
+    bool forced;         /* what was not over made room */
+    char *value;         /* of dict_get, and of changes; value_max bytes */
 };
 
 /* How a key is called in LMDB: as it is, or by its digest. */
@@ -41,6 +40,8 @@ struct dict_change {
     enum dict_result (*apply)(struct dict *d, MDB_txn *txn, void *arg);
     void *arg;
     bool grows; /* needs room */
+    bool keeps; /* which is only made by removing what is over at `now` */
+    uint64_t now;
 };
 
 /* One transaction. */
@@ -57,3 +58,6 @@ enum dict_result dict_result_of(int rc);
  * over at `now` (UINT64_MAX: any).  How many. */
 size_t dict_remove_first(struct dict *d, MDB_txn *txn, size_t count,
                          uint64_t now);
+
+/* The pages from which something is removed that are not in use yet. */
+size_t dict_pages_left(const struct dict *d, MDB_txn *txn);

@@ -6,7 +6,6 @@
  * with the same methods, which wait. */
 #include "base/slice.h"
 #include "lua/await.h"
-#include "lua/clock.h"
 #include "lua/failure.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
@@ -14,6 +13,7 @@
 #include "lua/module.h"
 #include "lua/objects.h"
 #include "lua/shared_arguments.h"
+#include "lua/shared_object.h"
 #include "lua/vm.h"
 #include "net/stand_in.h"
 
@@ -21,8 +21,6 @@
 #include <math.h>
 
 #define METATABLE "moongate.shared"
-#define TTL_MIN   0.001
-#define TTL_MAX   1e9 /* seconds */
 #define RATE_MIN  1e-6
 #define RATE_MAX  1e6 /* tokens a second */
 
@@ -32,9 +30,9 @@ struct handle {
 };
 
 static struct handle *
-check_handle(lua_State *L)
+check_handle(lua_State *L, int index)
 {
-    return luaL_checkudata(L, 1, METATABLE);
+    return luaL_checkudata(L, index, METATABLE);
 }
 
 static struct shared *
@@ -43,10 +41,10 @@ shared_of(lua_State *L)
     return host_of(L)->lasting->shared;
 }
 
-static struct dict *
-check_dict(lua_State *L)
+struct dict *
+shared_object_dict(lua_State *L, int index)
 {
-    const struct handle *h = check_handle(L);
+    const struct handle *h = check_handle(L, index);
     struct error err;
     struct dict *d =
         shared_find(shared_of(L), slice_of(h->name), h->size, &err);
@@ -56,49 +54,13 @@ check_dict(lua_State *L)
     return d;
 }
 
-/* --- arguments --- */
-
-static struct dict_value
-check_value(lua_State *L, int index)
+static struct dict *
+check_dict(lua_State *L)
 {
-    struct dict_value v = {.type = DICT_STRING};
-
-    if (lua_type(L, index) == LUA_TSTRING) {
-        v.text.ptr = lua_tolstring(L, index, &v.text.len);
-    } else if (lua_type(L, index) == LUA_TNUMBER) {
-        v.type = DICT_NUMBER;
-        v.number = lua_tonumber(L, index);
-    } else if (lua_type(L, index) == LUA_TBOOLEAN) {
-        v.type = DICT_BOOLEAN;
-        v.number = lua_toboolean(L, index);
-    } else if (object_test(L, index, OBJECT_SECRET) != NULL) {
-        luaL_argerror(L, index, "a Secret is not kept");
-    } else {
-        luaL_argerror(L, index, "a string, a number or a boolean expected");
-    }
-    return v;
+    return shared_object_dict(L, 1);
 }
 
-static uint64_t
-milliseconds(lua_State *L)
-{
-    return (uint64_t)(clock_seconds(L) * 1000);
-}
-
-/* Now, and the end of a row that lives for the seconds at `index`. */
-static struct dict_when
-check_when(lua_State *L, int index)
-{
-    struct dict_when when = {milliseconds(L), 0};
-
-    if (lua_isnoneornil(L, index))
-        return when;
-    double ttl = luaL_checknumber(L, index);
-    luaL_argcheck(L, ttl >= TTL_MIN && ttl <= TTL_MAX, index,
-                  "seconds from 0.001 to 1e9 expected");
-    when.expiry = when.now + (uint64_t)ceil(ttl * 1000);
-    return when;
-}
+/* --- arguments and results --- */
 
 static double
 check_finite(lua_State *L, int index, double otherwise)
@@ -109,17 +71,18 @@ check_finite(lua_State *L, int index, double otherwise)
     return number;
 }
 
-/* --- results --- */
-
 static int
 push_failure(lua_State *L, enum dict_result result)
 {
-    const char *name = check_handle(L)->name;
+    const char *name = check_handle(L, 1)->name;
 
     switch (result) {
     case DICT_NO_NUMBER:
         return failure_push(L, FAILURE_PROTOCOL,
                             "shared %s: the value is no number", name);
+    case DICT_NO_VALUE:
+        return failure_push(L, FAILURE_PROTOCOL,
+                            "shared %s: the value is a list", name);
     case DICT_TOO_LONG:
         return failure_push(L, FAILURE_OVERLOAD,
                             "shared %s: a value may have %d bytes", name,
@@ -133,6 +96,7 @@ push_failure(lua_State *L, enum dict_result result)
     case DICT_DONE:
     case DICT_ABSENT:
     case DICT_PRESENT:
+    case DICT_NO_LIST:
     case DICT_BROKEN:
         break;
     }
@@ -149,22 +113,6 @@ push_whether(lua_State *L, enum dict_result result, enum dict_result otherwise)
     return 1;
 }
 
-static void
-push_value(lua_State *L, const struct dict_value *v)
-{
-    switch (v->type) {
-    case DICT_STRING:
-        lua_pushlstring(L, v->text.ptr, v->text.len);
-        break;
-    case DICT_NUMBER:
-        lua_pushnumber(L, v->number);
-        break;
-    case DICT_BOOLEAN:
-        lua_pushboolean(L, v->number != 0);
-        break;
-    }
-}
-
 /* --- methods --- */
 
 static int
@@ -173,10 +121,10 @@ dict_get_value(lua_State *L)
     struct dict *d = check_dict(L);
     struct dict_value v;
     enum dict_result result =
-        dict_get(d, shared_check_key(L, 2), milliseconds(L), &v);
+        dict_get(d, shared_check_key(L, 2), shared_now(L), &v);
 
     if (result == DICT_DONE)
-        push_value(L, &v);
+        shared_push_value(L, &v);
     else if (result == DICT_ABSENT)
         lua_pushnil(L);
     else
@@ -189,9 +137,10 @@ dict_set_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
     struct slice key = shared_check_key(L, 2);
-    struct dict_value v = check_value(L, 3);
+    struct dict_value v = shared_check_value(L, 3);
 
-    return push_whether(L, dict_set(d, key, &v, check_when(L, 4)), DICT_DONE);
+    return push_whether(L, dict_set(d, key, &v, shared_check_when(L, 4)),
+                        DICT_DONE);
 }
 
 static int
@@ -199,9 +148,9 @@ dict_add_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
     struct slice key = shared_check_key(L, 2);
-    struct dict_value v = check_value(L, 3);
+    struct dict_value v = shared_check_value(L, 3);
 
-    return push_whether(L, dict_add(d, key, &v, check_when(L, 4)),
+    return push_whether(L, dict_add(d, key, &v, shared_check_when(L, 4)),
                         DICT_PRESENT);
 }
 
@@ -212,7 +161,7 @@ dict_incr(lua_State *L)
     struct slice key = shared_check_key(L, 2);
     double by = check_finite(L, 3, 1), number = check_finite(L, 4, 0);
     enum dict_result result =
-        dict_add_to(d, key, by, check_when(L, 5), &number);
+        dict_add_to(d, key, by, shared_check_when(L, 5), &number);
 
     if (result != DICT_DONE)
         return push_failure(L, result);
@@ -234,7 +183,7 @@ dict_take_token(lua_State *L)
     luaL_argcheck(L, burst >= 1 && burst <= 1e6 && floor(burst) == burst, 4,
                   "a whole number from 1 to 1000000 expected");
     struct dict_bucket b = {.interval = 1000 / rate, .capacity = burst};
-    enum dict_result result = dict_take(d, key, milliseconds(L), &b);
+    enum dict_result result = dict_take(d, key, shared_now(L), &b);
     if (result != DICT_PRESENT)
         return push_whether(L, result, DICT_PRESENT);
     lua_pushboolean(L, 0);
@@ -247,16 +196,15 @@ dict_delete_value(lua_State *L)
 {
     struct dict *d = check_dict(L);
 
-    return push_whether(L,
-                        dict_delete(d, shared_check_key(L, 2), milliseconds(L)),
-                        DICT_ABSENT);
+    return push_whether(
+        L, dict_delete(d, shared_check_key(L, 2), shared_now(L)), DICT_ABSENT);
 }
 
 static int
 dict_ttl(lua_State *L)
 {
     struct dict *d = check_dict(L);
-    uint64_t now = milliseconds(L), expiry = 0;
+    uint64_t now = shared_now(L), expiry = 0;
     enum dict_result result =
         dict_expiry(d, shared_check_key(L, 2), now, &expiry);
 

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "lua/auth_tls.h"
 #include "lua/await.h"
+#include "lua/client_certificate.h"
 #include "lua/generation.h"
 #include "lua/lasting.h"
 #include "lua/module.h"
@@ -11,11 +12,13 @@
 #include "lua/options.h"
 #include "lua/secret.h"
 #include "lua/socket_data.h"
+#include "lua/socket_object.h"
 #include "lua/socket_pool.h"
 #include "lua/tcp.h"
 #include "lua/udp.h"
 #include "lua/vm.h"
 #include "net/stand_in.h"
+#include "net/stream_tls.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -47,6 +50,8 @@ struct lua_socket {
     unsigned reused;
     struct auth_tls settings;
     struct buf tls; /* what the peer had to prove; empty: plain */
+    struct tls_identity *identity; /* that it shows; or NULL */
+    struct socket_shown shown;     /* of that */
 };
 
 static struct lua_socket *
@@ -306,7 +311,8 @@ socket_connect(lua_State *L)
         (void)await_known(L, "socket connect %s:%d", s->host, s->port);
     double seconds = time_within(L, s->connect_timeout);
     s->ends = ev_now(host->loop) + seconds;
-    s->pool = socket_pool_enter(host->lasting, sharing.name, sharing.size);
+    s->pool =
+        socket_pool_enter(host->lasting, sharing.name, &s->shown, sharing.size);
     bool waits = sharing.backlog >= 0 && socket_pool_is_over(s->pool);
     if (!waits)
         return conclude(L, s, TCP_CONNECT, reach(s));
@@ -466,8 +472,20 @@ socket_close(lua_State *L)
 static int
 tls_failed(lua_State *L, struct lua_socket *s, const char *why)
 {
+    int results = failure_push(L, FAILURE_TLS, "socket: TLS: %s", why);
+
     disconnect(s);
-    return failure_push(L, FAILURE_TLS, "socket: TLS: %s", why);
+    return results;
+}
+
+static int
+not_started(lua_State *L, struct lua_socket *s)
+{
+    const struct stream *stream = &s->tcp.stream;
+
+    return tls_failed(L, s,
+                      stream_is_plain(stream) ? "it could not be started"
+                                              : stream_tls_failure(stream));
 }
 
 static void
@@ -481,6 +499,7 @@ read_settings(lua_State *L, struct lua_socket *s, struct buf *described)
     auth_tls_deinit(&s->settings);
     auth_tls_init(&s->settings);
     s->settings.config = g != NULL ? g->config : NULL;
+    s->settings.identity = s->identity;
     auth_tls_read(&o, &s->settings);
     auth_tls_require(L, &s->settings, "sslhandshake");
     if (*s->settings.server_name == '\0')
@@ -514,10 +533,43 @@ socket_sslhandshake(lua_State *L)
     }
     if (!buf_is_empty(&s->tcp.in))
         return tls_failed(L, s, "the peer has sent more than was received");
+    s->pool = socket_pool_change(host_of(L)->lasting, s->pool, &s->shown);
     if (!auth_tls_start(&s->settings, s->host, s->port, &s->tcp.stream))
-        return tls_failed(L, s, "it could not be started");
+        return not_started(L, s);
     return conclude(L, s, TCP_HANDSHAKE,
                     tcp_handshake(&s->tcp, time_within(L, s->connect_timeout)));
+}
+
+/* The next one may live where the last one was. */
+static void
+drop_identity(struct lua_socket *s)
+{
+    tls_identity_unref(s->identity);
+    s->identity = s->settings.identity = NULL;
+    s->shown = (struct socket_shown){{0}};
+}
+
+int
+socket_set_certificate(lua_State *L)
+{
+    struct lua_socket *s = check_socket(L);
+    struct tls_identity *identity = NULL;
+    struct error err;
+
+    if (!lua_isnil(L, 2)) {
+        identity = client_certificate_identity(L, 2, 3, &err);
+        if (identity == NULL) {
+            lua_pushnil(L);
+            lua_pushstring(L, err.text);
+            return 2;
+        }
+    }
+    drop_identity(s);
+    s->identity = identity;
+    if (identity != NULL)
+        tls_identity_digest(identity, s->shown.digest);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* --- keeping --- */
@@ -564,6 +616,7 @@ socket_gc(lua_State *L)
     struct lua_socket *s = luaL_checkudata(L, 1, METATABLE);
 
     disconnect(s);
+    drop_identity(s);
     auth_tls_deinit(&s->settings);
     return 0;
 }

@@ -5,6 +5,8 @@
 #include "base/slice.h"
 #include "lua/await.h"
 #include "lua/secret.h"
+#include "lua/source.h"
+#include "lua/vm.h"
 
 #include <lauxlib.h>
 #include <unistd.h>
@@ -107,4 +109,19 @@ openresty_worker(lua_State *L)
     lua_pushinteger(L, getpid());
     lua_pushinteger(L, sysconf(_SC_NPROCESSORS_ONLN));
     return 3;
+}
+
+int
+openresty_prefix(lua_State *L)
+{
+    struct slice folder;
+
+    if (!source_base(vm_of(L)->source, &folder)) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    lua_pushlstring(L, folder.ptr, folder.len);
+    lua_pushliteral(L, "/");
+    lua_concat(L, 2);
+    return 1;
 }

@@ -14,3 +14,6 @@ int openresty_decode_base64(lua_State *L); /* (text): nil if it is none */
 
 /* Its number, from 1, its process, and how many cores there are. */
 int openresty_worker(lua_State *L);
+
+/* The folder of moongate.lua with a slash behind it, or "". */
+int openresty_prefix(lua_State *L);

@@ -15,6 +15,7 @@ struct socket_pool {
     size_t idle_count;
     struct list waiters; /* who came first comes first */
     ev_timer turn;       /* waiters go on from the loop */
+    struct socket_shown shown;
     char name[];
 };
 
@@ -66,24 +67,26 @@ on_turn(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 static struct socket_pool *
-find(struct lasting *l, const char *name)
+find(struct lasting *l, const char *name, const struct socket_shown *shown)
 {
     for (struct list *i = l->socket_pools.next; i != &l->socket_pools;
          i = i->next) {
         struct socket_pool *p = container_of(i, struct socket_pool, link);
-        if (strcmp(p->name, name) == 0)
+        if (strcmp(p->name, name) == 0 &&
+            memcmp(&p->shown, shown, sizeof *shown) == 0)
             return p;
     }
     return NULL;
 }
 
 static struct socket_pool *
-pool_new(struct lasting *l, const char *name)
+pool_new(struct lasting *l, const char *name, const struct socket_shown *shown)
 {
     size_t len = strlen(name) + 1;
     struct socket_pool *p = xcalloc(1, sizeof *p + len);
 
     memcpy(p->name, name, len);
+    p->shown = *shown;
     p->loop = l->loop;
     list_init(&p->idle);
     list_init(&p->waiters);
@@ -93,12 +96,13 @@ pool_new(struct lasting *l, const char *name)
 }
 
 struct socket_pool *
-socket_pool_enter(struct lasting *l, const char *name, size_t size)
+socket_pool_enter(struct lasting *l, const char *name,
+                  const struct socket_shown *shown, size_t size)
 {
-    struct socket_pool *p = find(l, name);
+    struct socket_pool *p = find(l, name, shown);
 
     if (p == NULL)
-        p = pool_new(l, name);
+        p = pool_new(l, name, shown);
     p->size = size;
     p->in_use++;
     return p;
@@ -110,6 +114,16 @@ socket_pool_leave(struct socket_pool *p)
     p->in_use--;
     look(p);
     free_if_unused(p);
+}
+
+struct socket_pool *
+socket_pool_change(struct lasting *l, struct socket_pool *p,
+                   const struct socket_shown *shown)
+{
+    struct socket_pool *other = socket_pool_enter(l, p->name, shown, p->size);
+
+    socket_pool_leave(p);
+    return other;
 }
 
 bool

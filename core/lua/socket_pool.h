@@ -1,13 +1,16 @@
 /* socket_pool.h -- connections that policies' sockets have left for others.
  *
- * A pool has a name, by default that of the peer.  It holds the connections
- * that are idle, knows how many are in use, and who waits for one.  It lasts
- * as long as it has any of these, whatever becomes of generations. */
+ * A pool has a name, by default that of the peer, and a certificate that its
+ * connections may have shown: to the peer they are whoever that is, so nobody
+ * without it is given one.  It holds the connections that are idle, knows how
+ * many are in use, and who waits for one.  It lasts as long as it has any of
+ * these, whatever becomes of generations. */
 #pragma once
 
 #include "base/buf.h"
 #include "base/list.h"
 #include "net/stream.h"
+#include "net/tls_identity.h"
 
 #include <ev.h>
 
@@ -28,10 +31,19 @@ struct socket_waiter {
     void (*turn)(struct socket_waiter *w);
 };
 
+/* The digest of a policy's own certificate (tls_identity_digest), or zeros. */
+struct socket_shown {
+    unsigned char digest[TLS_IDENTITY_DIGEST];
+};
+
 /* The pool of that name, with one more in use: each is left once.  `size` is
  * how many may be idle, or, for who waits, in use; the newest counts. */
 struct socket_pool *socket_pool_enter(struct lasting *l, const char *name,
+                                      const struct socket_shown *shown,
                                       size_t size);
+/* Leaves it for the one of the same name and another certificate. */
+struct socket_pool *socket_pool_change(struct lasting *l, struct socket_pool *p,
+                                       const struct socket_shown *shown);
 /* One fewer is in use. */
 void socket_pool_leave(struct socket_pool *p);
 

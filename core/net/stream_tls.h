@@ -18,8 +18,9 @@
 #include "net/tls_server_context.h"
 
 /* `s` is open and plain; its role is that of a server or of a client.  The
- * context is held as long as the stream is open.  false: no memory, or a
- * target without a name; then only stream_close may follow. */
+ * context is held as long as the stream is open.  false: no memory, a target
+ * without a name, or an identity that can't be used; stream_tls_failure says
+ * which, and only stream_close may follow. */
 bool stream_start_tls_server(struct stream *s,
                              struct tls_server_context *c) MUST_USE;
 bool stream_start_tls_client(struct stream *s, struct tls_client_context *c,

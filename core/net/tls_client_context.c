@@ -127,11 +127,13 @@ add_part(EVP_MD_CTX *digest, const void *bytes, size_t len)
         require(EVP_DigestUpdate(digest, bytes, len) == 1);
 }
 
-/* A session is only resumed where the same place must prove the same. */
+/* A session is only resumed where the same place must prove the same, and sees
+ * the same of us: a server may remember in it who we were. */
 static void
 make_key(struct tls_peer *peer, const struct tls_target *t)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    unsigned char shown[TLS_IDENTITY_DIGEST];
 
     require(digest != NULL &&
             EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) == 1);
@@ -140,6 +142,10 @@ make_key(struct tls_peer *peer, const struct tls_target *t)
     add_part(digest, t->sni.ptr, t->sni.len);
     add_part(digest, t->place.ptr, t->place.len);
     add_part(digest, t->pins, t->pin_count * TLS_PIN_SIZE);
+    if (t->identity != NULL) {
+        tls_identity_digest(t->identity, shown);
+        add_part(digest, shown, sizeof shown);
+    }
     require(EVP_DigestFinal_ex(digest, peer->key, NULL) == 1);
     EVP_MD_CTX_free(digest);
 }
@@ -202,10 +208,21 @@ offer_session(struct tls_link *l)
     return ok;
 }
 
+static bool
+show(struct tls_link *l, const struct tls_identity *identity)
+{
+    if (identity == NULL || tls_identity_show(identity, l->ssl))
+        return true;
+    tls_link_fail(l, "our certificate can't be used: %s", tls_error_words());
+    return false;
+}
+
 bool
 tls_client_context_aim(struct tls_link *l, const struct tls_target *target)
 {
     l->peer = peer_new(target);
+    if (!show(l, target->identity))
+        return false;
     if (!tls_verify_expect(l) || !set_sni(l, target->sni)) {
         l->untrusted = true;
         tls_link_fail(l, "no name that the upstream's certificate must have");

@@ -45,6 +45,8 @@ struct tls_target {
                                                   (SubjectPublicKeyInfo) */
     size_t pin_count;
     struct slice place; /* "10.0.0.1:993": sessions are kept for it */
+    struct tls_identity *identity; /* shown to it instead of the context's, in
+                                      sessions of its own; or NULL */
 };
 
 /* For the streams. */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAME_LEN_MAX 256
+
 struct pair {
     X509 *leaf;
     EVP_PKEY *key;
@@ -28,6 +30,18 @@ struct tls_identity {
 };
 
 static bool
+is_match(const struct pair *p, struct error *err)
+{
+    bool match = X509_check_private_key(p->leaf, p->key) == 1;
+
+    ERR_clear_error();
+    return match || error_set(err,
+                              "certificate \"%s\": the key belongs to "
+                              "another certificate",
+                              p->name);
+}
+
+static bool
 load_pair(struct pair *p, const struct tls_pair_config *config,
           const struct tls_passphrases *passphrases, struct error *err)
 {
@@ -39,14 +53,7 @@ load_pair(struct pair *p, const struct tls_pair_config *config,
     p->key = tls_pem_key(config->key, passphrases, err);
     if (p->key == NULL)
         return error_context(err, "key of certificate \"%s\"", p->name);
-    bool match = X509_check_private_key(p->leaf, p->key) == 1;
-    ERR_clear_error();
-    if (!match)
-        return error_set(err,
-                         "certificate \"%s\": the key belongs to another "
-                         "certificate",
-                         p->name);
-    return true;
+    return is_match(p, err);
 }
 
 /* OpenSSL keeps one certificate of a kind and would drop the earlier. */
@@ -108,6 +115,53 @@ tls_identity_new(const struct tls_identity_config *config, struct error *err)
         return i;
     tls_identity_unref(i);
     return NULL;
+}
+
+struct tls_identity *
+tls_identity_of(STACK_OF(X509) * chain, EVP_PKEY *key, struct error *err)
+{
+    struct tls_identity *i = xcalloc(1, sizeof *i);
+    struct pair *p = &i->pairs[0];
+    char subject[NAME_LEN_MAX];
+
+    i->refs = i->count = 1;
+    p->chain = X509_chain_up_ref(chain);
+    require(p->chain != NULL && sk_X509_num(p->chain) > 0);
+    p->leaf = sk_X509_shift(p->chain);
+    require(EVP_PKEY_up_ref(key) == 1);
+    p->key = key;
+    tls_x509_subject(p->leaf, subject, sizeof subject);
+    p->name = xstrndup(subject, strlen(subject));
+    if (is_match(p, err))
+        return i;
+    tls_identity_unref(i);
+    return NULL;
+}
+
+static void
+add_certificate(EVP_MD_CTX *digest, const X509 *c)
+{
+    unsigned char own[TLS_IDENTITY_DIGEST];
+
+    require(X509_digest(c, EVP_sha256(), own, NULL) == 1 &&
+            EVP_DigestUpdate(digest, own, sizeof own) == 1);
+}
+
+void
+tls_identity_digest(const struct tls_identity *i,
+                    unsigned char digest[TLS_IDENTITY_DIGEST])
+{
+    EVP_MD_CTX *all = EVP_MD_CTX_new();
+
+    require(all != NULL && EVP_DigestInit_ex2(all, EVP_sha256(), NULL) == 1);
+    for (size_t n = 0; n < i->count; n++) {
+        const struct pair *p = &i->pairs[n];
+        add_certificate(all, p->leaf);
+        for (int c = 0; c < sk_X509_num(p->chain); c++)
+            add_certificate(all, sk_X509_value(p->chain, c));
+    }
+    require(EVP_DigestFinal_ex(all, digest, NULL) == 1);
+    EVP_MD_CTX_free(all);
 }
 
 struct tls_identity *

@@ -16,6 +16,8 @@ struct tls_identity;
 struct ssl_st;
 struct ssl_ctx_st;
 struct x509_st;
+struct stack_st_X509;
+struct evp_pkey_st;
 
 struct tls_pair_config {
     const char *name;         /* for error texts: "/etc/tls/mail.pem" */
@@ -30,7 +32,8 @@ struct tls_identity_config {
     size_t passphrase_count;
 };
 
-#define TLS_PAIRS_MAX 4
+#define TLS_PAIRS_MAX       4
+#define TLS_IDENTITY_DIGEST 32
 
 /* NULL with words: unreadable, an unknown passphrase, a key of another
  * certificate, two pairs of one kind.  An expired certificate is none of
@@ -39,6 +42,16 @@ struct tls_identity *tls_identity_new(const struct tls_identity_config *config,
                                       struct error *err) MUST_USE;
 struct tls_identity *tls_identity_ref(struct tls_identity *i);
 void tls_identity_unref(struct tls_identity *i); /* NULL is fine */
+
+/* Of what has been read already: a certificate with its chain, and its key,
+ * which it holds itself.  NULL with words: the key is another's. */
+struct tls_identity *tls_identity_of(struct stack_st_X509 *chain,
+                                     struct evp_pkey_st *key,
+                                     struct error *err) MUST_USE;
+
+/* Another set has another, but for a copy of this one. */
+void tls_identity_digest(const struct tls_identity *i,
+                         unsigned char digest[TLS_IDENTITY_DIGEST]);
 
 /* Whether each certificate is valid at `now`; false with words. */
 bool tls_identity_check(const struct tls_identity *i, time_t now,

@@ -1,22 +1,24 @@
 --- Tables of `moongate.shared` that are in Redis: for all workers of all gateways that name it.
 --
--- A value is a text whose first byte tells its type; places are kept by the C side, since sessions
--- hold them longer than any Lua state lives.
+-- A value is a text whose first byte tells its type; flags that `ngx.shared` gives it come before
+-- it. Places are kept by the C side, since sessions hold them longer than any Lua state lives.
 local core = require "moongate.core"
 local redis = require "moongate.redis"
 
 local KEY_MAX, VALUE_MAX = 8192, 65536
+local FLAGS = ("f"):byte()
 
--- ARGV: what is added, where it begins, milliseconds or "".
+-- ARGV: what is added, where it begins ("": it does not), milliseconds or "".
 local INCR = [[
 local old = redis.call("GET", KEYS[1])
-local sum = tonumber(ARGV[2]) + tonumber(ARGV[1])
+if not old and ARGV[2] == "" then return "absent" end
+local flags, number = "", ARGV[2]
 if old then
-  if old:sub(1, 1) ~= "n" then return false end
-  sum = tonumber(old:sub(2)) + tonumber(ARGV[1])
+  flags, number = old:match("^(f?%d*:?)n(.*)$")
+  if not flags then return false end
 end
-local text = string.format("%.17g", sum)
-if old then redis.call("SET", KEYS[1], "n" .. text, "KEEPTTL")
+local text = string.format("%.17g", tonumber(number) + tonumber(ARGV[1]))
+if old then redis.call("SET", KEYS[1], flags .. "n" .. text, "KEEPTTL")
 elseif ARGV[3] == "" then redis.call("SET", KEYS[1], "n" .. text)
 else redis.call("SET", KEYS[1], "n" .. text, "PX", ARGV[3]) end
 return text]]
@@ -69,20 +71,34 @@ local function check_ttl(ttl)
   return ttl
 end
 
-local function encode(value)
+local function encode(value, flags)
   local kind = type(value)
-  if kind == "string" then return "s" .. value end
-  if kind == "number" then return ("n%.17g"):format(value) end
-  if kind == "boolean" then return value and "b1" or "b0" end
+  local before = (flags or 0) > 0 and ("f%d:"):format(flags) or ""
+  if kind == "string" then return before .. "s" .. value end
+  if kind == "number" then return ("%sn%.17g"):format(before, value) end
+  if kind == "boolean" then return before .. (value and "b1" or "b0") end
   error(core.is_secret(value) and "a Secret is not kept"
     or "a string, a number or a boolean expected", 3)
 end
 
-local decode = {
+local readers = {
   s = function(text) return text end,
   n = function(text) return tonumber(text) end,
   b = function(text) return text == "1" end,
 }
+
+--- The value and its flags; nil if it is not one of ours.
+local function decode(text)
+  local flags = 0
+  if text:byte() == FLAGS then
+    local _, stop, digits = text:find "^f(%d+):"
+    if not stop then return nil end
+    flags, text = tonumber(digits), text:sub(stop + 1)
+  end
+  local read = readers[text:sub(1, 1)]
+  if not read then return nil end
+  return read(text:sub(2)), flags
+end
 
 --- The methods of the table whose entry in the configuration is `options`.
 local function methods_of(name, options)
@@ -113,21 +129,27 @@ local function methods_of(name, options)
   function methods.get(_, key)
     local text, err = pool:get(key_of(key))
     if not text then return nil, err end
-    local read = decode[text:sub(1, 1)]
-    if not read then return failure "the value is not one of ours" end
-    return read(text:sub(2))
+    local value = decode(text)
+    if value == nil then return failure "the value is not one of ours" end
+    return value
   end
 
   function methods.set(_, key, value, ttl) return store(key_of(key), value, ttl) end
 
   function methods.add(_, key, value, ttl) return store(key_of(key), value, ttl, "absent") end
 
+  --- The sum, or "absent"; false: the value is no number; nil, err.
+  local function add_up(key, by, init, milliseconds)
+    local text, err = pool:eval(INCR, { key_of(key) }, { by, init or "", milliseconds })
+    if err then return nil, err end
+    return text and (tonumber(text) or text)
+  end
+
   function methods.incr(_, key, by, init, ttl)
     ttl = check_ttl(ttl)
-    local text, err = pool:eval(INCR, { key_of(key) },
-      { check_number(by, 1), check_number(init, 0), ttl and math.ceil(ttl * 1000) or "" })
-    if text then return tonumber(text) end
-    if err then return nil, err end
+    local sum, err = add_up(key, check_number(by, 1), check_number(init, 0),
+      ttl and math.ceil(ttl * 1000) or "")
+    if sum or err then return sum, err end
     return failure "the value is no number"
   end
 
@@ -157,17 +179,20 @@ local function methods_of(name, options)
   function methods.lease(_, ...) return leases:lease(...) end
   function methods.give_back(_, ...) return leases:give_back(...) end
   function methods.leased(_, ...) return leases:leased(...) end
-  return methods
+  return methods, { pool = pool, encode = encode, decode = decode, add_up = add_up,
+    text_max = VALUE_MAX + 1, key_of = function(key) return prefix .. "value:" .. key end }
 end
 
-local made = {}
+local made, parts = {}, {}
 
---- The table of that name, which the configuration has.
+--- The table of that name, which the configuration has; and what `ngx.shared` makes of it.
 return function(name)
   if not made[name] then
     local options = core.thaw(core.thaw(core.thaw(core.config).shared)[name])
-    made[name] = setmetatable({}, { __index = methods_of(name, options), __metatable = false,
+    local methods
+    methods, parts[name] = methods_of(name, options)
+    made[name] = setmetatable({}, { __index = methods, __metatable = false,
       __newindex = function() error("a shared table is changed by its methods", 2) end })
   end
-  return made[name]
+  return made[name], parts[name]
 end

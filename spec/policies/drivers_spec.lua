@@ -22,7 +22,7 @@ end
 
 local TOP = [[
 local ngx = require "moongate.compat.ngx"
-local REDIS, MEMCACHED, DNS = %d, %d, %d
+local REDIS, MEMCACHED, DNS, SENTINEL = %d, %d, %d, %d
 local redis, connector = require "nginx.redis", require "nginx.redis.connector"
 local memcached, resolver = require "nginx.memcached", require "nginx.dns.resolver"
 
@@ -90,6 +90,11 @@ local BODIES = {
     assert(red, err)
     red:set("in", "three")
     return red:get "in", red:client("list"):match " db=3 " ]],
+  sentinels = [[
+    local red, err = connector.new { url = "sentinel://mail:m/2",
+      sentinels = { { host = "127.0.0.1", port = SENTINEL } } }:connect()
+    assert(red, err)
+    return red:config("get", "port")[2] == tostring(REDIS), red:client("list"):match " db=2 "]],
   ["unix"] = [[
     local red = redis:new()
     assert(red:connect(UNIX))
@@ -124,13 +129,14 @@ local BODIES = {
 }
 
 describe("OpenResty's drivers", function()
-  local server, cache, dns, run
+  local server, sentinel, cache, dns, run
 
   setup(function()
     server, cache = redis.start(), memcached.start()
+    sentinel = redis.sentinel(server)
     dns = dns_server.start { ["host.test"] = { A = { "192.0.2.7" }, TXT = { "hello" } } }
     run = modules.start {
-      top = TOP:format(server.port, cache.port, dns.address:match ":(%d+)$")
+      top = TOP:format(server.port, cache.port, dns.address:match ":(%d+)$", sentinel.port)
         .. ("local UNIX = %q\n"):format(server.unix),
       bodies = BODIES,
       files = drivers("redis", "redis/connector", "redis/sentinel", "memcached", "dns/resolver"),
@@ -141,6 +147,7 @@ describe("OpenResty's drivers", function()
     if run then run.stop() end
     dns:stop()
     cache:stop()
+    sentinel:stop()
     server:stop()
   end)
 
@@ -169,6 +176,10 @@ describe("OpenResty's drivers", function()
 
   it("choose a database by the connector", function()
     assert.equal("three |  db=3 ", run "connector")
+  end)
+
+  it("ask a Sentinel who is the master", function()
+    assert.equal("true |  db=2 ", run "sentinels")
   end)
 
   it("speak to memcached", function()

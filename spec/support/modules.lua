@@ -45,7 +45,7 @@ local CONFIG = [[
 local c = require "moongate.config"
 
 return c.gateway {
-  workers = 1,
+  workers = %d,
   %s
   c.listen "imap" {
     address = "127.0.0.1:0", protocol = "imap", policy = { "policy" },
@@ -63,10 +63,11 @@ function modules.policy(bodies, top)
   return HEAD:format(top or "", table.concat(texts))
 end
 
---- Options: `bodies`, `top`, `files`, `configuration` (of the gateway), `hook_timeout`.
+--- Options: `bodies`, `top`, `files`, `configuration` (of the gateway), `workers`, `hook_timeout`.
 function modules.start(options)
   local files = options.files or {}
-  files["moongate.lua"] = CONFIG:format(options.configuration or "", options.hook_timeout or 10)
+  files["moongate.lua"] = CONFIG:format(options.workers or 1,
+    options.configuration or "", options.hook_timeout or 10)
   files["scripts/policy.lua"] = modules.policy(options.bodies, options.top)
   local self = { gateway = gateway.start { files = files } }
 

@@ -51,7 +51,8 @@ local function value_of(v)
 end
 
 local NAMES = {}
-for name in ("DONE ABSENT PRESENT NO_NUMBER TOO_LONG FULL BUSY BROKEN"):gmatch "%S+" do
+for name in ("DONE ABSENT PRESENT NO_NUMBER NO_VALUE NO_LIST TOO_LONG FULL BUSY BROKEN"):gmatch
+  "%S+" do
   NAMES[tonumber(lib["DICT_" .. name])] = name
 end
 
@@ -68,6 +69,59 @@ local function get(d, key, now)
   if result ~= lib.DICT_DONE then return nil, said(result) end
   if value.type == lib.DICT_STRING then return core.text(value.text) end
   return value.number
+end
+
+local ENDS = { front = lib.DICT_FRONT, back = lib.DICT_BACK }
+
+--- How many there are then; or nil and why.
+local function push(d, key, where, v, now)
+  local count = ffi.new "uint32_t[1]"
+  local result = lib.dict_push(d, { slice(key), ENDS[where] }, value_of(v), now or 1, count)
+  if result ~= lib.DICT_DONE then return nil, said(result) end
+  return count[0]
+end
+
+local function pop(d, key, where, now)
+  local value = ffi.new "struct dict_value"
+  local result = lib.dict_pop(d, { slice(key), ENDS[where] }, now or 1, value)
+  if result ~= lib.DICT_DONE then return nil, said(result) end
+  return value.type == lib.DICT_STRING and core.text(value.text) or value.number
+end
+
+local function length(d, key, now)
+  local number = ffi.new "uint32_t[1]"
+  local result = lib.dict_count(d, slice(key), now or 1, number)
+  return result == lib.DICT_DONE and number[0] or said(result)
+end
+
+local function expire(d, key, now, expiry)
+  return said(lib.dict_expire(d, slice(key), { now, expiry }))
+end
+
+--- All keys, of which `rows` are looked at in one go.
+local function keys_of(d, now, rows)
+  local found, walk, keys = ffi.new "struct buf", ffi.new "struct dict_walk", {}
+  lib.buf_init(found, MIB)
+  local result
+  repeat
+    result = said(lib.dict_walk(d, now or 1, rows or 1000, walk, found))
+  until result ~= "DONE"
+  assert.equal("ABSENT", result)
+  local bytes = core.text(lib.buf_bytes(found))
+  lib.buf_deinit(found)
+  while bytes ~= "" do
+    local len = ffi.cast("const uint32_t *", bytes)[0]
+    keys[#keys + 1] = bytes:sub(5, 4 + len)
+    bytes = bytes:sub(5 + len)
+  end
+  table.sort(keys)
+  return keys
+end
+
+local function sweep(d, now, most)
+  local removed = ffi.new "size_t[1]"
+  assert.equal("DONE", said(lib.dict_sweep(d, now, most or 1e9, removed)))
+  return tonumber(removed[0])
 end
 
 local function incr(d, key, by, now, expiry)
@@ -259,6 +313,180 @@ describe("a dict", function()
     assert.is_true(seen.soon1 > 200, seen.soon1 .. ": something went long before there was need")
     assert.is_nil(get(d, "forever4000"))
     assert.equal(text, get(d, "forever4900"))
+  end)
+
+  it("keeps what is over for a minute, for who asks for it", function()
+    assert.equal("DONE", set(d, "a", "x", 1, 100))
+    assert.equal("DONE", set(d, "other", 1, 60099))
+    assert.equal("x", get(d, "a", 0))
+    assert.equal("DONE", set(d, "other", 1, 60100))
+    assert.is_nil(get(d, "a", 0))
+  end)
+
+  it("removes nothing that is not over for those who keep it", function()
+    local text, safe = ("v"):rep(1000), { 100, 0, true }
+    local value, added = value_of(text), 0
+    assert.equal("DONE", set(d, "over", text, 1, 50))
+    while lib.dict_set(d, slice("key" .. added), value, safe) == lib.DICT_DONE do
+      added = added + 1
+      assert.is_false(lib.dict_has_forced(d))
+    end
+    assert.equal("FULL", said(lib.dict_set(d, slice "more", value, safe)))
+    assert.is_nil(get(d, "over", 0))
+    assert.is_true(added > 200)
+    for i = 0, added - 1 do assert.equal(text, get(d, "key" .. i)) end
+    assert.equal("DONE", set(d, "more", text, 100))
+    assert.is_true(lib.dict_has_forced(d))
+    assert.is_nil(get(d, "key0"))
+    assert.equal("DONE", set(d, "key1", 1))
+    assert.is_false(lib.dict_has_forced(d))
+  end)
+
+  it("replaces and adds to what is there only", function()
+    local sum = ffi.new "double[1]"
+    local function replace(v, now)
+      return said(lib.dict_replace(d, slice "a", value_of(v), { now, 0 }))
+    end
+    local function add(now) return said(lib.dict_add_to_present(d, slice "a", 2, now, sum)) end
+    assert.same({ "ABSENT", "ABSENT" }, { replace(1, 1), add(1) })
+    assert.equal("DONE", set(d, "a", 5, 1, 100))
+    assert.equal("DONE", add(99))
+    assert.equal(7, sum[0])
+    assert.same({ "ABSENT", "ABSENT" }, { replace(1, 100), add(100) })
+    assert.equal("DONE", set(d, "a", 5))
+    assert.equal("DONE", replace("text", 1))
+    assert.same({ "text", "NO_NUMBER" }, { get(d, "a"), add(1) })
+  end)
+
+  it("ends sooner, or never, what is there", function()
+    local long = ("k"):rep(600)
+    assert.equal("ABSENT", expire(d, "a", 1, 100))
+    for key, v in pairs { a = "text", [long] = 1.5 } do
+      local value = value_of(v)
+      value.flags = 7
+      assert.equal("DONE", said(lib.dict_set(d, slice(key), value, { 1, 50 })))
+      assert.equal("DONE", expire(d, key, 1, 100))
+      assert.equal(v, get(d, key, 99))
+      assert.is_nil(get(d, key, 100))
+      assert.equal("DONE", expire(d, key, 99, 0))
+      assert.equal("DONE", said(lib.dict_get(d, slice(key), 1000, value)))
+      assert.same({ 7, 0 }, { value.flags, tonumber(value.expiry) })
+    end
+    -- And it goes in its new order.
+    assert.equal("DONE", expire(d, "a", 1, 10))
+    assert.equal(1, sweep(d, 10))
+    assert.is_nil(get(d, "a", 0))
+    assert.equal(1.5, get(d, long))
+  end)
+
+  it("keeps flags, also of what is added to", function()
+    local value = value_of(1)
+    value.flags = 2 ^ 32 - 1
+    assert.equal("DONE", said(lib.dict_set(d, slice "n", value, { 1, 0 })))
+    assert.equal(3, incr(d, "n", 2))
+    assert.equal("DONE", said(lib.dict_get(d, slice "n", 1, value)))
+    assert.equal(2 ^ 32 - 1, value.flags)
+    assert.equal("DONE", set(d, "n", 1))
+    assert.equal("DONE", said(lib.dict_get(d, slice "n", 1, value)))
+    assert.equal(0, value.flags)
+  end)
+
+  it("has lists, whose ends are at hand", function()
+    assert.same({ nil, "ABSENT" }, { pop(d, "l", "front") })
+    assert.equal("ABSENT", length(d, "l"))
+    for i, v in ipairs { "b", "", 1.5, ("long"):rep(500) } do
+      assert.equal(i, push(d, "l", "back", v))
+    end
+    assert.equal(5, push(d, "l", "front", "a\0"))
+    assert.equal(5, length(d, "l"))
+    assert.equal(("long"):rep(500), pop(d, "l", "back"))
+    assert.equal("a\0", pop(d, "l", "front"))
+    assert.equal("b", pop(d, "l", "front"))
+    assert.equal(1.5, pop(d, "l", "back"))
+    assert.equal("", pop(d, "l", "back"))
+    assert.same({ nil, "ABSENT" }, { pop(d, "l", "back") })
+    assert.same({}, keys_of(d))
+  end)
+
+  it("lets no list be a value, nor the other way round", function()
+    assert.equal("DONE", set(d, "v", "x"))
+    assert.equal(1, push(d, "l", "back", "x"))
+    assert.same({ nil, "NO_LIST" }, { push(d, "v", "back", "x") })
+    assert.same({ nil, "NO_LIST" }, { pop(d, "v", "back") })
+    assert.equal("NO_LIST", length(d, "v"))
+    assert.same({ nil, "NO_VALUE" }, { get(d, "l") })
+    assert.same({ nil, "NO_NUMBER" }, { incr(d, "l") })
+    assert.equal("DONE", set(d, "l", "x"))
+    assert.equal("x", get(d, "l"))
+  end)
+
+  it("ends lists as it ends values", function()
+    push(d, "l", "back", "old")
+    assert.equal("DONE", expire(d, "l", 1, 100))
+    assert.equal(2, push(d, "l", "back", "x", 50))
+    assert.equal("old", pop(d, "l", "front", 50))
+    assert.same({ nil, "ABSENT" }, { pop(d, "l", "front", 100) })
+    assert.equal(1, push(d, "l", "back", "new", 100))
+    assert.equal("new", pop(d, "l", "front", 1e9))
+  end)
+
+  it("bounds lists as it bounds values", function()
+    local pushed = 0
+    while push(d, "l", "front", ("v"):rep(100)) do pushed = pushed + 1 end
+    assert.same({ nil, "TOO_LONG" }, { push(d, "l", "back", ("v"):rep(100)) })
+    assert.is_true(pushed > 130 and pushed * 100 < 16384)
+    assert.equal(pushed, length(d, "l"))
+    pop(d, "l", "back")
+    assert.equal(pushed, push(d, "l", "back", ("w"):rep(100)))
+    assert.equal(("w"):rep(100), pop(d, "l", "back"))
+  end)
+
+  it("tells its keys, and forgets all", function()
+    local long = ("k"):rep(5000)
+    set(d, "a\0b", 1)
+    set(d, long, "text")
+    push(d, "list", "back", 1)
+    set(d, "over", 1, 1, 5)
+    lease(d, "held", 9)
+    assert.same({ "a\0b", long, "list" }, keys_of(d, 5))
+    assert.equal(4, #keys_of(d, 4))
+    for rows = 1, 4 do assert.same(keys_of(d, 5), keys_of(d, 5, rows)) end
+    assert.equal("DONE", said(lib.dict_clear(d)))
+    assert.same({}, keys_of(d))
+    assert.equal(1, leased(d, "held"))
+    assert.equal("DONE", set(d, "a", 1))
+    assert.same({ "a" }, keys_of(d))
+  end)
+
+  it("forgets all when it is full", function()
+    for i = 1, 3000 do assert.equal("DONE", set(d, "key" .. i, ("v"):rep(i % 3000))) end
+    assert.equal("DONE", said(lib.dict_clear(d)))
+    assert.same({}, keys_of(d))
+    for i = 1, 3000 do assert.equal("DONE", set(d, "key" .. i, ("v"):rep(i % 3000))) end
+  end)
+
+  it("sweeps what is over, as much as is wanted", function()
+    for i = 1, 200 do set(d, "over" .. i, 1, 1, 50) end
+    set(d, "late", 1, 1, 51)
+    assert.equal(0, sweep(d, 49))
+    assert.equal(3, sweep(d, 50, 3))
+    assert.equal(197, sweep(d, 50))
+    assert.same({ "late" }, keys_of(d, 1))
+  end)
+
+  it("tells how large it is, and how much is left", function()
+    local bytes = ffi.new "size_t[1]"
+    local function left()
+      assert.equal("DONE", said(lib.dict_free_space(d, bytes)))
+      return tonumber(bytes[0])
+    end
+    assert.equal(MIB, tonumber(lib.dict_size(d)))
+    local before = left()
+    assert.is_true(before > MIB / 2 and before < MIB)
+    for i = 1, 100 do set(d, "key" .. i, ("v"):rep(1000)) end
+    assert.is_true(left() < before - 100000)
+    for i = 1, 2000 do set(d, "key" .. i, ("v"):rep(1000)) end
+    assert.is_true(left() < 100000)
   end)
 
   it("takes values of all lengths when it is full", function()

@@ -45,7 +45,8 @@ end
 function Cache:set(key, value, seconds, flags)
   self:delete(key)
   if self.used == self.size then self:delete(self.ring.before.key) end
-  local row = { key = key, value = value, flags = flags or 0,
+  if type(flags) ~= "number" or flags < 0 then flags = 0 end
+  local row = { key = key, value = value, flags = flags,
     ends = seconds and core.now() + seconds }
   put_first(self, row)
   self.rows[key] = row
@@ -55,13 +56,16 @@ end
 function Cache:count() return self.used end
 function Cache:capacity() return self.size end
 
---- The newest first.
-function Cache:get_keys(most)
-  local keys, row = {}, self.ring.after
-  while row ~= self.ring and (not most or most == 0 or #keys < most) do
-    keys[#keys + 1] = row.key
+--- The newest first, in a list of the caller's if there is one.
+function Cache:get_keys(most, keys)
+  local row, count = self.ring.after, 0
+  keys = keys or {}
+  while row ~= self.ring and (not most or most <= 0 or count < most) do
+    count = count + 1
+    keys[count] = row.key
     row = row.after
   end
+  keys[count + 1] = nil
   return keys
 end
 

@@ -20,7 +20,7 @@ local ngx = {
   re = require "moongate.compat.re",
   shared = require "moongate.compat.shared",
   thread = require "moongate.compat.thread",
-  config = { ngx_lua_version = 10029, subsystem = "http", debug = false },
+  config = { ngx_lua_version = 10029, subsystem = "http", debug = false, prefix = core.prefix },
 }
 for name, value in pairs(require "moongate.compat.text") do ngx[name] = value end
 

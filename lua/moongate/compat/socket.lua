@@ -1,4 +1,5 @@
 --- `ngx.socket`: cosockets, on moongate.socket. Times are in milliseconds here.
+local core = require "moongate.core"
 local dns = require "moongate.dns"
 local failure = require "moongate.compat.failure"
 local socket = require "moongate.socket"
@@ -40,9 +41,21 @@ function Tcp:sslhandshake(_, name, verify)
   return true
 end
 
-function Tcp.setclientcert(_, certificate)
-  if certificate == nil then return 1 end
-  return nil, "client certificates are given in the configuration's tls_profiles"
+local function check_kind(value, kind, argument)
+  if core.client_certificate_kind(value) == kind then return end
+  error(("setclientcert: bad %s arg: one of ngx.ssl expected, got %s"):format(argument,
+    core.client_certificate_kind(value) or type(value)), 3)
+end
+
+--- What the next handshakes show, and whose connections `connect` finds in pools.
+function Tcp:setclientcert(certificate, key)
+  if certificate == nil and key == nil then return core.set_certificate(self.sock, nil, nil) end
+  if certificate == nil or key == nil then
+    return nil, "client certificate must be supplied with corresponding private key"
+  end
+  check_kind(certificate, "certificate", "cert")
+  check_kind(key, "key", "pkey")
+  return core.set_certificate(self.sock, certificate, key)
 end
 
 function Tcp:send(data)

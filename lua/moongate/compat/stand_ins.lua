@@ -47,9 +47,11 @@ function stand_ins.of(ngx)
     ["table.isempty"] = function(t) return next(t) == nil end,
     ["cjson"] = { encode = json.encode, decode = decode, null = json.null },
     ["cjson.safe"] = { encode = safe(json.encode), decode = safe(decode), null = json.null },
+    ["ngx.ssl"] = require "moongate.compat.ssl",
     ["ngx.semaphore"] = require "moongate.compat.semaphore",
     ["resty.lock"] = require "moongate.compat.lock",
     ["resty.lrucache"] = require "moongate.compat.lrucache",
+    ["resty.lrucache.pureffi"] = require "moongate.compat.lrucache",
     ["resty.core.base"] = { new_tab = new, clear_tab = clear },
     ["resty.core.shdict"] = {},
   }
