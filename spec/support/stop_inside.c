@@ -2,14 +2,12 @@
  * has the lock of a shared table, when told to.  The file that $STOP_INSIDE
  * names is two numbers of 32 bits: where to stop next, which a worker that does
  * so takes for itself, and its process. */
+#include "preload.h"
+
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum place { NOWHERE, WITH_THE_LOCK, BEFORE_A_COMMIT, AFTER_A_COMMIT };
@@ -56,18 +54,5 @@ mdb_txn_commit(void *txn)
 __attribute__((constructor)) static void
 begin(void)
 {
-    char line[64] = "";
-    const char *path = getenv("STOP_INSIDE");
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t len = read(fd, line, sizeof line - 1);
-
-    close(fd);
-    if (path == NULL || len <= 0 ||
-        memmem(line, (size_t)len, "@worker", 7) == NULL)
-        return;
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    void *at = mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (at != MAP_FAILED)
-        told = at;
+    told = preload_map("STOP_INSIDE", 8);
 }
