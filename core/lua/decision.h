@@ -18,16 +18,21 @@ struct decision {
     double delay;
     bool close;
     bool has_target, has_fallback, has_login;
-    struct target target, fallback;
+    struct target target;
     struct slice login_user, authzid; /* ptr NULL: not given */
     struct slice password, token;
     enum mechanism mechanism;
     bool none, pass_error_message;
     int xclient; /* -1: not given */
-    double iterations;
-    struct slice stored, salt, stored_key, server_key;
-    struct scram_verifier verifier;
-    int where; /* line it was made in; 0: unknown */
+    int where;   /* line it was made in; 0: unknown */
+    union {
+        struct target fallback; /* if has_fallback */
+        struct {                /* of a verifier */
+            double iterations;
+            struct slice stored, salt, stored_key, server_key;
+            struct scram_verifier verifier;
+        };
+    };
 };
 
 /* The constructors, as lua_CFunctions: (options) -> decision. */

@@ -126,8 +126,9 @@ decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
     if (d->kind == VERDICT_VERIFIER)
         return copy_verifier(a, &d->verifier, v);
     if (!copy(a, d->user, &v->user) || !copy(a, d->log, &v->log) ||
-        !copy_target(a, &d->target, &v->target) ||
-        !copy_target(a, &d->fallback, &v->fallback))
+        !copy_target(a, &d->target, &v->target))
+        return false;
+    if (d->has_fallback && !copy_target(a, &d->fallback, &v->fallback))
         return false;
     return !d->has_login || copy_login(s, d, v);
 }
