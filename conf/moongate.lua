@@ -23,8 +23,9 @@ return c.gateway {
   -- "stderr", "syslog:mail" or the path of a file, opened again on SIGUSR1.
   -- log = { level = "info", format = "text", target = "stderr" },
 
-  -- DNS servers, asked for the names of upstreams; the system's by default.
-  -- resolver = { "127.0.0.53" },
+  -- DNS servers, asked for names; the system's by default. Answers are kept for
+  -- their TTL, or for `valid`.
+  -- resolver = { "127.0.0.53", valid = "30s" },
 
   -- Upstreams that stand in for each other; "pool:imap" is one of them wherever
   -- an upstream is written.

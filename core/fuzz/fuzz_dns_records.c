@@ -15,7 +15,7 @@ static const char *const types[] = {"A",  "AAAA", "CNAME", "MX",
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct dns_records records = {.count = 0};
+    struct dns_records records = {.ttl = DNS_TTL_MAX};
 
     if (size == 0)
         return 0;
@@ -26,6 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)!dns_records_parse((struct slice){reply, input.len}, type, &records);
     free(reply);
     require(records.count <= DNS_RECORDS_MAX);
+    require(records.ttl <= DNS_TTL_MAX);
     for (size_t i = 0; i < records.count; i++)
         require(records.items[i].ptr[records.items[i].len] == '\0');
     dns_records_deinit(&records);

@@ -149,7 +149,7 @@ add_network(lua_State *L, struct config *config)
 
     *n = (struct network_view){0};
     object_set_type(L, NETWORK, network_events, network_methods);
-    n->dns = dns_new(host_of(L)->loop, config->resolver, &err);
+    n->dns = dns_new(host_of(L)->loop, &config->resolver, &err);
     if (n->dns != NULL)
         n->config = config_ref(config);
     lua_setfield(L, -2, "network");

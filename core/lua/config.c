@@ -368,6 +368,19 @@ build_dicts(lua_State *L, int index, struct whole *w)
     lua_settop(L, all - 1);
 }
 
+static struct dns_options
+read_resolver(lua_State *L, int index, struct arena *arena)
+{
+    int t = open_section(L, index, "resolver");
+    struct dns_options options = {
+        .servers = value_join(L, t, "servers", ",", arena).ptr,
+        .valid = value_number(L, t, "valid"),
+    };
+
+    lua_settop(L, t - 1);
+    return options;
+}
+
 /* Without a secret of the operator's it is the gateway's own, until it ends. */
 static void
 read_scram(const struct generation *g, int index, struct whole *w)
@@ -399,7 +412,7 @@ config_build(const struct generation *g, int index, struct error *err)
     w->config = (struct config){
         .references = 1,
         .generation = g->number,
-        .resolver = value_join(L, index, "resolver", ",", &w->arena).ptr,
+        .resolver = read_resolver(L, index, &w->arena),
         .shutdown_timeout = value_number(L, index, "shutdown_timeout"),
         .max_sessions = count_of(L, index, "max_sessions"),
         .own = b.tls.certificates,

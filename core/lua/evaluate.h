@@ -54,7 +54,8 @@ struct plan {
     enum log_level log_level; /* the least important that any place wants */
     enum log_format log_format;
     char *log_targets; /* see log_targets_open */
-    char *resolver;    /* dns_new's `servers`, or NULL */
+    char *resolver;    /* dns_options' `servers`, or NULL */
+    double valid;      /* and its `valid` */
     double shutdown_timeout;
     bool watch;       /* files that change are a reload */
     bool canary_init; /* `init` is tried before workers run it; not sent */

@@ -128,10 +128,11 @@ static int
 begin(struct start *start)
 {
     struct host host = {.loop = ev_default_loop(EVBACKEND_EPOLL), .worker = 1};
+    const struct dns_options system = {.servers = NULL};
     struct error err;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    host.dns = dns_new(host.loop, NULL, &err);
+    host.dns = dns_new(host.loop, &system, &err);
     if (host.dns == NULL) {
         (void)fprintf(stderr, "moongate: %s\n", err.text);
         return EXIT_FAILURE;

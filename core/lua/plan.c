@@ -120,9 +120,11 @@ plan_build(lua_State *L, int index, const struct config *config,
         .watch = value_flag(L, index, "watch"),
         .canary_init = value_flag(L, index, "canary_init"),
         .listener_count = config->listener_count,
+        .valid = config->resolver.valid,
     };
-    if (config->resolver != NULL)
-        plan->resolver = xstrndup(config->resolver, strlen(config->resolver));
+    const char *servers = config->resolver.servers;
+    if (servers != NULL)
+        plan->resolver = xstrndup(servers, strlen(servers));
     if (plan->workers == 0)
         plan->workers = online_cores();
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* Whatever may be in the way of a descriptor, a spec starts none. */
-#define NOWHERE "127.0.0.1:1"
+static const struct dns_options nowhere = {.servers = "127.0.0.1:1"};
 
 static struct spec_world *
 world_of(struct stand_in *in)
@@ -329,7 +329,7 @@ spec_world_new(lua_State *L, int index, const struct host *host, bool live)
     ev_set_userdata(w->loop, &w->stand_in);
     ev_set_invoke_pending_cb(w->loop, invoke);
     spec_clock_init(&w->clock, w->loop);
-    w->dns = dns_new(w->loop, NOWHERE, &err);
+    w->dns = dns_new(w->loop, &nowhere, &err);
     require(w->dns != NULL);
     return w;
 }

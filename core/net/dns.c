@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "base/slice.h"
-#include "net/dns_channel.h"
+#include "net/dns_flights.h"
 #include "net/dns_hosts.h"
 #include "net/dns_records.h"
 #include "net/stand_in.h"
@@ -18,22 +18,21 @@
 
 struct dns {
     struct ev_loop *loop;
-    struct dns_channel *channel;
+    struct dns_flights *flights;
     struct dns_hosts *hosts;
     struct list queries; /* those that somebody waits for */
 };
 
 enum kind { KIND_ADDRESSES, KIND_RECORDS, KIND_REVERSE };
 
-/* c-ares can't forget one question alone, so a query that was cancelled or
- * came too late stays, unlisted, until c-ares has called back for it. */
+/* Waits for one answer, or for one of each family. */
 struct dns_query {
     struct list link;
     struct dns *home;
     enum kind kind;
-    unsigned outstanding; /* calls that c-ares will still make */
-    bool finished;        /* the answer is settled */
-    bool over;            /* delivered or cancelled */
+    struct dns_wait waits[2];
+    unsigned outstanding; /* answers that are still to come */
+    bool finished;        /* the outcome is settled */
     ev_timer timer;       /* the deadline; then carries the delivery */
     enum dns_status status;
     union {
@@ -49,21 +48,26 @@ struct dns_query {
 };
 
 static void
-free_if_unused(struct dns_query *q)
+stop_waiting(struct dns_query *q)
 {
-    if (!q->over || q->outstanding > 0)
-        return;
-    dns_records_deinit(&q->records);
-    free(q);
+    for (size_t i = 0; i < sizeof q->waits / sizeof q->waits[0]; i++)
+        dns_flights_leave(&q->waits[i]);
 }
 
 /* Nobody waits any longer. */
 static void
 leave(struct dns_query *q)
 {
-    q->over = true;
+    stop_waiting(q);
     ev_timer_stop(q->home->loop, &q->timer);
     list_remove(&q->link);
+}
+
+static void
+query_free(struct dns_query *q)
+{
+    dns_records_deinit(&q->records);
+    free(q);
 }
 
 static void
@@ -75,7 +79,7 @@ deliver(struct dns_query *q)
                           q->found.count);
     else
         q->done.records(q->arg, q->status, q->records.items, q->records.count);
-    free_if_unused(q);
+    query_free(q);
 }
 
 static void
@@ -83,6 +87,7 @@ settle(struct dns_query *q, enum dns_status status)
 {
     q->finished = true;
     q->status = status;
+    stop_waiting(q);
     if (status == DNS_OK)
         return;
     q->found.count = 0;
@@ -111,43 +116,18 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     deliver(q);
 }
 
-static enum dns_status
-status_of(int ares_status)
-{
-    switch (ares_status) {
-    case ARES_SUCCESS:
-        return DNS_OK;
-    case ARES_ENODATA:
-    case ARES_ENOTFOUND:
-    case ARES_EBADNAME:
-        return DNS_NOT_FOUND;
-    case ARES_ETIMEOUT:
-        return DNS_TIMEOUT;
-    default:
-        return DNS_FAILED;
-    }
-}
-
-/* c-ares has called back.  false: nobody waits for what it brings. */
-static bool
-arrive(struct dns_query *q)
-{
-    q->outstanding--;
-    return !q->over && !q->finished;
-}
-
+/* Each who asks begins with another one, so that a host's addresses share what
+ * there is to do. */
 static void
-collect(struct dns_query *q, const struct ares_addrinfo *info)
+collect(struct dns_query *q, const struct dns_answer *answer)
 {
-    const struct ares_addrinfo_node *node = info->nodes;
+    struct dns_found *found = &q->found;
 
-    for (; node != NULL && q->found.count < DNS_FOUND_MAX;
-         node = node->ai_next) {
-        struct addr *a = &q->found.addresses[q->found.count++];
-        require(node->ai_addrlen <= sizeof a->storage);
-        *a = (struct addr){.len = node->ai_addrlen};
-        memcpy(&a->storage, node->ai_addr, node->ai_addrlen);
-        addr_set_port(a, q->port);
+    for (size_t i = 0; i < answer->count && found->count < DNS_FOUND_MAX; i++) {
+        size_t next = (i + answer->turn) % answer->count;
+        if (addr_parse_ip(answer->records[next], q->port,
+                          &found->addresses[found->count]))
+            found->count++;
     }
 }
 
@@ -187,33 +167,28 @@ finish_addresses(struct dns_query *q)
 }
 
 static void
-on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+on_addresses(void *arg, enum dns_status status, const struct dns_answer *answer)
 {
     struct dns_query *q = arg;
 
-    (void)timeouts;
-    if (arrive(q)) {
-        if (status_of(status) != DNS_OK && q->status != DNS_FAILED)
-            q->status = status_of(status);
-        if (info != NULL)
-            collect(q, info);
-        if (q->outstanding == 0)
-            finish_addresses(q);
-    }
-    if (info != NULL)
-        ares_freeaddrinfo(info);
-    free_if_unused(q);
+    q->outstanding--;
+    if (status != DNS_OK && q->status != DNS_FAILED)
+        q->status = status;
+    collect(q, answer);
+    if (q->outstanding == 0)
+        finish_addresses(q);
 }
 
 static void
 ask_addresses(struct dns_query *q, const char *name, int family)
 {
-    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT,
-                                        .ai_family = family,
-                                        .ai_socktype = SOCK_STREAM};
+    bool v4 = family == AF_INET;
+    struct dns_wait *w = &q->waits[v4];
 
-    ares_getaddrinfo(dns_channel_ares(q->home->channel), name, NULL, &hints,
-                     on_addresses, q);
+    *w = (struct dns_wait){.answered = on_addresses, .arg = q};
+    dns_flights_ask(
+        q->home->flights,
+        (struct dns_key){slice_of(name), v4 ? DNS_HOST_V4 : DNS_HOST_V6}, w);
 }
 
 static bool
@@ -242,28 +217,18 @@ confirm(struct dns_query *q)
     ask_addresses(q, q->records.items[0].ptr, q->client.any.sa_family);
 }
 
-/* NOLINTBEGIN(readability-non-const-parameter): the type is c-ares's. */
 static void
-on_records(void *arg, int status, int timeouts, unsigned char *reply, int len)
+on_records(void *arg, enum dns_status status, const struct dns_answer *answer)
 {
     struct dns_query *q = arg;
 
-    (void)timeouts;
-    if (arrive(q)) {
-        struct slice bytes = {(const char *)reply, (size_t)len};
-        enum dns_status result = status_of(status);
-        if (result == DNS_OK && !dns_records_parse(bytes, q->type, &q->records))
-            result = DNS_FAILED;
-        if (result == DNS_OK && q->records.count == 0)
-            result = DNS_NOT_FOUND;
-        if (result == DNS_OK && q->kind == KIND_REVERSE)
-            confirm(q);
-        else
-            finish(q, result);
-    }
-    free_if_unused(q);
+    for (size_t i = 0; i < answer->count; i++)
+        dns_records_add(&q->records, answer->records[i]);
+    if (status == DNS_OK && q->kind == KIND_REVERSE)
+        confirm(q);
+    else
+        finish(q, status);
 }
-/* NOLINTEND(readability-non-const-parameter) */
 
 static struct dns_query *
 query_new(struct dns *d, enum kind kind, double timeout, void *arg)
@@ -273,6 +238,8 @@ query_new(struct dns *d, enum kind kind, double timeout, void *arg)
     q->home = d;
     q->kind = kind;
     q->arg = arg;
+    for (size_t i = 0; i < sizeof q->waits / sizeof q->waits[0]; i++)
+        list_init(&q->waits[i].link);
     list_append(&d->queries, &q->link);
     ev_timer_init(&q->timer, on_timer, timeout, 0.);
     ev_timer_start(d->loop, &q->timer);
@@ -310,13 +277,12 @@ dns_resolve(struct dns *d, const struct dns_question *asked,
     q->port = asked->port;
     if (answer_at_once(q, asked->name, family))
         return q;
-    /* Both are counted first: c-ares may answer inside of the asking. */
+    /* Both are counted first: the answer may come inside of the asking. */
     q->outstanding = family == AF_UNSPEC ? 2 : 1;
     if (family != AF_INET)
         ask_addresses(q, asked->name, AF_INET6);
     if (family != AF_INET6)
         ask_addresses(q, asked->name, AF_INET);
-    dns_channel_asked(d->channel);
     return q;
 }
 
@@ -346,10 +312,11 @@ reverse_name(const struct addr *a, char *out, size_t size)
 static struct dns_query *
 ask_records(struct dns_query *q, const char *name)
 {
-    q->outstanding = 1;
-    ares_query(dns_channel_ares(q->home->channel), name, ns_c_in, q->type,
-               on_records, q);
-    dns_channel_asked(q->home->channel);
+    struct dns_wait *w = &q->waits[0];
+
+    *w = (struct dns_wait){.answered = on_records, .arg = q};
+    dns_flights_ask(q->home->flights, (struct dns_key){slice_of(name), q->type},
+                    w);
     return q;
 }
 
@@ -420,22 +387,29 @@ dns_cancel(struct dns_query *q)
     if (q == NULL)
         return;
     leave(q);
-    free_if_unused(q);
+    query_free(q);
 }
 
 struct dns *
-dns_new(struct ev_loop *loop, const char *servers, struct error *err)
+dns_new(struct ev_loop *loop, const struct dns_options *options,
+        struct error *err)
 {
-    struct dns_channel *channel = dns_channel_new(loop, servers, err);
-    if (channel == NULL)
+    struct dns_flights *flights = dns_flights_new(loop, options, err);
+    if (flights == NULL)
         return NULL;
 
     struct dns *d = xcalloc(1, sizeof *d);
     d->loop = loop;
-    d->channel = channel;
+    d->flights = flights;
     d->hosts = dns_hosts_read(HOSTS_FILE);
     list_init(&d->queries);
     return d;
+}
+
+void
+dns_forget(struct dns *d)
+{
+    dns_flights_forget(d->flights);
 }
 
 void
@@ -447,7 +421,7 @@ dns_free(struct dns *d)
         next = l->next;
         dns_cancel(container_of(l, struct dns_query, link));
     }
-    dns_channel_free(d->channel);
+    dns_flights_free(d->flights);
     dns_hosts_free(d->hosts);
     free(d);
 }

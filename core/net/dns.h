@@ -11,11 +11,18 @@ struct dns_query; /* one question under way */
 
 enum dns_status { DNS_OK, DNS_NOT_FOUND, DNS_TIMEOUT, DNS_FAILED };
 
-/* `servers` is a comma-separated list of "ip[:port]", or NULL for the
- * system's.  Opens what files it needs (resolv.conf, hosts) now, none later. */
-struct dns *dns_new(struct ev_loop *loop, const char *servers,
+struct dns_options {
+    const char *servers; /* "ip[:port],..."; empty or NULL: the system's */
+    double valid;        /* seconds that answers are kept for; 0: their TTL's */
+};
+
+/* Opens what files it needs (resolv.conf, hosts) now, none later. */
+struct dns *dns_new(struct ev_loop *loop, const struct dns_options *options,
                     struct error *err);
 void dns_free(struct dns *d);
+
+/* Forgets the answers that are kept. */
+void dns_forget(struct dns *d);
 
 /* Called once per query, never from inside dns_resolve and never after
  * dns_cancel.  Arrays are the caller's only during the call. */

@@ -139,7 +139,7 @@ dns_channel_new(struct ev_loop *loop, const char *servers, struct error *err)
     list_init(&c->sockets);
     ev_timer_init(&c->resend, on_resend, 0., 0.);
     status = open_ares(c);
-    if (status == ARES_SUCCESS && servers != NULL)
+    if (status == ARES_SUCCESS && servers != NULL && *servers != '\0')
         status = ares_set_servers_ports_csv(c->ares, servers);
     if (status != ARES_SUCCESS) {
         error_set(err, "resolver \"%s\": %s", servers != NULL ? servers : "",

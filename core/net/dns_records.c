@@ -58,6 +58,18 @@ read_number(struct cursor *c, unsigned *value)
     return true;
 }
 
+static bool
+read_ttl(struct cursor *c, uint32_t *ttl)
+{
+    unsigned high = 0;
+    unsigned low = 0;
+
+    if (!read_number(c, &high) || !read_number(c, &low))
+        return false;
+    *ttl = high << 16 | low;
+    return true;
+}
+
 /* `*name` is c-ares's to free. */
 static bool
 read_name(struct cursor *c, char **name)
@@ -94,6 +106,15 @@ void
 dns_records_add(struct dns_records *r, struct slice text)
 {
     add(r, text.ptr, text.len);
+}
+
+void
+dns_records_limit(struct dns_records *records, uint32_t ttl)
+{
+    if (ttl > INT32_MAX)
+        ttl = 0;
+    if (ttl < records->ttl)
+        records->ttl = ttl;
 }
 
 static bool
@@ -167,11 +188,13 @@ parse_answer(struct cursor *c, int type, struct dns_records *r)
 {
     unsigned found = 0;
     unsigned size = 0;
+    uint32_t ttl = 0;
 
-    /* Name, type, class (2), time to live (4), size. */
-    if (!skip_name(c) || !read_number(c, &found) || !skip(c, 6) ||
-        !read_number(c, &size))
+    /* Name, type, class (2), time to live, size. */
+    if (!skip_name(c) || !read_number(c, &found) || !skip(c, 2) ||
+        !read_ttl(c, &ttl) || !read_number(c, &size))
         return false;
+    dns_records_limit(r, ttl);
     struct cursor data = {c->reply, c->at + size, c->at};
     if (!skip(c, size))
         return false;

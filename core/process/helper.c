@@ -97,8 +97,8 @@ try_generation(struct evaluation *e,
 {
     struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     struct bundle *bundle = bundle_open(e->bundle, err);
-    struct dns *dns =
-        bundle != NULL ? dns_new(loop, e->plan.resolver, err) : NULL;
+    const struct dns_options options = {e->plan.resolver, e->plan.valid};
+    struct dns *dns = bundle != NULL ? dns_new(loop, &options, err) : NULL;
     struct host host = {.loop = loop, .dns = dns, .worker = 1};
 
     host.lasting = lasting_new(loop, dns);

@@ -40,6 +40,7 @@ send_plan(int fd, const struct evaluation *e, struct error *err)
     message_put_text(&m, slice_of(plan->log_targets));
     message_put_text(&m,
                      slice_of(plan->resolver != NULL ? plan->resolver : ""));
+    message_put_double(&m, plan->valid);
     message_put_double(&m, plan->shutdown_timeout);
     message_put_u64(&m, plan->listener_count);
     message_put_u64(&m, plan->watch);
@@ -214,6 +215,7 @@ take_plan(struct evaluation *e, struct message *m)
         return false;
     plan->log_targets = take_text(m);
     plan->resolver = take_text(m);
+    plan->valid = message_get_double(m);
     plan->shutdown_timeout = message_get_double(m);
     listeners = message_get_u64(m);
     plan->watch = message_get_u64(m) != 0;

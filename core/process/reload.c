@@ -459,7 +459,9 @@ is_frozen(const struct reload *r, struct buf *errors)
     refuse_if(old->workers != new->workers, workers, errors);
     refuse_if(a->change != b->change || a->uid != b->uid || a->gid != b->gid,
               "user, group", errors);
-    refuse_if(!same_text(old->resolver, new->resolver), "resolver", errors);
+    refuse_if(!same_text(old->resolver, new->resolver) ||
+                  old->valid != new->valid,
+              "resolver", errors);
     refuse_if(!same_text(old->pid_file, new->pid_file), "pid_file", errors);
     refuse_if(old->descriptors != new->descriptors, "descriptors", errors);
     refuse_dicts(old, new, errors);

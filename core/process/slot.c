@@ -33,6 +33,7 @@ send_setup(const struct slot *s, struct error *err)
         .log_format = e->plan.log_format,
         .descriptors = e->plan.descriptors,
         .resolver = e->plan.resolver,
+        .valid = e->plan.valid,
         .bundle = e->bundle,
         .log = s->host->log->all[0],
         .tls = *s->host->tls,

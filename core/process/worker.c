@@ -446,9 +446,9 @@ open_dicts(struct worker *w, struct error *err)
 static bool
 make_host(struct worker *w, struct error *err)
 {
-    const char *resolver = w->setup.resolver;
+    const struct dns_options options = {w->setup.resolver, w->setup.valid};
 
-    w->dns = dns_new(w->loop, *resolver != '\0' ? resolver : NULL, err);
+    w->dns = dns_new(w->loop, &options, err);
     if (w->dns == NULL)
         return false;
     w->tls_cache = tls_cache_open(w->setup.tls.cache, err);
@@ -575,6 +575,7 @@ on_renewed(void *arg)
     struct worker *w = arg;
 
     w->generations.sessions->count_max = sessions_max(w);
+    dns_forget(w->dns); /* a reload looks again at all that it uses */
     acceptors_renew(&w->acceptors);
     warn_of_expiry(w);
 }

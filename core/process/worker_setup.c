@@ -17,6 +17,7 @@ worker_setup_put(const struct worker_setup *setup, unsigned generation,
     message_put_u64(m, setup->descriptors);
     deployment_put(generation, sockets, m);
     message_put_text(m, slice_of(setup->resolver));
+    message_put_double(m, setup->valid);
     m->fds[0] = setup->bundle;
     log_target_put(&setup->log, m, 1);
     message_put_text(m, (struct slice){setup->tls.ticket_secret,
@@ -43,6 +44,7 @@ worker_setup_get(struct worker_setup *setup, struct message *m)
         return false;
     resolver = message_get_text(m);
     setup->resolver = xstrndup(resolver.ptr, resolver.len);
+    setup->valid = message_get_double(m);
     setup->bundle = message_take_fd(m, 0);
     if (!log_target_get(&setup->log, m, 1))
         return false;

@@ -24,6 +24,7 @@ struct worker_setup {
     unsigned descriptors;         /* open files; 0: as many as it may have */
     struct deployment deployment; /* received; owned by the setup */
     char *resolver; /* owned by who filled the setup; "": the system's */
+    double valid;   /* see struct dns_options */
     int bundle;     /* descriptor */
     struct shared_tls tls;
 };

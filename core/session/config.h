@@ -7,6 +7,7 @@
 
 #include "base/types.h"
 #include "net/addr.h"
+#include "net/dns.h"
 #include "net/listener.h"
 #include "net/network.h"
 #include "net/tls_client_context.h"
@@ -125,7 +126,7 @@ struct config {
     size_t dict_count;
     struct secret scram_secret; /* salts of users that don't exist */
     unsigned scram_iterations;  /* and what these are shown */
-    const char *resolver;       /* dns_new's `servers`, or NULL */
+    struct dns_options resolver;
     double shutdown_timeout;
     unsigned max_sessions; /* of one worker; 0: by descriptors */
     void *owner;           /* of lua/config.c */

@@ -11,8 +11,8 @@ return {
     { "user", "string", doc = "who the workers run as when started as root" },
     { "group", "string", doc = "their group; the user's own by default" },
     { "log", "section", section = "log", doc = "what is logged, and where" },
-    { "resolver", "list", of = "resolver",
-      doc = "DNS servers, \"ip\" or \"ip:port\"; the system's by default" },
+    { "resolver", "section", section = "resolver",
+      doc = "DNS servers, and how long their answers are kept" },
     { "shared", "map", names = "^[%a_][%w_-]*$", default = {},
       of = { type = "section", section = "shared_table", short = "store" },
       doc = "tables of `moongate.shared` by name: \"8m\" of this machine's memory, for its "
@@ -41,6 +41,13 @@ return {
       doc = "the socket that `moongate status` and others talk to; without it there is none" },
     { "settings", "map", of = "data", default = {},
       doc = "what policies read with moongate.settings, by their name" },
+  },
+  resolver = {
+    { "servers", "list", of = "resolver", unnamed = true,
+      doc = "what stands in the table without a name: \"ip\" or \"ip:port\"; the system's by "
+        .. "default" },
+    { "valid", "duration", min = 1, max = 86400,
+      doc = "how long an answer is kept, whatever its TTL says; by default for that" },
   },
   pool = {
     title = "pools",

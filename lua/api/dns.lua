@@ -4,7 +4,8 @@ return {
   doc = "Asks the name servers of the configuration.",
   functions = {
     {
-      "resolve", awaits = true, doc = "Records as text; an empty list if there are none.",
+      "resolve", awaits = true, doc = "Records as text; an empty list if there are none. What was "
+        .. "found is kept as the configuration's `resolver` has it.",
       arguments = {
         { "name", "string", max_length = 253 },
         { "type", "string", default = "A",

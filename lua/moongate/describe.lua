@@ -27,6 +27,13 @@ function describe.named(list, name)
   end
 end
 
+--- The field of a section that its members without a name belong to, or nil.
+function describe.unnamed(section)
+  for _, field in ipairs(describe.config[section]) do
+    if field.unnamed then return field end
+  end
+end
+
 --- The names of a list's members.
 function describe.names(list)
   local names = {}

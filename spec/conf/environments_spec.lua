@@ -56,7 +56,7 @@ describe("an environment", function()
       settings = { users = { tags = {}, deep = { y = 3 } } },]]
     assert.same({ "4", "env/test.lua:3" }, found.workers)
     assert.same({ "\"debug\"", "env/test.lua:4" }, found["log.level"])
-    assert.same({ "{ \"127.0.0.9\" }", "env/test.lua:5" }, found.resolver)
+    assert.same({ "{ \"127.0.0.9\" }", "env/test.lua:5" }, found["resolver.servers"])
     assert.same({ "{}", "env/test.lua:6" }, found["settings.users.tags"])
     assert.same({ "3", "env/test.lua:6" }, found["settings.users.deep.y"])
     assert.same({ "1", "moongate.lua:6" }, found["settings.users.deep.x"])

@@ -71,6 +71,40 @@ http { server { listen 80; } }
     end
   end)
 
+  it("reads the parameters of resolver", function()
+    local function resolver(words)
+      local output = convert("auth_http x; server { listen 25; protocol smtp; " .. words .. " }")
+      assert.equal(0, made.status, output)
+      local written = nginx.written(made):match "\n  resolver += (%b{})"
+      command.remove(made.folder)
+      made = nil
+      return written, output
+    end
+    local kept, output = resolver "resolver 127.0.0.1 [::1]:54 valid=90s;"
+    assert.equal('{ "127.0.0.1", "[::1]:54", valid = "90s" }', kept)
+    assert.matches("valid=90s: kept: resolver and its valid, resolve_client", output)
+    kept, output = resolver "resolver 127.0.0.1 valid=0s;"
+    assert.equal('{ "127.0.0.1" }', kept)
+    assert.matches("valid=0s: kept: resolver, resolve_client", output)
+    kept, output = resolver "resolver 127.0.0.1 valid=30d;"
+    assert.equal('{ "127.0.0.1", valid = "1d" }', kept)
+    assert.matches("valid=30d: kept with a difference.*\"1d\" is the most", output)
+    kept, output = resolver "resolver 127.0.0.1 ipv4=off;"
+    assert.equal('{ "127.0.0.1" }', kept)
+    assert.matches("kept with a difference.*ipv4=off: a client's name", output)
+    kept, output = resolver "resolver 127.0.0.1 status_zone=dns;"
+    assert.equal('{ "127.0.0.1" }', kept)
+    assert.matches("kept with a difference.*status_zone=: there is no such zone", output)
+    kept, output = resolver [[resolver 127.0.0.1 valid=5s; }
+      server { listen 26; protocol smtp; resolver 127.0.0.1; ]]
+    assert.equal('{ "127.0.0.1", valid = "5s" }', kept)
+    assert.matches("kept with a difference.*answers are kept as those of the first", output)
+    mistake("auth_http x; server { listen 25; protocol smtp; resolver ::1 valid=soon; }",
+      "resolver: invalid \"valid=soon\"")
+    mistake("auth_http x; server { listen 25; protocol smtp; resolver ::1 cache=5; }",
+      "resolver: invalid parameter \"cache=5\"")
+  end)
+
   it("does not write over what is there, but with --force", function()
     convert("auth_http x;" .. SERVER)
     local words = { folder = made.folder }

@@ -28,6 +28,11 @@ local CASES = {
   server_name = { BESIDE, "greeting of smtp", "EHLO and HELO of smtp" },
   timeout = { BESIDE, "timeout of imap", "timeout of pop3, however busy", "timeout of smtp" },
   resolver = { RESOLVER, "resolver: the client's name", "resolver off: no name" },
+  ["resolver valid"] = { RESOLVER, "valid=: that long, however short the answer lives",
+    "valid=: no longer, however long the answer lives" },
+  ["resolver ipv4"] = { "conf/import_spec.lua", "reads the parameters of resolver" },
+  ["resolver ipv6"] = { RESOLVER, "of IPv6; ipv6=off: of IPv4 alone" },
+  ["resolver status_zone"] = { "conf/import_spec.lua", "reads the parameters of resolver" },
   resolver_timeout = { RESOLVER, "resolver_timeout: a server that does not answer" },
   max_errors = { BESIDE, "max_errors of smtp", "max_errors of imap" },
   error_log = { MAIN, "several files below the prefix, and standard error, each from its own level "
@@ -114,6 +119,7 @@ describe("a directive of nginx", function()
     for name in pairs(main.NOT_APPLICABLE) do found[name] = "useless" end
     for name in pairs(listen.PARAMETERS) do found["listen " .. name] = "used" end
     for name in pairs(log.SYSLOG) do found["error_log " .. name] = "used" end
+    for name in pairs(rows.RESOLVER) do found["resolver " .. name] = "used" end
     return found
   end
 

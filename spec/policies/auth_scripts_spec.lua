@@ -1,36 +1,75 @@
---- scripts/auth_http.lua with auth scripts as people have them behind nginx, in PHP and in Perl.
+--- scripts/auth_http.lua with auth scripts as people have them behind nginx, in PHP and in nginx's
+-- own Perl.
 local child = require "spec.support.child"
 local client = require "spec.support.client"
+local command = require "spec.support.command"
 local digest = require "spec.support.digest"
 local mime = require "mime"
+local nginx = require "spec.support.nginx"
 local shipped = require "spec.support.shipped"
-local stdlib = require "posix.stdlib"
+local unistd = require "posix.unistd"
 local upstream = require "spec.support.upstream"
 
 local SCRIPTS = "spec/support/auth_scripts/"
 
+local function root() return assert(unistd.getcwd()) .. "/" end
+
+--- nginx, whose module for Perl scripts/dev/specs has unpacked.
+local PERL = [[
+load_module %smodules/ngx_http_perl_module.so;
+user root;
+master_process off;
+error_log stderr info;
+pid nginx.pid;
+env IMAP_PORT=@imap;
+env POP3_PORT=@pop3;
+env SMTP_PORT=@smtp;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path tmp; proxy_temp_path tmp;
+  fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
+  perl_modules %sperl;
+  perl_modules %s;
+  perl_require mailauth.pm;
+  server { listen 127.0.0.1:@auth; location /auth { perl mailauth::handler; } }
+}
+]]
+
+--- Each starts what runs the script, and returns it and its port; it has a `process`.
 local LANGUAGES = {
-  php = { command = { "php", "-n", "-d", "variables_order=EGPCS", "-S", "127.0.0.1:0",
-    SCRIPTS .. "auth.php" }, says = "%(http://127%.0%.0%.1:(%d+)%) started" },
-  perl = { command = { "perl", SCRIPTS .. "auth.pl" }, says = "listening on port (%d+)" },
+  php = function(ports)
+    local folder = command.folder {}
+    local process = child.start { "php", "-n", "-d", "variables_order=EGPCS", "-S", "127.0.0.1:0",
+      SCRIPTS .. "auth.php", log = folder .. "/log", environment = { IMAP_PORT = ports.imap,
+        POP3_PORT = ports.pop3, SMTP_PORT = ports.smtp } }
+    local function stop()
+      process:stop()
+      command.remove(folder)
+    end
+    return { process = process, stop = stop },
+      process:expect("%(http://127%.0%.0%.1:(%d+)%) started", 20)
+  end,
+  perl = function(ports)
+    local module = root() .. "build/nginx-perl/"
+    local server = nginx.start { ports = ports, mail = "",
+      main = PERL:format(module, module, root() .. SCRIPTS) }
+    return server, server.at.auth
+  end,
 }
 
-for language, how in pairs(LANGUAGES) do
+for language, start in pairs(LANGUAGES) do
   describe("auth_http with a script in " .. language, function()
-    local folder, script, gw, ups
+    local script, gw, ups
 
     setup(function()
-      folder = assert(stdlib.mkdtemp "/tmp/moongate-scripts-XXXXXX")
       ups = { imap = upstream.start { script = upstream.imap() },
         pop3 = upstream.start { script = upstream.pop3() },
         smtp = upstream.start { script = upstream.smtp() } }
-      local command = { log = folder .. "/log", environment = { IMAP_PORT = ups.imap.port,
-        POP3_PORT = ups.pop3.port, SMTP_PORT = ups.smtp.port } }
-      for i, word in ipairs(how.command) do command[i] = word end
-      script = child.start(command)
+      local port
+      script, port = start { imap = ups.imap.port, pop3 = ups.pop3.port, smtp = ups.smtp.port }
       gw = shipped.start { policy = { "auth_http" },
-        settings = ("auth_http = { url = 'http://127.0.0.1:%s/auth' }")
-          :format(script:expect(how.says, 20)),
+        settings = ("auth_http = { url = 'http://127.0.0.1:%s/auth' }"):format(port),
         listen = { imap = 'mechanisms = { "PLAIN", "LOGIN", "CRAM-MD5" },',
           pop3 = 'mechanisms = { "PLAIN", "APOP" },', smtp = "",
           mx = 'protocol = "smtp", auth = "none",' } }
@@ -43,7 +82,6 @@ for language, how in pairs(LANGUAGES) do
       gw:stop()
       script:stop()
       for _, up in pairs(ups) do up:stop() end
-      os.execute("rm -rf '" .. folder .. "'")
     end)
 
     local function imap()
@@ -112,7 +150,7 @@ for language, how in pairs(LANGUAGES) do
     end
 
     it("is killed, which is a temporary failure", function()
-      script:stop(9)
+      script.process:stop(9)
       imap():send_line "a LOGIN ann secret":expect_until "^a NO %[UNAVAILABLE%]"
     end)
   end)

@@ -186,6 +186,9 @@ return { init = function() moongate.sleep(0.01) error "the table is empty" end }
     local _, log = g:reload()
     assert.matches("workers: 2 %-> 3: needs a restart", log)
     assert.matches("resolver: needs a restart", log)
+    g:write("moongate.lua", configuration(2, { listener "imap" }, "resolver = { valid = 5 },"))
+    _, log = g:reload()
+    assert.matches("resolver: needs a restart", log)
   end)
 
   it("when a worker dies meanwhile", function()

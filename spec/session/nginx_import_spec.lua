@@ -42,7 +42,7 @@ local MAIL = [[
     listen             127.0.0.1:@mx;
     protocol           smtp;
     smtp_auth          none;
-    resolver           127.0.0.1:@dns valid=10s;
+    resolver           127.0.0.1:@dns;
     resolver_timeout   2s;
     smtp_greeting_delay 200ms;
   }

@@ -3,7 +3,8 @@
 --     local dns = dns_server.start { ["imap.test"] = { A = { "127.0.0.2" } } }
 --     dns.address   -- for `resolver = { ... }`
 --
--- A name that is not listed does not exist; a type that is `false` is never answered.
+-- A name that is not listed does not exist; a type that is `false` is never answered, and of one
+-- that is "SERVFAIL" the server says so. Answers live for `dns.ttl` seconds, at first 0.
 local bit = require "bit"
 local loop = require "spec.support.loop"
 local socket = require "posix.sys.socket"
@@ -53,36 +54,65 @@ local function parse_question(packet)
   return table.concat(labels, "."):lower(), packet:byte(at + 1) * 256 + packet:byte(at + 2), at + 4
 end
 
-function dns_server:reply(packet)
+function dns_server:reply(packet, from)
   local name, number_of_type, stop = parse_question(packet)
   local kind = TYPES[number_of_type]
   local entry = self.names[name]
-  table.insert(self.questions, { name = name, type = kind })
+  table.insert(self.questions, { name = name, type = kind, id = packet:sub(1, 2),
+    from = from.port })
   local values = entry and entry[kind]
   if values == false then return nil end
+  local failed = values == "SERVFAIL"
   local answers = {}
-  for _, value in ipairs(values or {}) do
+  for _, value in ipairs(not failed and values or {}) do
     local data = encoders[kind](value)
-    table.insert(answers, "\192\12" .. number(number_of_type) .. "\0\1\0\0\0\60" .. number(#data)
-      .. data)
+    table.insert(answers, "\192\12" .. number(number_of_type) .. "\0\1\0\0"
+      .. number(self.ttl) .. number(#data) .. data)
   end
-  local code = entry and 0 or 3
+  local code = failed and 2 or entry and 0 or 3
   return packet:sub(1, 2) .. string.char(0x81, 0x80 + code) .. "\0\1" .. number(#answers)
     .. "\0\0\0\0" .. packet:sub(13, stop) .. table.concat(answers)
 end
 
 function dns_server:on_readable()
   local packet, from = socket.recvfrom(self.fd, 4096)
-  local reply = packet and self:reply(packet)
-  if reply then socket.sendto(self.fd, reply, from) end
+  local reply = packet and self:reply(packet, from)
+  if not reply then return end
+  if self.held then
+    table.insert(self.held, { reply, from })
+  else
+    socket.sendto(self.fd, reply, from)
+  end
+end
+
+--- Answers nothing until `release`.
+function dns_server:hold() self.held = {} end
+
+function dns_server:release()
+  for _, held in ipairs(self.held) do socket.sendto(self.fd, unpack(held)) end
+  self.held = nil
 end
 
 function dns_server.start(names)
   local fd = tcp.datagrams "127.0.0.1"
-  local self = setmetatable({ fd = fd, names = names, questions = {}, reading = true }, dns_server)
+  local self = setmetatable({ fd = fd, names = names, questions = {}, ttl = 0, reading = true },
+    dns_server)
   self.address = "127.0.0.1:" .. tcp.port(fd)
   loop.watch(fd, self)
   return self
+end
+
+--- How often this was asked; a packet that is sent again is the same question.
+function dns_server:asked(name, kind)
+  local count, seen = 0, {}
+  for _, q in ipairs(self.questions) do
+    local question = q.from .. q.id
+    if q.name == name and q.type == kind and not seen[question] then
+      seen[question] = true
+      count = count + 1
+    end
+  end
+  return count
 end
 
 function dns_server:stop()

@@ -1,7 +1,8 @@
 --- The configuration as a JSON schema (2020-12), for the data that `c.gateway` is given.
 --
 -- Listeners, which moongate.lua has as unnamed members, are the objects in "listen", each with its
--- "name"; the unnamed members of a pool are in its "members".
+-- "name"; the unnamed members of another section are the whole of it, or in its list of them
+-- ("members" of a pool).
 local describe = require "moongate.describe"
 
 local ANY_DURATION = "^[0-9]+(\\.[0-9]*)?(ms|s|m|h|d)$"
@@ -45,7 +46,7 @@ local function item(of)
     local short = describe.named(describe.config[of.section], of.short)
     return { anyOf = { value(short), section(of.section) } }
   end
-  if of.section then return section(of.section) end
+  if of.section then return types.section(of) end
   return value { "", of.type or of[1], values = of.values, of = of.of, min = of.min, max = of.max }
 end
 
@@ -59,7 +60,11 @@ function types.map(field)
   return { type = "object", additionalProperties = item(field.of) }
 end
 
-function types.section(field) return section(field.section) end
+function types.section(field)
+  local unnamed = describe.unnamed(field.section)
+  if not unnamed then return section(field.section) end
+  return { anyOf = { types.list(unnamed), section(field.section) } }
+end
 
 function value(field)
   local make = types[field[2]]

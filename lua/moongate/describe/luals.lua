@@ -207,18 +207,23 @@ end
 
 local key_type
 
+local function section_type(name)
+  local unnamed = describe.unnamed(name)
+  return (unnamed and key_type(unnamed) .. "|" or "") .. section_class(name)
+end
+
 local function item_type(of)
   if type(of) == "string" then return KEY_TYPES[of] or "string" end
   if of.section then
     local short = of.short and describe.named(describe.config[of.section], of.short)
-    return (short and key_type(short) .. "|" or "") .. section_class(of.section)
+    return (short and key_type(short) .. "|" or "") .. section_type(of.section)
   end
   return key_type { "", of.type or of[1], values = of.values, of = of.of }
 end
 
 function key_type(field)
   local kind = field[2]
-  if kind == "section" then return section_class(field.section) end
+  if kind == "section" then return section_type(field.section) end
   if kind == "enum" then return values_text(field.values) end
   if kind == "map" then return ("table<string, %s>"):format(item_type(field.of)) end
   if kind == "list" then

@@ -56,17 +56,22 @@ function Work:list_mechanisms(list, origin)
   self.listener:set("mechanisms", list, origin)
 end
 
---- The gateway has one list of DNS servers: the first that is named, and others behind it.
-function Work:use_resolver(d, addresses)
-  local differs = #self.resolver > 0
+--- The gateway has one list of DNS servers: the first that is named, and others behind it. What
+-- they answer is kept as the first has it: for the text `valid`, or nil.
+function Work:use_resolver(d, addresses, valid)
+  local first = #self.resolver == 0
+  local differs = not first
   for _, address in ipairs(addresses) do
     local known = false
     for _, old in ipairs(self.resolver) do known = known or old == address end
     if not known then table.insert(self.resolver, address) end
     differs = differs and not known
   end
-  self.resolver_origin = self.resolver_origin or self:origin(d)
-  self:kept(d, "resolver, resolve_client")
+  if first then self.resolver_valid, self.resolver_origin = valid, self:origin(d) end
+  self:kept(d, valid and "resolver and its valid, resolve_client" or "resolver, resolve_client")
+  if valid ~= self.resolver_valid then
+    self:differs(d, "answers are kept as those of the first resolver")
+  end
   if differs then self:differs(d, "all listeners ask the same servers") end
 end
 
@@ -380,7 +385,13 @@ local function convert_main(x, directives)
   x:try(convert_mail, x, mail)
   if #x.errors > 0 then return end
   x:try(log.apply, x, x.mail_logs or logs, x.server_logs, x.mail_logs and logs or {})
-  if #x.resolver > 0 then x.gateway:set("resolver", x.resolver, x.resolver_origin) end
+  if #x.resolver > 0 then
+    local words = node.literal(x.resolver)
+    if x.resolver_valid then
+      words = words:gsub(" }$", (", valid = %s }"):format(x.resolver_valid))
+    end
+    x.gateway:words("resolver", words, x.resolver_origin)
+  end
   set_auth(x)
   for _, listener in ipairs(x.listeners) do x.gateway:add(listener.node) end
 end

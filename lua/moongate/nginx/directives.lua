@@ -105,23 +105,25 @@ row("max_errors", 1, 1, { check = number, apply = function(x, d)
   x:kept(d, "limits.errors")
 end })
 
+--- What a parameter of `resolver` is read with; nil: a mistake.
+rows.RESOLVER = { valid = units.seconds, ipv4 = units.flag, ipv6 = units.flag,
+  status_zone = tostring }
+
+--- The servers, and the value of each parameter by its name.
 local function resolver_of(d)
-  local servers = {}
+  local servers, values = {}, {}
   for _, argument in ipairs(d.arguments) do
-    local name = argument:match "^([%w_]+)="
-    if name == "valid" then
-      if not units.seconds(argument:sub(7)) then fail(d, "resolver: invalid \"%s\"", argument) end
-    elseif name == "ipv4" or name == "ipv6" then
-      if units.flag(argument:sub(6)) == nil then fail(d, "resolver: invalid \"%s\"", argument) end
-    elseif name == "status_zone" then -- luacheck: ignore 542
-    elseif name then
-      fail(d, "resolver: invalid parameter \"%s\"", argument)
-    else
+    local name, text = argument:match "^([%w_]+)=(.*)$"
+    if not name then
       table.insert(servers, argument)
+    else
+      local read = rows.RESOLVER[name] or fail(d, "resolver: invalid parameter \"%s\"", argument)
+      values[name] = read(text)
+      if values[name] == nil then fail(d, "resolver: invalid \"%s\"", argument) end
     end
   end
   if #servers == 0 then fail(d, "resolver: no name servers defined") end
-  return servers
+  return servers, values
 end
 
 --- "ip", "ip:port", "[v6]:port", or a name, which nginx looks up when it reads the file.
@@ -151,16 +153,16 @@ row("resolver", 1, 100, { only = "smtp",
       return
     end
     x.listener:set("resolve_client", true, x:origin(d))
-    x:use_resolver(d, resolver_addresses(d))
-    for _, argument in ipairs(d.arguments) do
-      if argument:match "^valid=" then
-        x:differs(d, "valid=: answers are not kept here; the DNS server keeps them")
-      elseif argument:match "^ipv%d=off" then
-        x:differs(d, argument .. ": a client's name is confirmed in the client's own family alone")
-      elseif argument:match "^status_zone=" then
-        x:differs(d, "status_zone=: there is no such zone")
+    local _, values = resolver_of(d)
+    local valid = values.valid or 0 -- which nginx takes for none
+    x:use_resolver(d, resolver_addresses(d), valid > 0
+      and units.duration_text(within(x, d, valid, 1, 86400, units.duration_text)) or nil)
+    for _, name in ipairs { "ipv4", "ipv6" } do
+      if values[name] == false then
+        x:differs(d, name .. "=off: a client's name is confirmed in the client's own family alone")
       end
     end
+    if values.status_zone then x:differs(d, "status_zone=: there is no such zone") end
   end })
 
 row("resolver_timeout", 1, 1, { check = seconds, only = "smtp", apply = function(x, d)

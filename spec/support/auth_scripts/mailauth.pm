@@ -1,13 +1,11 @@
-# An auth script for nginx's mail proxy, as nginx's embedded Perl runs one: handler() is called with
-# a request that has header_in, header_out and send_http_header. Below it is what nginx would be: a
-# server that serves one connection after the other.
-#
-# IMAP_PORT, POP3_PORT and SMTP_PORT say where the mail servers are.
+# An auth script for nginx's mail proxy, as nginx's embedded Perl runs one. IMAP_PORT, POP3_PORT and
+# SMTP_PORT say where the mail servers are.
 package mailauth;
 
 use strict;
 use warnings;
 use Digest::MD5 qw(md5 md5_hex);
+use nginx;
 
 my %users = (ann => "secret", bob => "p w%");
 
@@ -56,41 +54,7 @@ sub handler {
         $r->header_out("Auth-Status", "Invalid login or password");
     }
     $r->send_http_header("text/html");
-    return 0;
+    return OK;
 }
 
-package request;
-
-sub new {
-    my ($class, $connection) = @_;
-    my %in;
-    <$connection>;
-    while (defined(my $line = <$connection>)) {
-        last if $line =~ /^\r?\n$/;
-        $in{lc $1} = $2 if $line =~ /^([^:]+):\s*(.*?)\r?\n$/;
-    }
-    return bless { connection => $connection, in => \%in, out => "" }, $class;
-}
-
-sub header_in { my ($r, $name) = @_; return $r->{in}{lc $name} }
-
-sub header_out { my ($r, $name, $value) = @_; $r->{out} .= "$name: $value\r\n" }
-
-sub send_http_header {
-    my ($r, $type) = @_;
-    print { $r->{connection} } "HTTP/1.0 200 OK\r\nContent-Type: $type\r\n$r->{out}\r\n";
-}
-
-package main;
-
-use IO::Socket::INET;
-
-my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 0, Listen => 64)
-    or die "no port: $!";
-$| = 1;
-print "listening on port ", $server->sockport, "\n";
-while (my $connection = $server->accept) {
-    $connection->autoflush(1);
-    mailauth::handler(request->new($connection));
-    close $connection;
-}
+1;
