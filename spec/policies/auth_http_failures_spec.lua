@@ -17,8 +17,9 @@ describe("an auth server", function()
     auth = http_server.start { answer = function() end }
     gw = shipped.start {
       policy = { "auth_http" },
-      settings = ("auth_http = { url = %q, timeout = 0.6 }"):format(auth.url),
-      listen = { imap = "" },
+      settings = ("auth_http = { url = %q, timeout = 0.6, listeners = { patient = { url = %q, "
+        .. "timeout = 60 } } }"):format(auth.url, auth.url),
+      listen = { imap = "", patient = 'protocol = "imap",' },
     }
   end)
   after_each(function()
@@ -33,8 +34,8 @@ describe("an auth server", function()
     gw:stop()
   end)
 
-  local function login()
-    local c = client.connect(gw.ports.imap)
+  local function login(listener)
+    local c = client.connect(gw.ports[listener or "imap"])
     c:expect "^%* OK"
     return c:send_line "a LOGIN ann secret"
   end
@@ -50,7 +51,7 @@ describe("an auth server", function()
 
   local function expect_tempfail()
     local c = login()
-    c:expect("^a NO %[UNAVAILABLE%]", 3)
+    c:expect "^a NO %[UNAVAILABLE%]"
     c:send_line("n NOOP"):expect "^n OK"
     assert.equal(0, #imap.peers)
     c:discard()
@@ -161,11 +162,11 @@ describe("an auth server", function()
 
   it("is hung up on when the client is gone mid-question", function()
     auth.answer = function() end
-    local c = login()
+    local c = login "patient"
     local peer = auth:peer(1)
     loop.wait("the question", function() return auth.requests[1] end)
     c:reset()
-    loop.wait("the connection to end", function() return peer.ended end, 0.5)
+    loop.wait("the connection to end", function() return peer.ended end)
     assert.equal(0, #imap.peers)
   end)
 end)

@@ -227,7 +227,7 @@ describe("socket", function()
     local c = run.begin "hangs"
     local peer = server:peer(1)
     c:reset()
-    loop.wait("the end of it", function() return peer.ended end, 2)
+    loop.wait("the end of it", function() return peer.ended end, 4) -- its own timeout: 5
   end)
 
   describe("connections that are kept", function()

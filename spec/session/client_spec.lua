@@ -208,7 +208,7 @@ describe("a client", function()
       local line = c:read_line()
       if line:find "^%* BYE" then break end
       assert.is_truthy(line:find "^n OK" or line:find "^a NO")
-      assert.is_true(loop.now() - began < 8)
+      assert.is_true(loop.now() - began < 60)
       loop.pass(0.02)
     end
     assert.is_true(loop.now() - began >= 0.95)
@@ -217,7 +217,7 @@ describe("a client", function()
 
   it("that is silent hears goodbye at the login timeout", function()
     local c = connect "hasty"
-    c:expect("^%* BYE", 3)
+    c:expect "^%* BYE"
     c:expect_end "eof"
     assert.equal("timeout", line_of(c)["end"])
   end)
