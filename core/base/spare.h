@@ -19,4 +19,4 @@ struct spare {
 void *spare_take(struct spare *s);
 
 /* The block holds no secret any more. */
-void spare_give(struct spare *s, void *block);
+void spare_give(struct spare *s, void *memory);
