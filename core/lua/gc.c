@@ -10,7 +10,7 @@
 
 #define SLICE       0.0002 /* seconds that a turn of the loop may take longer */
 #define STEPS       16     /* between two looks at the clock */
-#define GARBAGE_MIN ((size_t)512 << 10) /* less is not worth a cycle */
+#define GARBAGE_MIN ((size_t)64 << 10) /* less is not worth a cycle */
 
 /* CPU time: others that take the processor away make no pause of ours. */
 static double
