@@ -22,8 +22,9 @@ arena_init(struct arena *a, size_t cap)
     *a = (struct arena){.cap = cap};
 }
 
-/* Most logins need no larger one. */
-static struct spare common = {.size = sizeof(struct arena_block) + BLOCK_SIZE};
+/* Most logins need no larger one.  Arenas are also filled in threads. */
+static _Thread_local struct spare common = {.size = sizeof(struct arena_block) +
+                                                    BLOCK_SIZE};
 
 /* Behind `used` nothing was ever written, or it has been wiped. */
 static void

@@ -1,6 +1,6 @@
 /* spare.h -- large blocks of one size that every login takes and gives back.
  *
- * A few are kept, which spares malloc the splitting and joining of what is
+ * Of one thread; a block may go back to that of another.  A few are kept, which spares malloc the splitting and joining of what is
  * larger than it caches.  Under AddressSanitizer none is, so that it sees who
  * uses a block that was given back. */
 #pragma once
