@@ -1,8 +1,9 @@
 /* spare.h -- large blocks of one size that every login takes and gives back.
  *
- * Of one thread; a block may go back to that of another.  A few are kept, which spares malloc the splitting and joining of what is
- * larger than it caches.  Under AddressSanitizer none is, so that it sees who
- * uses a block that was given back. */
+ * A few are kept, which spares malloc the splitting and joining of what is
+ * larger than it caches.  Of one thread, but a block may go back to that of
+ * another.  Under AddressSanitizer none is kept, so that it sees who uses a
+ * block that was given back. */
 #pragma once
 
 #include "base/types.h"
