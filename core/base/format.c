@@ -53,7 +53,8 @@ fill_in(struct text *t, const char *format, va_list arguments)
             put(t, (struct slice){va_arg(arguments, const char *), len});
             format += sizeof WITH_LENGTH - 1;
         } else {
-            put(t, slice_of(va_arg(arguments, const char *)));
+            const char *text = va_arg(arguments, const char *);
+            put(t, slice_of(text != NULL ? text : "(null)"));
             format += 2;
         }
     }
