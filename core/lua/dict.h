@@ -4,8 +4,9 @@
  * killed had half done is not there.  Instead of LMDB's locks it has one of
  * its own, behind the map: readers take it too, so no reader can go stale, a
  * process that died with it leaves nothing behind, and one that was stopped
- * with it is not waited for: somebody has to end it, who sees by dict_hold_of
- * which it is.  No call keeps it.
+ * with it is waited for 0.5 s: somebody has to end it, who sees by dict_hold_of
+ * which it is.  While others get their turns a call may wait up to 2 s.  No
+ * call keeps it.
  *
  * It never fills: from three quarters on, each change first removes what is
  * over, then what is over soonest, then what was written longest ago.  Leases
