@@ -69,24 +69,14 @@ for name in pairs(fields) do options[name] = settings[name] end
 local shared_check = auth_http.new(options)
 for name, own in pairs(settings.listeners) do checks[name] = auth_http.new(own) end
 
-local function check(session, what)
+--- @param session moongate.Session
+--- @param what moongate.Credentials|moongate.Recipient
+--- @return moongate.Decision
+local function check_by_listener(session, what)
   return (checks[session.listener] or shared_check)(session, what)
 end
 
-local policy = {}
+-- The check itself, where there is one for all listeners, is asked without a coroutine.
+local check = next(checks) and check_by_listener or shared_check
 
---- @param session moongate.Session
---- @param credentials moongate.Credentials
---- @return moongate.Decision
-function policy.auth(session, credentials)
-  return check(session, credentials)
-end
-
---- @param session moongate.Session
---- @param rcpt moongate.Recipient
---- @return moongate.Decision
-function policy.rcpt(session, rcpt)
-  return check(session, rcpt)
-end
-
-return policy
+return { auth = check, rcpt = check }

@@ -380,6 +380,16 @@ why_not(const struct vm *vm)
     return "can't wait inside a sort, gsub or other C callback";
 }
 
+/* One operation at a time. */
+static void
+expect(struct call *c, void (*cancel)(void *op), void *op)
+{
+    require(c->sequence == 0);
+    c->sequence = ++last_sequence;
+    c->cancel = cancel;
+    c->op = op;
+}
+
 int
 await(lua_State *L, void (*cancel)(void *op), void *op, struct ticket *ticket)
 {
@@ -391,10 +401,7 @@ await(lua_State *L, void (*cancel)(void *op), void *op, struct ticket *ticket)
         cancel(op);
         return luaL_error(L, "%s", why_not(vm));
     }
-    require(c->sequence == 0);
-    c->sequence = ++last_sequence;
-    c->cancel = cancel;
-    c->op = op;
+    expect(c, cancel, op);
     *ticket = (struct ticket){c, c->sequence};
     if (c->trace != NULL)
         trace_wait_begin(c);
@@ -440,6 +447,35 @@ const struct host *
 host_of(lua_State *L)
 {
     return vm_of(L)->host;
+}
+
+/* --- native hooks --- */
+
+struct ticket
+call_wait(struct call *c, void (*cancel)(void *op), void *op)
+{
+    expect(c, cancel, op);
+    arm_deadline(c);
+    return (struct ticket){c, c->sequence};
+}
+
+void
+call_set_answer(struct call *c, lua_CFunction push, void *arg)
+{
+    c->answer = push;
+    c->op = arg;
+}
+
+void
+call_answer(struct ticket ticket, lua_CFunction push, void *arg)
+{
+    struct call *c = ticket.call;
+
+    require(c->sequence == ticket.sequence);
+    c->sequence = 0;
+    c->cancel = NULL;
+    call_set_answer(c, push, arg);
+    c->finished(c, CALL_RETURNED);
 }
 
 bool

@@ -42,10 +42,11 @@ struct call {
     unsigned long sequence; /* of the operation it waits for, or 0 */
     void (*cancel)(void *op);
     void *op;
-    bool synchronous;   /* nothing may wait */
-    bool background;    /* no session waits for it: call_spawn, detach */
-    const char *policy; /* whose function runs; "": nobody knows */
-    double cpu_left;    /* seconds */
+    lua_CFunction answer; /* of a native hook, see call_set_answer */
+    bool synchronous;     /* nothing may wait */
+    bool background;      /* no session waits for it: call_spawn, detach */
+    const char *policy;   /* whose function runs; "": nobody knows */
+    double cpu_left;      /* seconds */
     ev_timer deadline;
     ev_tstamp ends;           /* loop time */
     char *error;              /* CALL_FAILED: message and traceback */
@@ -76,6 +77,18 @@ enum call_end call_start(struct call *c, int nargs);
 
 /* Raises if the value at `index` is none that can be called. */
 void call_check_function(lua_State *L, int index);
+
+/* --- for native hooks (native_hook.h), which need no coroutine --- */
+
+/* The call waits for an operation; see await. */
+struct ticket call_wait(struct call *c, void (*cancel)(void *op), void *op);
+
+/* What the hook answers: `push`, called protected with `arg` as its argument
+ * before anything else happens to the call, returns the decision. */
+void call_set_answer(struct call *c, lua_CFunction push, void *arg);
+
+/* The operation is over, with this answer.  May free the call. */
+void call_answer(struct ticket ticket, lua_CFunction push, void *arg);
 
 /* Gives the finished thread back, to be used again if `clean`. */
 void call_release(struct call *c, bool clean);

@@ -13,6 +13,7 @@ struct loaded_policy {
     char *path;          /* absolute */
     int hooks[HOOK_ALL]; /* registry references; LUA_NOREF: not there */
     int lines[HOOK_ALL]; /* where each begins */
+    struct native_hook *natives[HOOK_ALL]; /* those that are no Lua, or NULL */
 };
 
 /* The policies of one listener, in the order they are asked. */

@@ -6,6 +6,7 @@
 #include "lua/decision.h"
 #include "lua/envelope_object.h"
 #include "lua/hook_count.h"
+#include "lua/native_hook.h"
 #include "lua/session_object.h"
 #include "lua/shadow.h"
 #include "lua/trace.h"
@@ -59,20 +60,26 @@ monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+static void
+expire_objects(struct hook_run *run)
+{
+    lua_State *L = run->generation->vm->L;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, run->objects);
+    hook_expire_objects(L);
+    lua_pop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, run->objects);
+}
+
 /* The hook is over: its objects are useless from now on, its secrets wiped. */
 static void
 run_free(struct hook_run *run)
 {
-    lua_State *L = run->generation->vm->L;
-
     if (run->shadow == NULL)
         hook_count_seconds(run->generation, (int)run->hook,
                            monotonic() - run->began);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, run->objects);
-    if (lua_istable(L, -1))
-        hook_expire_objects(L);
-    lua_pop(L, 1);
-    luaL_unref(L, LUA_REGISTRYINDEX, run->objects);
+    if (run->objects != LUA_NOREF)
+        expire_objects(run);
     trace_hook_cancelled(run->call, run->session);
     call_free(run->call);
     if (run->is_notification)
@@ -212,6 +219,24 @@ take_decision(lua_State *L, struct hook_run *run, const struct decision *d)
     return 0;
 }
 
+/* Moves what the hook has answered onto the empty stack; how many values. */
+static int
+push_results(lua_State *L, struct call *c)
+{
+    lua_State *thread = c->thread;
+
+    if (c->answer != NULL) {
+        lua_pushcfunction(L, c->answer);
+        lua_pushlightuserdata(L, c->op);
+        lua_call(L, 1, 1);
+        return 1;
+    }
+    int count = lua_gettop(thread);
+    luaL_checkstack(L, count, "results");
+    lua_xmove(thread, L, count);
+    return count;
+}
+
 /* The results of a hook: nothing or nil (the next policy decides), or exactly
  * one decision.  Anything else is a mistake, above all a value that is true
  * although nobody was admitted. */
@@ -219,12 +244,9 @@ static int
 take_results(lua_State *L)
 {
     struct hook_run *run = lua_touserdata(L, 1);
-    lua_State *thread = run->call->thread;
-    int count = lua_gettop(thread);
 
-    luaL_checkstack(L, count, "results");
     lua_settop(L, 0);
-    lua_xmove(thread, L, count);
+    int count = push_results(L, run->call);
     for (int i = 2; i <= count; i++) {
         if (!lua_isnil(L, i))
             return luaL_error(L,
@@ -252,6 +274,7 @@ settle_returned(struct hook_run *run)
         return true;
     }
     int status = lua_cpcall(L, take_results, run);
+    run->call->answer = NULL;
     call_release(run->call, true);
     if (status == 0) {
         const struct verdict *v = &run->session->login->verdict;
@@ -284,15 +307,31 @@ settle(struct hook_run *run, enum call_end end)
     unreachable();
 }
 
-static enum call_end
-start(struct hook_run *run, const struct loaded_policy *p)
+/* The objects that its functions are called with; `s`: the session itself. */
+static void
+make_objects(struct hook_run *run, const struct session *s)
 {
+    lua_State *L = run->generation->vm->L;
+
+    hook_push_objects(L, run, &run->object_count);
+    if (run->hook == HOOK_CLOSED || run->hook == HOOK_REFUSED) {
+        if (run->hook == HOOK_CLOSED)
+            summary_push(L, s);
+        else
+            refused_push(L, s);
+        lua_rawseti(L, -2, ++run->object_count);
+    }
+    run->objects = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static enum call_end
+start_coroutine(struct hook_run *run, const struct loaded_policy *p)
+{
+    if (run->objects == LUA_NOREF)
+        make_objects(run, run->session);
     lua_State *thread = call_thread(run->call);
     int count = run->object_count;
 
-    run->call->policy = p->name;
-    if (trace_is_on())
-        trace_hook_begin(run->call, run->session, p, (int)run->hook);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, p->hooks[run->hook]);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, run->objects);
     int table = lua_gettop(thread);
@@ -300,6 +339,25 @@ start(struct hook_run *run, const struct loaded_policy *p)
         lua_rawgeti(thread, table, i);
     lua_remove(thread, table);
     return call_start(run->call, count);
+}
+
+static bool
+is_followed(const struct hook_run *run)
+{
+    return run->call->trace != NULL || run->generation->vm->replays;
+}
+
+static enum call_end
+start(struct hook_run *run, const struct loaded_policy *p)
+{
+    struct native_hook *native = p->natives[run->hook];
+
+    run->call->policy = p->name;
+    if (trace_is_on())
+        trace_hook_begin(run->call, run->session, p, (int)run->hook);
+    if (native != NULL && !is_followed(run))
+        return native->ask(native, run->session, run->hook, run->call);
+    return start_coroutine(run, p);
 }
 
 /* Nobody had an opinion. */
@@ -374,22 +432,6 @@ hide_credentials(struct hook_run *run)
 }
 
 static void
-begin(struct hook_run *run, const struct session *s)
-{
-    lua_State *L = run->generation->vm->L;
-
-    hook_push_objects(L, run, &run->object_count);
-    if (run->hook == HOOK_CLOSED || run->hook == HOOK_REFUSED) {
-        if (run->hook == HOOK_CLOSED)
-            summary_push(L, s);
-        else
-            refused_push(L, s);
-        lua_rawseti(L, -2, ++run->object_count);
-    }
-    run->objects = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-static void
 refuse_overload(struct session *s)
 {
     s->login->verdict = (struct verdict){
@@ -410,6 +452,7 @@ run_new(struct generation *g, const struct session *s, enum hook hook,
     run->hook = hook;
     run->chain = generation_chain(g, s->listener);
     run->call = call;
+    run->objects = LUA_NOREF;
     call->arg = run;
     return run;
 }
@@ -442,8 +485,9 @@ hook_ask(struct generation *g, struct session *s, enum hook hook)
     if (run->is_notification && s->record.vars == NULL)
         s->record.vars = vars_new();
     run->session = run->is_notification ? session_snapshot(s) : s;
-    begin(run, s);
-    if (!run->is_notification)
+    if (run->is_notification)
+        make_objects(run, s);
+    else
         expect(run, s);
     run->is_asking = true;
     if (advance(run))
@@ -468,7 +512,6 @@ hook_ask_shadow(struct generation *g, struct session *s, enum hook hook,
     run->chain = chain;
     run->session = s;
     run->shadow = decided;
-    begin(run, s);
     expect(run, s);
     (void)advance(run);
 }

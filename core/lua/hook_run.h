@@ -12,7 +12,8 @@ struct hook_run {
     const struct chain *chain;
     size_t next; /* position in the chain */
     enum hook hook;
-    int objects; /* registry: the arguments of the hook, in a table */
+    int objects; /* registry: what Lua hooks are called with, in a table;
+                    LUA_NOREF until the first is */
     int object_count;
     double began;         /* seconds, monotonic */
     bool is_notification; /* no verdict; the session may be gone */

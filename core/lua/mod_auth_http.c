@@ -1,6 +1,7 @@
 /* mod_auth_http.c -- `moongate.auth_http`: new{...} gives check(session,
  * credentials), which asks an auth server in nginx's protocol and returns a
  * decision; check(session, rcpt) asks about a recipient without AUTH. */
+#include "base/check.h"
 #include "base/slice.h"
 #include "lua/auth_options.h"
 #include "lua/auth_reply.h"
@@ -9,6 +10,7 @@
 #include "lua/decision.h"
 #include "lua/generation.h"
 #include "lua/module.h"
+#include "lua/native_hook.h"
 #include "lua/objects.h"
 #include "lua/options.h"
 #include "lua/secret.h"
@@ -23,13 +25,15 @@
 
 /* The userdata. */
 struct auth_check {
+    struct native_hook native;
     struct auth_group *group;
 };
 
 struct check_op {
     struct ticket ticket;
     struct auth_exchange *exchange;
-    lua_State *L; /* the main thread: decisions are made there, protected */
+    lua_State *L; /* the main thread: decisions are made there, protected;
+                     NULL: no coroutine waits */
     bool needs_password; /* the client's own is not known */
     bool logs_in;        /* at the upstream */
 };
@@ -179,14 +183,12 @@ make(lua_State *L)
 /* Pushes the decision on `to`.  It is made on the main thread, as a mistake
  * in it would raise: then there is none, which is a temporary failure. */
 static void
-push_decision(const struct check_op *op, const struct auth_outcome *outcome,
-              lua_State *to)
+push_decision(struct making *m, lua_State *to)
 {
-    struct making m = {.op = op, .outcome = outcome};
-    lua_State *L = op->L;
+    lua_State *L = m->op->L;
 
     lua_pushcfunction(L, make);
-    lua_pushlightuserdata(L, &m);
+    lua_pushlightuserdata(L, m);
     if (lua_pcall(L, 1, 1, 0) != 0) {
         lua_pop(L, 1);
         lua_pushcfunction(L, decision_tempfail);
@@ -199,23 +201,33 @@ push_decision(const struct check_op *op, const struct auth_outcome *outcome,
 }
 
 static void
-on_outcome(void *arg, const struct auth_outcome *outcome)
+resume(struct ticket ticket, struct making *m)
 {
-    struct check_op *op = arg;
-    struct ticket ticket = op->ticket;
+    const struct auth_outcome *outcome = m->outcome;
     lua_State *L = await_done(&ticket);
 
-    if (L != NULL)
-        push_decision(op, outcome, L);
-    free(op);
     if (L == NULL)
         return;
+    push_decision(m, L);
     if (outcome->reply != NULL)
         await_outcome(&ticket, "%s %u", outcome->server,
                       outcome->reply->status);
     else
         await_outcome(&ticket, "%s: %s", outcome->server, outcome->text);
     await_resume(&ticket, 1);
+}
+
+static void
+on_outcome(void *arg, const struct auth_outcome *outcome)
+{
+    struct check_op op = *(struct check_op *)arg;
+    struct making m = {.op = &op, .outcome = outcome};
+
+    free(arg);
+    if (op.L == NULL)
+        call_answer(op.ticket, make, &m);
+    else
+        resume(op.ticket, &m);
 }
 
 static void
@@ -251,10 +263,30 @@ needs_password(const struct session *s, const struct credentials *c)
            mechanism_is_scram(c->mechanism);
 }
 
-static int
-refuse_to_ask(lua_State *L, const char *problem)
+/* NULL and `*problem` when the question can't be put. */
+static struct check_op *
+ask(struct auth_group *g, struct session *s, const struct credentials *c,
+    double seconds, const char **problem)
 {
-    make_tempfail(L, "request", problem);
+    struct buf fields;
+
+    buf_init(&fields, AUTH_REQUEST_MAX);
+    if (!auth_request_fields(&fields, s, c, g, problem)) {
+        buf_deinit(&fields);
+        return NULL;
+    }
+    struct check_op *op = xcalloc(1, sizeof *op);
+    op->needs_password = needs_password(s, c);
+    op->logs_in = g->smtp_login || !speaks_smtp(s);
+    op->exchange = auth_exchange_start(g, &fields, seconds, on_outcome, op);
+    return op;
+}
+
+/* As a function of Lua: the argument is what is wrong with the request. */
+static int
+make_refusal(lua_State *L)
+{
+    make_tempfail(L, "request", lua_touserdata(L, 1));
     return 1;
 }
 
@@ -265,7 +297,6 @@ group_call(lua_State *L)
     struct session *s = object_session(L, 2);
     const struct credentials *c = NULL;
     const char *problem;
-    struct buf fields;
 
     if (object_test(L, 3, OBJECT_CREDENTIALS) != NULL)
         c = object_credentials(L, 3);
@@ -276,23 +307,33 @@ group_call(lua_State *L)
     int known = await_known(L, "auth_http");
     if (known >= 0)
         return known;
-
-    buf_init(&fields, AUTH_REQUEST_MAX);
-    if (!auth_request_fields(&fields, s, c, g, &problem)) {
-        buf_deinit(&fields);
-        return refuse_to_ask(L, problem);
-    }
-    struct check_op *op = calloc(1, sizeof(*op));
+    struct check_op *op = ask(g, s, c, await_time_left(L), &problem);
     if (op == NULL) {
-        buf_deinit(&fields);
-        return luaL_error(L, "out of memory");
+        make_tempfail(L, "request", problem);
+        return 1;
     }
     op->L = vm_of(L)->L;
-    op->needs_password = needs_password(s, c);
-    op->logs_in = g->smtp_login || !speaks_smtp(s);
-    op->exchange =
-        auth_exchange_start(g, &fields, await_time_left(L), on_outcome, op);
     return await(L, check_cancel, op, &op->ticket);
+}
+
+/* The same without Lua. */
+static enum call_end
+native_ask(struct native_hook *n, struct session *s, enum hook hook,
+           struct call *call)
+{
+    struct auth_check *self = container_of(n, struct auth_check, native);
+    const struct credentials *c =
+        hook == HOOK_AUTH ? &s->login->dialog.credentials : NULL;
+    const char *problem;
+    struct check_op *op =
+        ask(self->group, s, c, call_time_left(call), &problem);
+
+    if (op == NULL) {
+        call_set_answer(call, make_refusal, (void *)(uintptr_t)problem);
+        return CALL_RETURNED;
+    }
+    op->ticket = call_wait(call, check_cancel, op);
+    return CALL_WAITS;
 }
 
 static int
@@ -310,7 +351,7 @@ auth_http_new(lua_State *L)
 {
     lua_settop(L, 1);
     struct auth_check *self = lua_newuserdata(L, sizeof(*self));
-    self->group = NULL;
+    *self = (struct auth_check){.native.ask = native_ask};
     luaL_getmetatable(L, METATABLE);
     lua_setmetatable(L, -2);
     self->group = auth_group_new(vm_of(L)->host->lasting);
@@ -333,6 +374,7 @@ mod_auth_http_open(lua_State *L)
         lua_setfield(L, -2, "__gc");
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
+        native_hook_mark(L);
     }
     lua_pop(L, 1);
     lua_newtable(L);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/native_hook.h"
 #include "lua/objects.h"
 
 #include <lauxlib.h>
@@ -52,29 +53,47 @@ add_unknown_hook(lua_State *L, const struct loaded_policy *p, const char *name)
     add_error(L);
 }
 
+/* The hook is on the top. */
+static void
+keep_hook(lua_State *L, struct loaded_policy *p, int hook)
+{
+    lua_Debug d = {.linedefined = 1};
+
+    p->natives[hook] = native_hook_test(L, -1);
+    if (p->natives[hook] == NULL) {
+        lua_pushvalue(L, -1);
+        (void)lua_getinfo(L, ">S", &d);
+    }
+    p->lines[hook] = d.linedefined;
+    lua_pushvalue(L, -1);
+    p->hooks[hook] = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static bool
+can_be_hook(lua_State *L, int hook)
+{
+    return lua_isfunction(L, -1) ||
+           (native_hook_serves(hook) && native_hook_test(L, -1) != NULL);
+}
+
 /* One member of a policy's table: key and value are on the top. */
 static void
 take_hook(lua_State *L, struct loaded_policy *p)
 {
     int hook =
         lua_type(L, -2) == LUA_TSTRING ? hook_index(lua_tostring(L, -2)) : -1;
-    lua_Debug d;
 
     if (lua_type(L, -2) != LUA_TSTRING) {
         (void)lua_pushfstring(L, "%s:1: a policy's hooks have names", p->path);
         add_error(L);
     } else if (hook < 0) {
         add_unknown_hook(L, p, lua_tostring(L, -2));
-    } else if (!lua_isfunction(L, -1)) {
+    } else if (!can_be_hook(L, hook)) {
         (void)lua_pushfstring(L, "%s:1: hook \"%s\" is a %s, not a function",
                               p->path, hook_label(hook), luaL_typename(L, -1));
         add_error(L);
     } else {
-        lua_pushvalue(L, -1);
-        (void)lua_getinfo(L, ">S", &d);
-        p->lines[hook] = d.linedefined;
-        lua_pushvalue(L, -1);
-        p->hooks[hook] = luaL_ref(L, LUA_REGISTRYINDEX);
+        keep_hook(L, p, hook);
     }
 }
 
