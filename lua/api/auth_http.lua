@@ -45,7 +45,8 @@ return {
   classes = {
     {
       "AuthCheck", variable = "check",
-      doc = "Call it in `auth` with the credentials, in `rcpt` with the recipient.",
+      doc = "Call it in `auth` with the credentials, in `rcpt` with the recipient. Or return it as "
+        .. "the hook itself, `return { auth = check }`: that is asked without a coroutine.",
       call = {
         awaits = true,
         arguments = {

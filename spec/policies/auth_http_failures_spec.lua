@@ -8,19 +8,26 @@ local upstream = require "spec.support.upstream"
 
 local function lines(...) return table.concat({ ... }, "\r\n") .. "\r\n\r\n" end
 
-describe("an auth server", function()
+--- `other` has settings of its own: then a function of Lua chooses which server to ask.
+local WAYS = {
+  ["an auth server"] = "url = %q, timeout = %g",
+  ["an auth server that Lua asks and"] =
+    'url = %q, timeout = %g, listeners = { other = { url = "http://127.0.0.1:1/" } }',
+}
+
+for way, settings in pairs(WAYS) do describe(way, function()
   local gw, auth, imap, ok
+
+  local function start(timeout, more)
+    return shipped.start { policy = { "auth_http" }, listen = { imap = more or "" },
+      settings = ("auth_http = { " .. settings .. " }"):format(auth.url, timeout) }
+  end
 
   setup(function()
     imap = upstream.start { script = upstream.imap() }
     ok = ("Auth-Status: OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: %d"):format(imap.port)
     auth = http_server.start { answer = function() end }
-    gw = shipped.start {
-      policy = { "auth_http" },
-      settings = ("auth_http = { url = %q, timeout = 0.6, listeners = { patient = { url = %q, "
-        .. "timeout = 60 } } }"):format(auth.url, auth.url),
-      listen = { imap = "", patient = 'protocol = "imap",' },
-    }
+    gw = start(0.6)
   end)
   after_each(function()
     client.discard_all()
@@ -34,8 +41,8 @@ describe("an auth server", function()
     gw:stop()
   end)
 
-  local function login(listener)
-    local c = client.connect(gw.ports[listener or "imap"])
+  local function login(to)
+    local c = client.connect((to or gw).ports.imap)
     c:expect "^%* OK"
     return c:send_line "a LOGIN ann secret"
   end
@@ -162,12 +169,55 @@ describe("an auth server", function()
 
   it("is hung up on when the client is gone mid-question", function()
     auth.answer = function() end
-    local c = login "patient"
+    local patient = start(60)
+    local c = login(patient)
     local peer = auth:peer(1)
     loop.wait("the question", function() return auth.requests[1] end)
     c:reset()
     loop.wait("the connection to end", function() return peer.ended end)
     assert.equal(0, #imap.peers)
+    patient:stop()
+  end)
+
+  it("is hung up on when the hook's own time is over", function()
+    auth.answer = function() end
+    local hasty = start(60, "limits = { hook_timeout = 0.3 },")
+    local c = login(hasty)
+    local peer = auth:peer(1)
+    c:expect("^a NO %[UNAVAILABLE%]", 8)
+    loop.wait("the connection to end", function() return peer.ended end)
+    hasty:expect_log 'error.-policy "auth_http", hook "auth": no answer in time'
+    hasty:stop()
+  end)
+end) end
+
+describe("auth_http behind another policy", function()
+  it("is asked when that has no opinion, and not when it has", function()
+    local imap = upstream.start { script = upstream.imap() }
+    local auth = http_server.start { answer = function()
+      return { headers = { ["Auth-Status"] = "OK", ["Auth-Server"] = "127.0.0.1",
+        ["Auth-Port"] = tostring(imap.port) } }
+    end }
+    local gw = shipped.start {
+      policy = { "bans", "auth_http" }, listen = { imap = "" },
+      settings = ("auth_http = { url = %q }"):format(auth.url),
+      files = { ["scripts/bans.lua"] = [[
+        local moongate = require "moongate"
+        return { auth = function(_, credentials)
+          if credentials.user == "eve" then return moongate.reject { text = "banned" } end
+        end }
+      ]] },
+    }
+    local c = client.connect(gw.ports.imap)
+    c:expect "^%* OK"
+    c:send_line("a LOGIN eve secret"):expect "^a NO .*banned"
+    assert.equal(0, #auth.requests)
+    c:send_line("b LOGIN ann secret"):expect "^b OK"
+    assert.equal("ann", auth.requests[1].headers["auth-user"])
+    client.discard_all()
+    auth:stop()
+    imap:stop()
+    gw:stop()
   end)
 end)
 

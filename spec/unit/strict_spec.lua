@@ -137,6 +137,9 @@ describe("a policy file", function()
       load_errors "return { atuh = function() end }", 1, true)
     assert.matches('hook "auth" is a string, not a function', load_errors "return { auth = 'x' }",
       1, true)
+    assert.matches('hook "connect" is a userdata, not a function', load_errors(
+      "return { connect = require('moongate.auth_http').new { url = 'http://127.0.0.1/' } }"), 1,
+      true)
     assert.matches("hooks have names", load_errors "return { function() end }", 1, true)
   end)
 
