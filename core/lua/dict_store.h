@@ -1,4 +1,4 @@
-/* dict_store.h -- what dict.c has for dict_rows.c and dict_leases.c: the lock,
+/* dict_store.h -- what dict.c has for the files beside it: the lock,
  * transactions and room in them. */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 struct dict {
     MDB_env *env;
-    MDB_dbi rows;   /* name of a key -> struct row, whole key, value */
+    MDB_dbi rows;   /* name of a key -> struct dict_row, whole key, value */
     MDB_dbi order;  /* expiry, turn -> name: what is removed first */
     MDB_dbi leases; /* see dict_leases.c */
     struct dict_page *page;
