@@ -39,27 +39,69 @@ addr_parse_port(struct slice text, uint16_t *port)
     return true;
 }
 
-bool
-addr_parse_ip(struct slice text, uint16_t port, struct addr *a)
+/* One number of an IPv4 address, without a leading zero. */
+static bool
+cut_octet(struct slice *text, uint32_t *octet)
+{
+    size_t len = 0;
+
+    *octet = 0;
+    while (len < text->len && len < 3 && text->ptr[len] >= '0' &&
+           text->ptr[len] <= '9')
+        *octet = *octet * 10 + (uint32_t)(text->ptr[len++] - '0');
+    if (len == 0 || (len > 1 && text->ptr[0] == '0'))
+        return false;
+    *text = slice_drop(*text, len);
+    return *octet <= 255;
+}
+
+/* As inet_pton, which wants a NUL. */
+static bool
+parse_v4(struct slice text, struct in_addr *a)
+{
+    uint32_t address = 0, octet;
+
+    for (int i = 0; i < 4; i++) {
+        if (i > 0 && (text.len == 0 || text.ptr[0] != '.'))
+            return false;
+        if (i > 0)
+            text = slice_drop(text, 1);
+        if (!cut_octet(&text, &octet))
+            return false;
+        address = address << 8 | octet;
+    }
+    a->s_addr = htonl(address);
+    return text.len == 0;
+}
+
+static bool
+parse_v6(struct slice text, struct in6_addr *a)
 {
     char copy[INET6_ADDRSTRLEN];
 
-    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
-        text = slice_take(slice_drop(text, 1), text.len - 2);
-    if (text.len == 0 || text.len >= sizeof copy ||
-        slice_find(text, '\0') < text.len)
+    if (text.len >= sizeof copy || slice_find(text, '\0') < text.len)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
+    return inet_pton(AF_INET6, copy, a) == 1;
+}
+
+bool
+addr_parse_ip(struct slice text, uint16_t port, struct addr *a)
+{
+    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+        text = slice_take(slice_drop(text, 1), text.len - 2);
+    if (text.len == 0)
+        return false;
 
     *a = (struct addr){0};
-    if (inet_pton(AF_INET, copy, &as_v4(a)->sin_addr) == 1) {
+    if (parse_v4(text, &as_v4(a)->sin_addr)) {
         as_v4(a)->sin_family = AF_INET;
         as_v4(a)->sin_port = htons(port);
         a->len = sizeof(struct sockaddr_in);
         return true;
     }
-    if (inet_pton(AF_INET6, copy, &as_v6(a)->sin6_addr) == 1) {
+    if (parse_v6(text, &as_v6(a)->sin6_addr)) {
         as_v6(a)->sin6_family = AF_INET6;
         as_v6(a)->sin6_port = htons(port);
         a->len = sizeof(struct sockaddr_in6);
