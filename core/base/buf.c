@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_SIZE 256
+#define FIRST_SIZE ((size_t)256)
+#define LAST_SIZE  (FIRST_SIZE * 16) /* of those that are kept */
 
 void
 buf_init(struct buf *b, size_t cap)
@@ -25,11 +26,9 @@ static _Thread_local struct spare common[] = {
 static struct spare *
 common_of(size_t size)
 {
-    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {
-        if (common[i].size == size)
-            return &common[i];
-    }
-    return NULL;
+    if (size < FIRST_SIZE || size > LAST_SIZE || (size & (size - 1)) != 0)
+        return NULL;
+    return &common[__builtin_ctzl(size / FIRST_SIZE)];
 }
 
 static char *
