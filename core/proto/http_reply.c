@@ -7,30 +7,9 @@
 static bool
 is_token(char c)
 {
-    char lower = ascii_lower(c);
-
-    if (lower >= 'a' && lower <= 'z')
-        return true;
-    switch (c) {
-    case '!':
-    case '#':
-    case '$':
-    case '%':
-    case '&':
-    case '\'':
-    case '*':
-    case '+':
-    case '-':
-    case '.':
-    case '^':
-    case '_':
-    case '`':
-    case '|':
-    case '~':
-        return true;
-    default:
-        return c >= '0' && c <= '9';
-    }
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+.^_`|~", c) != NULL);
 }
 
 static bool
