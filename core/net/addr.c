@@ -39,39 +39,39 @@ addr_parse_port(struct slice text, uint16_t *port)
     return true;
 }
 
-/* One number of an IPv4 address, without a leading zero. */
-static bool
-cut_octet(struct slice *text, uint32_t *octet)
-{
-    size_t len = 0;
-
-    *octet = 0;
-    while (len < text->len && len < 3 && text->ptr[len] >= '0' &&
-           text->ptr[len] <= '9')
-        *octet = *octet * 10 + (uint32_t)(text->ptr[len++] - '0');
-    if (len == 0 || (len > 1 && text->ptr[0] == '0'))
-        return false;
-    *text = slice_drop(*text, len);
-    return *octet <= 255;
-}
-
-/* As inet_pton, which wants a NUL. */
+/* As inet_pton, which wants a NUL: four numbers without leading zeros. */
 static bool
 parse_v4(struct slice text, struct in_addr *a)
 {
-    uint32_t address = 0, octet;
+    uint32_t address = 0, octet = 0;
+    size_t digits = 0, dots = 0;
 
-    for (int i = 0; i < 4; i++) {
-        if (i > 0 && (text.len == 0 || text.ptr[0] != '.'))
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned char)text.ptr[i] - (unsigned)'0';
+        if (text.ptr[i] == '.' && digits > 0 && ++dots < 4) {
+            address = address << 8 | octet;
+            octet = 0;
+            digits = 0;
+            continue;
+        }
+        if (digit > 9 || (digits > 0 && octet == 0))
             return false;
-        if (i > 0)
-            text = slice_drop(text, 1);
-        if (!cut_octet(&text, &octet))
+        octet = octet * 10 + digit;
+        digits++;
+        if (octet > 255)
             return false;
-        address = address << 8 | octet;
     }
-    a->s_addr = htonl(address);
-    return text.len == 0;
+    a->s_addr = htonl(address << 8 | octet);
+    return digits > 0 && dots == 3;
+}
+
+/* A host with a port looks much like an IPv6 address, and is asked about more
+ * often. */
+static bool
+has_two_colons(struct slice text)
+{
+    (void)slice_cut(&text, ':');
+    return slice_find(text, ':') < text.len;
 }
 
 static bool
@@ -79,7 +79,8 @@ parse_v6(struct slice text, struct in6_addr *a)
 {
     char copy[INET6_ADDRSTRLEN];
 
-    if (text.len >= sizeof copy || slice_find(text, '\0') < text.len)
+    if (!has_two_colons(text) || text.len >= sizeof copy ||
+        slice_find(text, '\0') < text.len)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
@@ -138,8 +139,7 @@ find_port(struct slice text)
         return at < text.len && text.ptr[at] == ':' ? at : text.len;
     }
     size_t first = slice_find(text, ':');
-    struct slice behind = slice_drop(text, first + 1);
-    return slice_find(behind, ':') < behind.len ? text.len : first;
+    return has_two_colons(text) ? text.len : first;
 }
 
 bool
@@ -200,6 +200,19 @@ addr_set_port(struct addr *a, uint16_t port)
     as_v4(a)->sin_port = htons(port);
 }
 
+static size_t
+put_octet(char *out, uint32_t octet)
+{
+    size_t len = 0;
+
+    if (octet >= 100)
+        out[len++] = (char)('0' + octet / 100);
+    if (octet >= 10)
+        out[len++] = (char)('0' + octet / 10 % 10);
+    out[len++] = (char)('0' + octet % 10);
+    return len;
+}
+
 /* inet_ntop is printf's, and addresses are written several times a login. */
 static void
 format_v4(const struct sockaddr_in *v4, char out[ADDR_TEXT_MAX])
@@ -208,7 +221,7 @@ format_v4(const struct sockaddr_in *v4, char out[ADDR_TEXT_MAX])
     size_t len = 0;
 
     for (int shift = 24; shift >= 0; shift -= 8) {
-        len += decimal_put(out + len, address >> shift & 255U);
+        len += put_octet(out + len, address >> shift & 255U);
         out[len++] = shift > 0 ? '.' : '\0';
     }
 }
