@@ -15,7 +15,8 @@ auth_field_put(struct buf *out, struct slice name, struct slice value)
     at = mempcpy(at, ": ", 2);
     if (value.len > 0)
         at = mempcpy(at, value.ptr, value.len);
-    memcpy(at, "\r\n", 2);
+    at[0] = '\r';
+    at[1] = '\n';
     buf_filled(out, len);
     return true;
 }
