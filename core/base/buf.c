@@ -1,11 +1,13 @@
 #include "base/buf.h"
 
 #include "base/format.h"
+#include "base/spare.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_SIZE 256
+#define FIRST_SIZE ((size_t)256)
+#define LAST_SIZE  (FIRST_SIZE * 16) /* of those that are kept */
 
 void
 buf_init(struct buf *b, size_t cap)
@@ -13,19 +15,49 @@ buf_init(struct buf *b, size_t cap)
     *b = (struct buf){.cap = cap};
 }
 
+/* The sizes of nearly all buffers.  They are also filled in threads. */
+static _Thread_local struct spare common[] = {
+    {.size = FIRST_SIZE},      {.size = FIRST_SIZE * 2},
+    {.size = FIRST_SIZE * 4},  {.size = FIRST_SIZE * 8},
+    {.size = FIRST_SIZE * 16},
+};
+
+/* NULL for any other size. */
+static struct spare *
+common_of(size_t size)
+{
+    if (size < FIRST_SIZE || size > LAST_SIZE || (size & (size - 1)) != 0)
+        return NULL;
+    return &common[__builtin_ctzl(size / FIRST_SIZE)];
+}
+
+static char *
+take_memory(size_t size)
+{
+    struct spare *spare = common_of(size);
+
+    return spare != NULL ? spare_take(spare) : xmalloc(size);
+}
+
 /* Behind `end` nothing was ever written, or it has been wiped. */
 static void
-wipe_and_free(struct buf *b)
+wipe_and_give(struct buf *b)
 {
-    if (b->memory != NULL)
-        explicit_bzero(b->memory, b->end);
-    free(b->memory);
+    struct spare *spare = common_of(b->size);
+
+    if (b->memory == NULL)
+        return;
+    explicit_bzero(b->memory, b->end);
+    if (spare != NULL)
+        spare_give(spare, b->memory);
+    else
+        free(b->memory);
 }
 
 void
 buf_deinit(struct buf *b)
 {
-    wipe_and_free(b);
+    wipe_and_give(b);
     buf_init(b, b->cap);
 }
 
@@ -87,11 +119,11 @@ compact(struct buf *b)
 static void
 grow(struct buf *b, size_t size)
 {
-    char *memory = xmalloc(size);
+    char *memory = take_memory(size);
 
     if (b->memory != NULL)
         memcpy(memory, b->memory, b->end);
-    wipe_and_free(b);
+    wipe_and_give(b);
     b->memory = memory;
     b->size = size;
 }
@@ -109,22 +141,25 @@ get_room(struct buf *b, size_t n)
         grow(b, size);
 }
 
-/* Makes `n` bytes of room behind the end; the caller knows there is room. */
-static void
+/* Makes `n` bytes of room behind the end, if there may be so many. */
+static inline bool
 make_room(struct buf *b, size_t n)
 {
-    if (b->size - b->end < n)
-        get_room(b, n);
+    if (n <= b->size - b->end)
+        return true;
+    if (n > buf_room(b))
+        return false;
+    get_room(b, n);
+    return true;
 }
 
 bool
 buf_append(struct buf *b, struct slice bytes)
 {
-    if (bytes.len > buf_room(b))
+    if (!make_room(b, bytes.len))
         return false;
     if (bytes.len == 0)
         return true;
-    make_room(b, bytes.len);
     memcpy(b->memory + b->end, bytes.ptr, bytes.len);
     b->end += bytes.len;
     return true;
@@ -146,10 +181,8 @@ buf_vprintf(struct buf *b, const char *format, va_list arguments)
     }
     if (room > 0) /* it was cut */
         explicit_bzero(at, room);
-    if (len < 0 || (size_t)len >= buf_room(b))
+    if (len < 0 || !make_room(b, (size_t)len + 1))
         return false;
-
-    make_room(b, (size_t)len + 1);
     (void)format_text(b->memory + b->end, (size_t)len + 1, format, arguments);
     b->end += (size_t)len;
     return true;
@@ -170,9 +203,8 @@ char *
 buf_reserve(struct buf *b, size_t want, size_t *room)
 {
     *room = want < buf_room(b) ? want : buf_room(b);
-    if (*room == 0)
+    if (*room == 0 || !make_room(b, *room))
         return NULL;
-    make_room(b, *room);
     return b->memory + b->end;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define DECIMAL_MAX 20 /* digits of the largest */
 
@@ -10,14 +11,13 @@
 static inline size_t
 decimal_put(char out[DECIMAL_MAX], uint64_t value)
 {
-    char reversed[DECIMAL_MAX];
-    size_t len = 0;
+    char digits[DECIMAL_MAX];
+    size_t first = DECIMAL_MAX;
 
     do {
-        reversed[len++] = (char)('0' + value % 10);
+        digits[--first] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    for (size_t i = 0; i < len; i++)
-        out[i] = reversed[len - 1 - i];
-    return len;
+    memcpy(out, digits + first, DECIMAL_MAX - first);
+    return DECIMAL_MAX - first;
 }

@@ -60,14 +60,16 @@ ascii_lower(char c)
     return (char)(c + 'a' - 'A');
 }
 
-/* ASCII case does not matter; bytes from 0x80 up must be the same. */
+/* ASCII case does not matter; bytes from 0x80 up must be the same.  From the
+ * end, as the names that are compared often begin alike. */
 static inline bool
 slice_equal_nocase(struct slice a, struct slice b)
 {
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (ascii_lower(a.ptr[i]) != ascii_lower(b.ptr[i]))
+    for (size_t i = a.len; i-- > 0;) {
+        if (a.ptr[i] != b.ptr[i] &&
+            ascii_lower(a.ptr[i]) != ascii_lower(b.ptr[i]))
             return false;
     }
     return true;

@@ -10,7 +10,7 @@
 #if __has_feature(address_sanitizer)
 #define SPARES_MAX 0
 #else
-#define SPARES_MAX 32
+#define SPARES_MAX 128
 #endif
 
 struct spare_block {

@@ -1,8 +1,8 @@
-/* spare.h -- large blocks of one size that every login takes and gives back.
+/* spare.h -- blocks of one size that every login takes and gives back.
  *
- * A few are kept, which spares malloc the splitting and joining of what is
- * larger than it caches.  Of one thread, but a block may go back to that of
- * another.  Under AddressSanitizer none is kept, so that it sees who uses a
+ * As many are kept as the logins of a busy moment need, which spares malloc the
+ * splitting and joining of blocks: it caches few of a size, and none that is
+ * large.  Of one thread, but a block may go back to that of another.  Under AddressSanitizer none is kept, so that it sees who uses a
  * block that was given back. */
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "base/spare.h"
 #include "lua/auth_request.h"
 #include "net/dial.h"
 #include "net/stand_in.h"
@@ -10,7 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define FAILED_SECONDS 10.  /* that a server that failed is asked last */
 #define READ_SIZE      1024 /* more than most answers */
@@ -31,10 +32,13 @@ struct auth_exchange {
     bool stale;   /* a kept connection failed: use a fresh one */
     bool shaking; /* TLS is not up yet; nothing has been sent */
     enum failure kind;
-    char text[512];
     auth_done_fn done;
     void *arg;
+    char text[512]; /* of the last failure */
 };
+
+/* Of exchanges, which begin zeroed up to their text. */
+static struct spare spares = {.size = sizeof(struct auth_exchange)};
 
 static void try_next(struct auth_exchange *e);
 
@@ -58,7 +62,7 @@ exchange_free(struct auth_exchange *e)
     release(e);
     buf_deinit(&e->fields);
     auth_group_unref(e->group);
-    free(e);
+    spare_give(&spares, e);
 }
 
 static void
@@ -287,9 +291,8 @@ static void
 ask(struct auth_exchange *e)
 {
     buf_deinit(&e->request);
-    bool ok =
-        auth_request_begin(&e->request, &e->pool->url, e->pool->keep_max > 0) &&
-        buf_append(&e->request, buf_bytes(&e->fields));
+    bool ok = buf_append(&e->request, buf_bytes(&e->pool->head)) &&
+              buf_append(&e->request, buf_bytes(&e->fields));
     require(ok); /* both were bounded to fit */
     e->conn->io.data = e;
     ev_set_cb(&e->conn->io, on_io);
@@ -409,8 +412,10 @@ struct auth_exchange *
 auth_exchange_start(struct auth_group *g, struct buf *fields, double seconds,
                     auth_done_fn done, void *arg)
 {
-    struct auth_exchange *e = xcalloc(1, sizeof(*e));
+    struct auth_exchange *e = spare_take(&spares);
 
+    memset(e, 0, offsetof(struct auth_exchange, text));
+    e->text[0] = '\0';
     e->group = auth_group_ref(g);
     e->fields = *fields;
     buf_init(fields, 0);

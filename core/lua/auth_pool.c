@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "lua/auth_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ pool_new(struct lasting *l, struct auth_url url, struct slice settings)
     p->url = url;
     p->settings = xstrndup(settings.ptr, settings.len);
     p->settings_len = settings.len;
+    buf_init(&p->head, AUTH_REQUEST_MAX);
     list_init(&p->idle);
     list_init(&p->draining);
     list_append(&l->auth_pools, &p->link);
@@ -50,6 +52,8 @@ auth_pool_get(struct lasting *l, struct auth_url *url, struct slice settings,
         auth_url_deinit(url);
     p->references++;
     p->keep_max = keep_max; /* the newest configuration's */
+    buf_deinit(&p->head);
+    require(auth_request_begin(&p->head, &p->url, keep_max > 0));
     return p;
 }
 
@@ -85,6 +89,7 @@ auth_pool_unref(struct auth_pool *p)
     close_all(&p->draining);
     list_remove(&p->link);
     auth_url_deinit(&p->url);
+    buf_deinit(&p->head);
     free(p->settings);
     free(p);
 }

@@ -9,6 +9,7 @@
  * server that closes is noticed. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "lua/auth_url.h"
 #include "lua/lasting.h"
@@ -29,6 +30,7 @@ struct auth_pool {
     struct list draining; /* not at the end of a body yet */
     size_t kept;          /* in both */
     size_t keep_max;
+    struct buf head;        /* that each request begins with */
     ev_tstamp failed_until; /* other servers are asked first until then */
 };
 

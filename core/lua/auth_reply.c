@@ -24,16 +24,63 @@ invalid(struct auth_answer *a, const char *problem)
     a->problem = problem;
 }
 
+enum field {
+    FIELD_STATUS,
+    FIELD_SERVER,
+    FIELD_PORT,
+    FIELD_USER,
+    FIELD_PASS,
+    FIELD_WAIT,
+    FIELD_ERROR_CODE,
+    FIELD_ERROR_SASL,
+    FIELD_COUNT,
+};
+
+/* The fields that mean something, with how often each is there. */
+struct fields {
+    struct slice value[FIELD_COUNT]; /* the last one's */
+    unsigned count[FIELD_COUNT];
+};
+
+#define NAME(literal) \
+    { \
+        literal, sizeof(literal) - 1 \
+    }
+
+static void
+find(const struct http_field *field, struct fields *all)
+{
+    static const struct slice names[FIELD_COUNT] = {
+        [FIELD_STATUS] = NAME("Status"),
+        [FIELD_SERVER] = NAME("Server"),
+        [FIELD_PORT] = NAME("Port"),
+        [FIELD_USER] = NAME("User"),
+        [FIELD_PASS] = NAME("Pass"),
+        [FIELD_WAIT] = NAME("Wait"),
+        [FIELD_ERROR_CODE] = NAME("Error-Code"),
+        [FIELD_ERROR_SASL] = NAME("Error-SASL"),
+    };
+    struct slice name = slice_drop(field->name, 5);
+
+    if (!slice_has_prefix_nocase(field->name, S("Auth-")))
+        return;
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        if (!slice_equal_nocase(name, names[i]))
+            continue;
+        all->value[i] = field->value;
+        all->count[i]++;
+        return;
+    }
+}
+
 /* The one field of that name; false if it is there more than once. */
 static bool
-take(const struct http_reply *reply, struct slice name, struct slice *value,
+take(const struct fields *all, enum field field, struct slice *value,
      bool *there)
 {
-    size_t count;
-
-    *value = http_reply_field(reply, name, &count);
-    *there = count > 0;
-    return count <= 1;
+    *there = all->count[field] > 0;
+    *value = *there ? all->value[field] : S("");
+    return all->count[field] <= 1;
 }
 
 /* Bytes that are no text are dropped: the client's protocol is made of
@@ -106,13 +153,13 @@ is_error_code(struct slice code)
 }
 
 static void
-read_place(const struct http_reply *reply, struct auth_answer *a)
+read_place(const struct fields *all, struct auth_answer *a)
 {
     struct slice server, port;
     bool has_server, has_port;
 
-    if (!take(reply, S("Auth-Server"), &server, &has_server) ||
-        !take(reply, S("Auth-Port"), &port, &has_port))
+    if (!take(all, FIELD_SERVER, &server, &has_server) ||
+        !take(all, FIELD_PORT, &port, &has_port))
         invalid(a, "more than one Auth-Server or Auth-Port");
     else if (!has_server || !has_port)
         invalid(a, "no Auth-Server or no Auth-Port");
@@ -123,10 +170,10 @@ read_place(const struct http_reply *reply, struct auth_answer *a)
 }
 
 static void
-read_login(const struct http_reply *reply, struct auth_answer *a)
+read_login(const struct fields *all, struct auth_answer *a)
 {
-    if (!take(reply, S("Auth-User"), &a->user, &a->has_user) ||
-        !take(reply, S("Auth-Pass"), &a->password.bytes, &a->has_password))
+    if (!take(all, FIELD_USER, &a->user, &a->has_user) ||
+        !take(all, FIELD_PASS, &a->password.bytes, &a->has_password))
         invalid(a, "more than one Auth-User or Auth-Pass");
     else if (a->user.len > CREDENTIAL_MAX ||
              a->password.bytes.len > CREDENTIAL_MAX)
@@ -156,14 +203,14 @@ read_sasl(struct slice value, struct auth_answer *a)
 
 /* The fields that go with a refusal; false if one is doubled. */
 static bool
-read_refusal(const struct http_reply *reply, struct auth_answer *a)
+read_refusal(const struct fields *all, struct auth_answer *a)
 {
     struct slice wait, code, sasl;
     bool has_wait, has_code, has_sasl;
 
-    if (!take(reply, S("Auth-Wait"), &wait, &has_wait) ||
-        !take(reply, S("Auth-Error-Code"), &code, &has_code) ||
-        !take(reply, S("Auth-Error-SASL"), &sasl, &has_sasl))
+    if (!take(all, FIELD_WAIT, &wait, &has_wait) ||
+        !take(all, FIELD_ERROR_CODE, &code, &has_code) ||
+        !take(all, FIELD_ERROR_SASL, &sasl, &has_sasl))
         return false;
     read_sasl(sasl, a);
     if (all_digits(wait)) {
@@ -175,31 +222,45 @@ read_refusal(const struct http_reply *reply, struct auth_answer *a)
     return true;
 }
 
-void
-auth_reply_read(const struct http_reply *reply, struct auth_answer *a)
+/* What the fields of an answer that counts mean. */
+static void
+read_fields(const struct fields *all, struct auth_answer *a)
 {
     struct slice status;
     bool has_status;
 
-    *a = (struct auth_answer){.verdict = AUTH_INVALID};
-    if (reply->status < 200 || reply->status > 299) {
-        invalid(a, "the HTTP status is not 2xx");
-    } else if (!take(reply, S("Auth-Status"), &status, &has_status)) {
+    if (!take(all, FIELD_STATUS, &status, &has_status)) {
         invalid(a, "more than one Auth-Status");
     } else if (!has_status || status.len == 0) {
         invalid(a, "no Auth-Status");
-    } else if (!read_refusal(reply, a)) {
+    } else if (!read_refusal(all, a)) {
         invalid(a,
                 "more than one Auth-Wait, Auth-Error-Code or Auth-Error-SASL");
     } else if (slice_equal(status, S("OK"))) {
         a->verdict = AUTH_OK;
-        read_login(reply, a);
+        read_login(all, a);
         if (a->verdict == AUTH_OK)
-            read_place(reply, a);
+            read_place(all, a);
     } else if (slice_equal(status, S("WAIT"))) {
         a->verdict = AUTH_WAIT;
     } else {
         a->verdict = AUTH_REFUSED;
         copy_text(status, a->text);
     }
+}
+
+void
+auth_reply_read(const struct http_reply *reply, struct auth_answer *a)
+{
+    struct fields all = {.count = {0}};
+
+    memset(a, 0, offsetof(struct auth_answer, text));
+    a->text[0] = '\0';
+    if (reply->status < 200 || reply->status > 299) {
+        invalid(a, "the HTTP status is not 2xx");
+        return;
+    }
+    for (size_t i = 0; i < reply->field_count; i++)
+        find(&reply->fields[i], &all);
+    read_fields(&all, a);
 }

@@ -20,16 +20,16 @@ enum auth_verdict {
 struct auth_answer {
     enum auth_verdict verdict;
     const char *problem;
-    char text[AUTH_TEXT_MAX + 1]; /* Auth-Status without control bytes */
-    struct slice server;          /* without brackets */
+    struct slice server; /* without brackets */
     uint16_t port;
     bool has_user, has_password;
     struct slice user;
     struct secret password;
-    double wait;              /* seconds; 0 without Auth-Wait */
-    struct slice code;        /* "535 5.7.8", or empty */
-    char sasl[AUTH_SASL_MAX]; /* JSON of Auth-Error-SASL, */
-    size_t sasl_len;          /* or nothing */
+    double wait;                  /* seconds; 0 without Auth-Wait */
+    struct slice code;            /* "535 5.7.8", or empty */
+    size_t sasl_len;              /* 0: no `sasl` */
+    char text[AUTH_TEXT_MAX + 1]; /* Auth-Status without control bytes */
+    char sasl[AUTH_SASL_MAX];     /* JSON of Auth-Error-SASL */
 };
 
 void auth_reply_read(const struct http_reply *reply, struct auth_answer *a);

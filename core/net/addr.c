@@ -39,27 +39,70 @@ addr_parse_port(struct slice text, uint16_t *port)
     return true;
 }
 
-bool
-addr_parse_ip(struct slice text, uint16_t port, struct addr *a)
+/* As inet_pton, which wants a NUL: four numbers without leading zeros. */
+static bool
+parse_v4(struct slice text, struct in_addr *a)
+{
+    uint32_t address = 0, octet = 0;
+    size_t digits = 0, dots = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned char)text.ptr[i] - (unsigned)'0';
+        if (text.ptr[i] == '.' && digits > 0 && ++dots < 4) {
+            address = address << 8 | octet;
+            octet = 0;
+            digits = 0;
+            continue;
+        }
+        if (digit > 9 || (digits > 0 && octet == 0))
+            return false;
+        octet = octet * 10 + digit;
+        digits++;
+        if (octet > 255)
+            return false;
+    }
+    a->s_addr = htonl(address << 8 | octet);
+    return digits > 0 && dots == 3;
+}
+
+/* A host with a port looks much like an IPv6 address, and is asked about more
+ * often. */
+static bool
+has_two_colons(struct slice text)
+{
+    (void)slice_cut(&text, ':');
+    return slice_find(text, ':') < text.len;
+}
+
+static bool
+parse_v6(struct slice text, struct in6_addr *a)
 {
     char copy[INET6_ADDRSTRLEN];
 
-    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
-        text = slice_take(slice_drop(text, 1), text.len - 2);
-    if (text.len == 0 || text.len >= sizeof copy ||
+    if (!has_two_colons(text) || text.len >= sizeof copy ||
         slice_find(text, '\0') < text.len)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
+    return inet_pton(AF_INET6, copy, a) == 1;
+}
+
+bool
+addr_parse_ip(struct slice text, uint16_t port, struct addr *a)
+{
+    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+        text = slice_take(slice_drop(text, 1), text.len - 2);
+    if (text.len == 0)
+        return false;
 
     *a = (struct addr){0};
-    if (inet_pton(AF_INET, copy, &as_v4(a)->sin_addr) == 1) {
+    if (parse_v4(text, &as_v4(a)->sin_addr)) {
         as_v4(a)->sin_family = AF_INET;
         as_v4(a)->sin_port = htons(port);
         a->len = sizeof(struct sockaddr_in);
         return true;
     }
-    if (inet_pton(AF_INET6, copy, &as_v6(a)->sin6_addr) == 1) {
+    if (parse_v6(text, &as_v6(a)->sin6_addr)) {
         as_v6(a)->sin6_family = AF_INET6;
         as_v6(a)->sin6_port = htons(port);
         a->len = sizeof(struct sockaddr_in6);
@@ -96,8 +139,7 @@ find_port(struct slice text)
         return at < text.len && text.ptr[at] == ':' ? at : text.len;
     }
     size_t first = slice_find(text, ':');
-    struct slice behind = slice_drop(text, first + 1);
-    return slice_find(behind, ':') < behind.len ? text.len : first;
+    return has_two_colons(text) ? text.len : first;
 }
 
 bool
@@ -158,6 +200,19 @@ addr_set_port(struct addr *a, uint16_t port)
     as_v4(a)->sin_port = htons(port);
 }
 
+static size_t
+put_octet(char *out, uint32_t octet)
+{
+    size_t len = 0;
+
+    if (octet >= 100)
+        out[len++] = (char)('0' + octet / 100);
+    if (octet >= 10)
+        out[len++] = (char)('0' + octet / 10 % 10);
+    out[len++] = (char)('0' + octet % 10);
+    return len;
+}
+
 /* inet_ntop is printf's, and addresses are written several times a login. */
 static void
 format_v4(const struct sockaddr_in *v4, char out[ADDR_TEXT_MAX])
@@ -166,7 +221,7 @@ format_v4(const struct sockaddr_in *v4, char out[ADDR_TEXT_MAX])
     size_t len = 0;
 
     for (int shift = 24; shift >= 0; shift -= 8) {
-        len += decimal_put(out + len, address >> shift & 255U);
+        len += put_octet(out + len, address >> shift & 255U);
         out[len++] = shift > 0 ? '.' : '\0';
     }
 }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "base/spare.h"
 #include "net/stand_in.h"
 
 #include <errno.h>
@@ -31,8 +32,9 @@ struct family_state {
 /* One connection being made. */
 struct attempt {
     struct dial *home;
+    struct attempt *older;
     ev_io io;
-    struct stream stream; /* closed: this slot is free */
+    struct stream stream; /* closed: it has failed */
     struct addr addr;
 };
 
@@ -40,20 +42,24 @@ struct dial {
     struct ev_loop *loop;
     dial_fn done;
     void *arg;
-    char *host;
+    char *host;           /* the name that is asked for, or NULL: */
+    struct addr literal;  /* the one address there is */
     struct addr source;   /* len 0: any */
     struct buf *greeting; /* see dial.h; NULL too once nobody waits for it */
     struct family_state families[FAMILY_COUNT];
     enum family next; /* whose turn it is */
-    size_t started;
     size_t running;
     ev_timer deadline; /* then carries the delivery */
     ev_timer stagger;  /* until the next start */
     enum dial_status status;
     struct attempt *winner;
-    struct attempt *attempts[FAMILY_COUNT * ADDRESSES_MAX];
+    struct attempt *newest; /* of all, by `older` */
+    struct attempt first;   /* there is no other, as a rule */
     char text[TEXT_MAX];
 };
+
+/* Of dials, which begin zeroed up to their text. */
+static struct spare spares = {.size = sizeof(struct dial)};
 
 static void
 attempt_close(struct attempt *a)
@@ -73,9 +79,9 @@ stop(struct dial *d)
         dns_cancel(d->families[i].query);
         d->families[i].query = NULL;
     }
-    for (size_t i = 0; i < d->started; i++) {
-        if (d->attempts[i] != d->winner)
-            attempt_close(d->attempts[i]);
+    for (struct attempt *a = d->newest; a != NULL; a = a->older) {
+        if (a != d->winner)
+            attempt_close(a);
     }
     ev_timer_stop(d->loop, &d->stagger);
     ev_timer_stop(d->loop, &d->deadline);
@@ -93,12 +99,17 @@ finish(struct dial *d, enum dial_status status)
 static void
 free_dial(struct dial *d)
 {
-    for (size_t i = 0; i < d->started; i++)
-        free(d->attempts[i]);
-    for (size_t i = 0; i < FAMILY_COUNT; i++)
-        free(d->families[i].addresses);
+    while (d->newest != &d->first && d->newest != NULL) {
+        struct attempt *a = d->newest;
+        d->newest = a->older;
+        free(a);
+    }
+    for (size_t i = 0; i < FAMILY_COUNT; i++) {
+        if (d->families[i].addresses != &d->literal)
+            free(d->families[i].addresses);
+    }
     free(d->host);
-    free(d);
+    spare_give(&spares, d);
 }
 
 static void
@@ -190,10 +201,11 @@ set_options(const struct dial *d, const struct attempt *a)
 static struct attempt *
 new_attempt(struct dial *d)
 {
-    struct attempt *a = xcalloc(1, sizeof *a);
+    struct attempt *a = d->newest == NULL ? &d->first : xcalloc(1, sizeof *a);
 
     a->home = d;
-    d->attempts[d->started++] = a;
+    a->older = d->newest;
+    d->newest = a;
     return a;
 }
 
@@ -306,8 +318,7 @@ static void
 stop_listening(struct dial *d)
 {
     d->greeting = NULL;
-    for (size_t i = 0; i < d->started; i++) {
-        struct attempt *a = d->attempts[i];
+    for (struct attempt *a = d->newest; a != NULL; a = a->older) {
         if (!stream_is_open(&a->stream))
             continue;
         ev_io_stop(d->loop, &a->io);
@@ -334,9 +345,9 @@ on_stagger(struct ev_loop *loop, ev_timer *timer, int events)
 static const struct attempt *
 newest_running(const struct dial *d)
 {
-    for (size_t i = d->started; i-- > 0;) {
-        if (stream_is_open(&d->attempts[i]->stream))
-            return d->attempts[i];
+    for (const struct attempt *a = d->newest; a != NULL; a = a->older) {
+        if (stream_is_open(&a->stream))
+            return a;
     }
     return NULL;
 }
@@ -390,7 +401,7 @@ dns_status_text(enum dns_status status)
 static void
 begin(struct dial *d)
 {
-    if (d->started > 0) {
+    if (d->newest != NULL) {
         /* A failure has nothing left to wait for; else the stagger runs, or
          * has run out for want of addresses. */
         if (d->running == 0 || !ev_is_active(&d->stagger))
@@ -426,7 +437,7 @@ on_answer(struct dial *d, enum family family, enum dns_status status,
 
     f->query = NULL;
     set_addresses(f, addresses, count);
-    if (f->count == 0 && d->started == 0) {
+    if (f->count == 0 && d->newest == NULL) {
         d->status = DIAL_DNS;
         (void)snprintf(d->text, sizeof d->text, "resolve %.200s: %s", d->host,
                        dns_status_text(status));
@@ -464,6 +475,8 @@ static void
 ask(struct dial *d, struct dns *dns, const struct dial_request *request)
 {
     int only = d->source.len > 0 ? d->source.any.sa_family : AF_UNSPEC;
+
+    d->host = xstrndup(request->host, strlen(request->host));
     struct dns_question question = {.name = d->host,
                                     .timeout = request->timeout,
                                     .port = request->port,
@@ -484,13 +497,14 @@ rehearse(struct dial *d, struct stand_in *in,
     struct stand_in_dial end = {.status = DIAL_FAILED, .fd = -1};
     struct attempt *a = new_attempt(d);
 
+    d->host = xstrndup(request->host, strlen(request->host));
     in->dial(in, request, &end);
     if (end.silent)
         return;
     if (end.status != DIAL_OK) {
-        (void)snprintf(d->text, sizeof d->text, "connect %.200s: %s", d->host,
-                       end.status == DIAL_REFUSED ? strerror(ECONNREFUSED)
-                                                  : "failed");
+        (void)snprintf(
+            d->text, sizeof d->text, "connect %.200s: %s", request->host,
+            end.status == DIAL_REFUSED ? strerror(ECONNREFUSED) : "failed");
         finish(d, end.status);
         return;
     }
@@ -507,14 +521,14 @@ struct dial *
 dial_start(struct ev_loop *loop, struct dns *dns,
            const struct dial_request *request, dial_fn done, void *arg)
 {
-    struct dial *d = xcalloc(1, sizeof *d);
-    struct addr literal;
+    struct dial *d = spare_take(&spares);
 
+    memset(d, 0, offsetof(struct dial, text));
+    d->text[0] = '\0';
     d->loop = loop;
     d->done = done;
     d->arg = arg;
     d->greeting = request->greeting;
-    d->host = xstrndup(request->host, strlen(request->host));
     if (request->source != NULL)
         d->source = *request->source;
     ev_timer_init(&d->stagger, on_stagger, STAGGER, 0.);
@@ -523,8 +537,9 @@ dial_start(struct ev_loop *loop, struct dns *dns,
 
     if (stand_in_of(loop) != NULL) {
         rehearse(d, stand_in_of(loop), request);
-    } else if (is_literal(request, &literal)) {
-        set_addresses(&d->families[FAMILY_V6], &literal, 1);
+    } else if (is_literal(request, &d->literal)) {
+        d->families[FAMILY_V6].addresses = &d->literal;
+        d->families[FAMILY_V6].count = 1;
         try_next(d);
     } else {
         ask(d, dns, request);

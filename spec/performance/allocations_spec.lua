@@ -13,7 +13,7 @@ local upstream = require "spec.support.upstream"
 local LOGINS, SESSIONS = 200, 400
 
 --- The most. Of a login most are Lua's own: objects, tables and strings of the hook.
-local EACH_LOGIN, EACH_SESSION = 37, 5
+local EACH_LOGIN, EACH_SESSION = 22, 5
 
 describe("one worker, with auth_http", function()
   local gw, auth, imap, folder, path
