@@ -15,7 +15,7 @@ phase_splice_begin(struct session *s)
     struct login_state *login = s->login;
     struct policy *policy = s->home->policy;
 
-    sessions_count_login(s, "accepted");
+    sessions_count_login(s, LOGIN_ACCEPTED);
     if (policy->ops->has(policy, s->listener, HOOK_SPLICED))
         policy->ops->ask(policy, s, HOOK_SPLICED);
     session_show_output(s);

@@ -116,9 +116,9 @@ enter(struct session *s, enum phase next)
     s->entered = now;
     if (next == PHASE_CLOSE)
         s->end_phase = s->phase;
-    sessions_count_phase(s, -1);
+    s->counts->in_phase[s->phase]--;
     s->phase = next;
-    sessions_count_phase(s, 1);
+    s->counts->in_phase[s->phase]++;
     session_arm(s);
     if (session_observer != NULL)
         session_observer->entered(s);

@@ -115,11 +115,13 @@ struct login_state {
 };
 
 struct sessions;
+struct protocol_counts;
 
 struct session {
     struct list link; /* in sessions->live or the graveyard */
     struct list turn; /* in sessions->runnable, or in no list */
     struct sessions *home;
+    struct protocol_counts *counts;         /* its protocol's, in `home` */
     struct config *config;                  /* a reference */
     const struct listener_config *listener; /* in `config` */
     struct login_state *login;              /* NULL from SPLICE on */
