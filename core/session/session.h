@@ -193,6 +193,10 @@ enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
  * it with nothing left to ask. */
 bool session_client_left(const struct session *s);
 
+/* What the client is offered from now on, as policies and the listener say, and
+ * the first challenge if that needs one. */
+void session_offer(struct session *s);
+
 /* Credentials are complete: who decides about them? */
 enum phase session_try_login(struct session *s);
 
