@@ -120,9 +120,7 @@ idle(struct session *s)
         return session_end(s, END_IDLE);
     if (!s->down.eof)
         side_tune(&s->upstream); /* it is to last */
-    s->deadline_passed = false;
-    s->deadline.repeat = left;
-    ev_timer_again(s->home->loop, &s->deadline);
+    session_arm_for(s, left);
     return PHASE_SPLICE;
 }
 

@@ -11,7 +11,8 @@
 
 #include <sys/socket.h>
 
-#define TUNE_AFTER 60. /* seconds that a session lasts before it pays */
+#define TUNE_AFTER 60.   /* seconds that a session lasts before it pays */
+#define SOONEST    0.001 /* seconds until a deadline */
 
 #define TO(id) (1u << PHASE_##id)
 
@@ -79,6 +80,27 @@ phase_limit(const struct session *s)
     unreachable();
 }
 
+/* Most phases are over long before their deadline, and the next has a later
+ * one: the timer is left to ring early then, and libev sets it again by itself
+ * for the rest. */
+void
+session_arm_for(struct session *s, double seconds)
+{
+    ev_timer *t = &s->deadline;
+    double later = 0;
+
+    if (ev_is_active(t) && !ev_is_pending(t) && !s->deadline_passed)
+        later = seconds - ev_timer_remaining(s->home->loop, t);
+    s->deadline_passed = false;
+    s->rings_early = later >= SOONEST;
+    if (s->rings_early) {
+        t->repeat = later;
+        return;
+    }
+    t->repeat = seconds > SOONEST ? seconds : SOONEST;
+    ev_timer_again(s->home->loop, t);
+}
+
 /* Until CONNECT no phase goes past the budget that began at accept. */
 void
 session_arm(struct session *s)
@@ -88,9 +110,7 @@ session_arm(struct session *s)
 
     if (s->phase < PHASE_CONNECT && left < limit)
         limit = left;
-    s->deadline_passed = false;
-    s->deadline.repeat = limit > 0.001 ? limit : 0.001;
-    ev_timer_again(s->home->loop, &s->deadline);
+    session_arm_for(s, limit);
 }
 
 static void

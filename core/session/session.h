@@ -145,6 +145,7 @@ struct session {
     void *call;           /* the policy layer's running hook, or NULL */
     void *leases;         /* the policy layer's; policy_ops.forget ends them */
     bool deadline_passed; /* fact recorded by the timer */
+    bool rings_early;     /* it will ring once before that */
     bool stopped;         /* the worker ends now: close without waiting */
     bool kicked;          /* an operator wants it ended */
     bool dead;            /* freed when the loop has finished this round */
@@ -179,8 +180,10 @@ void session_adopt(struct session *s);
 /* No policy is held any more: the next login begins with the newest. */
 void session_let_go(struct session *s);
 
-/* (Re)arms the one deadline for the running phase. */
+/* (Re)arms the one deadline for the running phase, or sets it `seconds` from
+ * now. */
 void session_arm(struct session *s);
+void session_arm_for(struct session *s, double seconds);
 
 /* Writes what is pending for the client; true when nothing is left. */
 bool session_flush_client(struct session *s);

@@ -198,8 +198,10 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int events)
     struct session *s = container_of(w, struct session, deadline);
 
     (void)loop, (void)events;
-    s->deadline_passed = true;
-    session_run(s);
+    s->deadline_passed = !s->rings_early;
+    s->rings_early = false;
+    if (s->deadline_passed)
+        session_run(s);
 }
 
 void
