@@ -349,7 +349,9 @@ session_ask(struct session *s, enum hook hook)
     struct login_state *login = s->login;
 
     login->hook = hook;
-    login->verdict = (struct verdict){.kind = VERDICT_PENDING};
+    if (login->verdict.kind > VERDICT_NONE) /* else it says nothing else */
+        login->verdict = (struct verdict){0};
+    login->verdict.kind = VERDICT_PENDING;
     login->delaying = login->delay_over = false;
     if (s->phase == PHASE_POLICY)
         session_arm(s);

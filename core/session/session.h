@@ -77,6 +77,7 @@ struct login_state {
     struct dial *dial;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
+    bool reached_itself;   /* at the address that the client connected to */
     bool prepared;         /* the PROXY header for the upstream is written */
     bool upstream_greeted; /* the upstream's greeting was good */
     enum end failed;       /* why the last upstream failed */
