@@ -85,6 +85,10 @@ own(struct counters *c, struct slice name)
     return one != NULL ? one : add(c, bucket, name);
 }
 
+static struct counter *get(struct counters *c, const char *format,
+                           va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
 static struct counter *
 get(struct counters *c, const char *format, va_list arguments)
 {
