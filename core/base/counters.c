@@ -85,17 +85,39 @@ own(struct counters *c, struct slice name)
     return one != NULL ? one : add(c, bucket, name);
 }
 
-struct counter *
-counters_get(struct counters *c, const char *name)
+static struct counter *get(struct counters *c, const char *format,
+                           va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static struct counter *
+get(struct counters *c, const char *format, va_list arguments)
 {
-    return own(c, slice_of(name));
+    char name[NAME_MAX];
+    int len = format_text(name, sizeof name, format, arguments);
+
+    require(len > 0 && (size_t)len < sizeof name);
+    return own(c, (struct slice){name, (size_t)len});
 }
 
 struct counter *
-counters_gauge(struct counters *c, const char *name)
+counters_get(struct counters *c, const char *format, ...)
 {
-    struct counter *one = own(c, slice_of(name));
+    va_list arguments;
 
+    va_start(arguments, format);
+    struct counter *one = get(c, format, arguments);
+    va_end(arguments);
+    return one;
+}
+
+struct counter *
+counters_gauge(struct counters *c, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    struct counter *one = get(c, format, arguments);
+    va_end(arguments);
     one->is_gauge = true;
     return one;
 }
@@ -103,14 +125,11 @@ counters_gauge(struct counters *c, const char *name)
 void
 counters_count(struct counters *c, const char *format, ...)
 {
-    char name[NAME_MAX];
-    va_list list;
+    va_list arguments;
 
-    va_start(list, format);
-    int len = format_text(name, sizeof name, format, list);
-    va_end(list);
-    require(len > 0 && (size_t)len < sizeof name);
-    own(c, (struct slice){name, (size_t)len})->value++;
+    va_start(arguments, format);
+    get(c, format, arguments)->value++;
+    va_end(arguments);
 }
 
 /* NULL: there are too many. */

@@ -26,11 +26,14 @@ struct counters *counters_new(size_t policies_max);
 void counters_free(struct counters *c); /* NULL is fine */
 
 /* The counter of that name, made if it is new.  It lives as long as `c`, so
- * who counts often keeps it. */
-struct counter *counters_get(struct counters *c, const char *name);
-struct counter *counters_gauge(struct counters *c, const char *name);
+ * who counts often keeps it: from when it first counts, since metrics show all
+ * that are made. */
+struct counter *counters_get(struct counters *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+struct counter *counters_gauge(struct counters *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* Adds one to the counter of that name. */
+/* Adds one to the counter of that name; for what seldom happens. */
 void counters_count(struct counters *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -29,33 +29,25 @@ has_length(const char *directive)
     return strncmp(directive, WITH_LENGTH, sizeof WITH_LENGTH - 1) == 0;
 }
 
+/* False at a directive that it does not know. */
 static bool
-is_simple(const char *format)
-{
-    for (const char *at = format; (at = strchr(at, '%')) != NULL; at++) {
-        if (at[1] != 's' && !has_length(at))
-            return false;
-    }
-    return true;
-}
-
-static void
 fill_in(struct text *t, const char *format, va_list arguments)
 {
     for (;;) {
-        struct slice literal = {format, strcspn(format, "%")};
-        put(t, literal);
-        format += literal.len;
-        if (*format == '\0')
-            return;
-        if (has_length(format)) {
-            size_t len = (size_t)va_arg(arguments, int);
-            put(t, (struct slice){va_arg(arguments, const char *), len});
-            format += sizeof WITH_LENGTH - 1;
-        } else {
+        const char *at = strchrnul(format, '%');
+        put(t, (struct slice){format, (size_t)(at - format)});
+        if (*at == '\0')
+            return true;
+        if (at[1] == 's') {
             const char *text = va_arg(arguments, const char *);
             put(t, slice_of(text != NULL ? text : "(null)"));
-            format += 2;
+            format = at + 2;
+        } else if (has_length(at)) {
+            size_t len = (size_t)va_arg(arguments, int);
+            put(t, (struct slice){va_arg(arguments, const char *), len});
+            format = at + sizeof WITH_LENGTH - 1;
+        } else {
+            return false;
         }
     }
 }
@@ -64,10 +56,13 @@ int
 format_text(char *out, size_t room, const char *format, va_list arguments)
 {
     struct text t = {out, room, 0};
+    va_list again;
 
-    if (!is_simple(format))
+    va_copy(again, arguments);
+    bool is_known = fill_in(&t, format, again);
+    va_end(again);
+    if (!is_known)
         return vsnprintf(out, room, format, arguments);
-    fill_in(&t, format, arguments);
     if (room > 0)
         out[t.len < room ? t.len : room - 1] = '\0';
     return (int)t.len;

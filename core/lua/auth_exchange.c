@@ -89,7 +89,7 @@ fail(struct auth_exchange *e, enum failure kind, const char *text)
     if (now >= e->pool->failed_until)
         log_warn("auth_http %s: %s", e->pool->url.text, text);
     e->pool->failed_until = now + FAILED_SECONDS;
-    auth_pool_count(e->pool, "failed");
+    auth_pool_count(e->pool, false);
     e->kind = kind;
     (void)snprintf(e->text, sizeof(e->text), "%s", text);
     release(e);
@@ -109,7 +109,7 @@ answered(struct auth_exchange *e, const struct http_reply *parsed)
     struct slice rest = slice_drop(buf_bytes(&e->reply), parsed->head_len);
 
     e->pool->failed_until = 0;
-    auth_pool_count(e->pool, "answered");
+    auth_pool_count(e->pool, true);
     if (buf_is_empty(&e->request))
         auth_conn_keep(e->conn, parsed, rest);
     else

@@ -58,13 +58,17 @@ auth_pool_get(struct lasting *l, struct auth_url *url, struct slice settings,
 }
 
 void
-auth_pool_count(const struct auth_pool *p, const char *outcome)
+auth_pool_count(struct auth_pool *p, bool answered)
 {
+    struct counter **requests = answered ? &p->answered : &p->failed;
     char server[COUNTER_LABEL_MAX];
 
-    counters_count(p->counters,
-                   "auth_requests_total{outcome=\"%s\",server=\"%s\"}", outcome,
-                   counter_label(slice_of(p->url.text), server));
+    if (*requests == NULL)
+        *requests = counters_get(
+            p->counters, "auth_requests_total{outcome=\"%s\",server=\"%s\"}",
+            answered ? "answered" : "failed",
+            counter_label(slice_of(p->url.text), server));
+    (*requests)->value++;
 }
 
 static void

@@ -25,10 +25,11 @@ struct auth_pool {
     size_t settings_len;
     struct ev_loop *loop;
     struct counters *counters;
-    struct auth_url url;  /* owned */
-    struct list idle;     /* ready, the last used first */
-    struct list draining; /* not at the end of a body yet */
-    size_t kept;          /* in both */
+    struct counter *answered, *failed; /* questions; NULL: none yet */
+    struct auth_url url;               /* owned */
+    struct list idle;                  /* ready, the last used first */
+    struct list draining;              /* not at the end of a body yet */
+    size_t kept;                       /* in both */
     size_t keep_max;
     struct buf head;        /* that each request begins with */
     ev_tstamp failed_until; /* other servers are asked first until then */
@@ -52,8 +53,8 @@ struct auth_pool *auth_pool_get(struct lasting *l, struct auth_url *url,
                                 struct slice settings, size_t keep_max);
 void auth_pool_unref(struct auth_pool *p);
 
-/* Counts what became of one question: "answered", "failed". */
-void auth_pool_count(const struct auth_pool *p, const char *outcome);
+/* Counts one question, by whether it was answered. */
+void auth_pool_count(struct auth_pool *p, bool answered);
 
 /* A kept connection, or NULL. */
 struct auth_conn *auth_pool_take(struct auth_pool *p);

@@ -40,6 +40,7 @@ struct generation {
     struct initialising *initialising;
     struct hook_totals totals;
     struct counter *hook_calls[HOOK_ALL], *hook_seconds[HOOK_ALL];
+    struct counter *decisions[HOOK_COUNT][VERDICT_COUNT]; /* NULL: none yet */
     bool exhausted; /* host->exhausted was told */
 };
 

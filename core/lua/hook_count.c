@@ -4,8 +4,6 @@
 #include "lua/decision.h"
 #include "lua/lasting.h"
 
-#include <stdio.h>
-
 static struct counters *
 counters_of(const struct generation *g)
 {
@@ -15,15 +13,11 @@ counters_of(const struct generation *g)
 void
 hook_count_begin(struct generation *g)
 {
-    char name[64];
-
     for (int i = 0; i < HOOK_ALL; i++) {
-        (void)snprintf(name, sizeof name, "hook_seconds_total{hook=\"%s\"}",
-                       hook_label(i));
-        g->hook_seconds[i] = counters_get(counters_of(g), name);
-        (void)snprintf(name, sizeof name, "hook_calls_total{hook=\"%s\"}",
-                       hook_label(i));
-        g->hook_calls[i] = counters_get(counters_of(g), name);
+        g->hook_seconds[i] = counters_get(
+            counters_of(g), "hook_seconds_total{hook=\"%s\"}", hook_label(i));
+        g->hook_calls[i] = counters_get(
+            counters_of(g), "hook_calls_total{hook=\"%s\"}", hook_label(i));
     }
 }
 
@@ -69,8 +63,13 @@ void
 hook_count_verdict(struct generation *g, enum hook hook,
                    const struct verdict *v)
 {
+    struct counter **decisions = &g->decisions[hook][v->kind];
+
     if (v->bug)
         g->totals.bugs++;
-    counters_count(counters_of(g), "decisions_total{hook=\"%s\",kind=\"%s\"}",
-                   hook_name(hook), decision_name(v->kind));
+    if (*decisions == NULL)
+        *decisions = counters_get(counters_of(g),
+                                  "decisions_total{hook=\"%s\",kind=\"%s\"}",
+                                  hook_name(hook), decision_name(v->kind));
+    (*decisions)->value++;
 }

@@ -139,15 +139,6 @@ follow(lua_State *L, struct spec_object *o, enum phase phase,
     return phase;
 }
 
-static void
-offer_mechanisms(struct session *s)
-{
-    struct policy *p = s->home->policy;
-
-    s->login->dialog.mechanisms =
-        p->ops->mechanisms(p, s, s->listener->settings.mechanisms);
-}
-
 /* All that comes before a client may log in.  COMMAND when it may. */
 static enum phase
 arrive(lua_State *L, struct spec_object *o, struct outcome *outcome)
@@ -161,7 +152,7 @@ arrive(lua_State *L, struct spec_object *o, struct outcome *outcome)
     if (next != PHASE_GREET)
         return next;
     login->greeted = true;
-    offer_mechanisms(s);
+    session_offer(s);
     if (!o->spec->starttls)
         return PHASE_COMMAND;
     login->dialog.secure = true;
@@ -263,7 +254,7 @@ session_mechanisms(lua_State *L)
 {
     struct session *s = &check_spec(L)->spec->session;
 
-    offer_mechanisms(s);
+    session_offer(s);
     lua_newtable(L);
     for (int m = 0; m < MECHANISM_COUNT; m++) {
         if ((s->login->dialog.mechanisms & MECHANISM_BIT((unsigned)m)) == 0)

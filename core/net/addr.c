@@ -301,3 +301,22 @@ place_format(struct slice host, unsigned port, char out[PLACE_TEXT_MAX])
     memcpy(out, host.ptr, host.len);
     out[host.len] = '\0';
 }
+
+bool
+addr_equal(const struct addr *a, const struct addr *b)
+{
+    const void *x = &a->storage, *y = &b->storage;
+    const struct sockaddr_in *x4 = x, *y4 = y;
+    const struct sockaddr_in6 *x6 = x, *y6 = y;
+
+    if (a->len == 0 || b->len == 0 || a->any.sa_family != b->any.sa_family)
+        return false;
+    if (addr_is_local(a))
+        return strncmp(a->local.sun_path, b->local.sun_path,
+                       sizeof a->local.sun_path) == 0;
+    if (a->any.sa_family == AF_INET)
+        return x4->sin_addr.s_addr == y4->sin_addr.s_addr &&
+               x4->sin_port == y4->sin_port;
+    return memcmp(&x6->sin6_addr, &y6->sin6_addr, sizeof x6->sin6_addr) == 0 &&
+           x6->sin6_port == y6->sin6_port;
+}

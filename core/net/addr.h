@@ -45,3 +45,6 @@ uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port); /* IP addresses only */
 bool addr_is_local(const struct addr *a);          /* a unix socket */
 bool addr_is_any(const struct addr *a);            /* 0.0.0.0 or [::] */
+
+/* The same family, address and port, or path; what is none equals nothing. */
+bool addr_equal(const struct addr *a, const struct addr *b);

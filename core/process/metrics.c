@@ -124,7 +124,7 @@ metric_merge_gauge(struct counters *sum, const struct counter *one)
         (void)counters_merge(sum, one);
         return;
     }
-    struct counter *most = counters_gauge(sum, one->name);
+    struct counter *most = counters_gauge(sum, "%s", one->name);
     if (one->value > most->value)
         most->value = one->value;
 }

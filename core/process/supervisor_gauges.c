@@ -1,6 +1,5 @@
 #include "process/supervisor_gauges.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static double
@@ -16,16 +15,13 @@ read_worker(struct counters *into, const cJSON *worker)
 {
     static const char *const states[] = {"ready", "starting", "silent", "down"};
     const cJSON *is = cJSON_GetObjectItem(worker, "state");
-    char name[64];
 
-    (void)snprintf(name, sizeof name, "worker_restarts_total{worker=\"%d\"}",
-                   (int)number(worker, "slot"));
-    counters_get(into, name)->value = number(worker, "restarts");
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
-        (void)snprintf(name, sizeof name, "workers{state=\"%s\"}", states[i]);
-        counters_gauge(into, name)->value +=
+    counters_get(into, "worker_restarts_total{worker=\"%d\"}",
+                 (int)number(worker, "slot"))
+        ->value = number(worker, "restarts");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        counters_gauge(into, "workers{state=\"%s\"}", states[i])->value +=
             cJSON_IsString(is) && strcmp(is->valuestring, states[i]) == 0;
-    }
 }
 
 void

@@ -71,21 +71,20 @@ tally_part_free(struct tally_part *p)
 bool
 tally_part_add(struct tally_part *p, const struct counter_row *row)
 {
-    char name[METRIC_NAME_MAX + 1];
+    int len = (int)row->name.len;
 
     if (++p->rows > ROWS_MAX || row->name.len > METRIC_NAME_MAX ||
         !metric_is_whole(row->name) || !isfinite(row->value))
         return false;
-    memcpy(name, row->name.ptr, row->name.len);
-    name[row->name.len] = '\0';
     if (!row->is_of_policy && slice_has_prefix(row->name, S(STARTED)))
         p->started = row->value;
     if (row->is_of_policy && row->is_gauge)
         return counters_set(p->counters, row->name, row->value);
     if (row->is_of_policy)
         return counters_add(p->counters, row->name, row->value);
-    struct counter *one = row->is_gauge ? counters_gauge(p->counters, name)
-                                        : counters_get(p->counters, name);
+    struct counter *one =
+        row->is_gauge ? counters_gauge(p->counters, "%.*s", len, row->name.ptr)
+                      : counters_get(p->counters, "%.*s", len, row->name.ptr);
     one->value = row->value;
     return true;
 }

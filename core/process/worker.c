@@ -515,10 +515,9 @@ make_link(struct worker *w)
         .arg = w,
     };
 
-    char started[64];
-    (void)snprintf(started, sizeof started,
-                   "worker_started_seconds{worker=\"%u\"}", w->host.worker);
-    counters_gauge(w->lasting->counters, started)->value = ev_time();
+    counters_gauge(w->lasting->counters,
+                   "worker_started_seconds{worker=\"%u\"}", w->host.worker)
+        ->value = ev_time();
     w->link = worker_link_new(&host);
     worker_trace_init(&w->trace, w->link);
     trace_set_secret(w->host.ticket_secret.bytes);

@@ -6,27 +6,6 @@
 #include "process/log_writer.h"
 #include "proto/proto.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
-#define NAME_MAX_LEN 1400
-
-/* Adds to the gauge of that name. */
-static void add(struct counters *into, double value, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void
-add(struct counters *into, double value, const char *format, ...)
-{
-    char name[NAME_MAX_LEN];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(name, sizeof name, format, arguments);
-    va_end(arguments);
-    counters_gauge(into, name)->value += value;
-}
-
 static void
 read_sessions(struct counters *into, const struct sessions *s)
 {
@@ -34,9 +13,9 @@ read_sessions(struct counters *into, const struct sessions *s)
 
     for (size_t i = 0; (p = proto_at(i)) != NULL; i++) {
         for (int phase = 0; phase < PHASE_COUNT; phase++)
-            add(into, (double)s->in_phase[i][phase],
-                "sessions{phase=\"%s\",protocol=\"%s\"}",
-                phase_name((enum phase)phase), p->name);
+            counters_gauge(into, "sessions{phase=\"%s\",protocol=\"%s\"}",
+                           phase_name((enum phase)phase), p->name)
+                ->value = (double)s->counts[i].in_phase[phase];
     }
 }
 
@@ -51,12 +30,14 @@ read_member(void *arg, const struct member_facts *facts)
         return;
     (void)counter_label(facts->pool, pool);
     (void)counter_label(slice_of(facts->address), member);
-    add(arg, (double)facts->sessions,
-        "pool_member_sessions{member=\"%s\",pool=\"%s\"}", member, pool);
+    counters_gauge(arg, "pool_member_sessions{member=\"%s\",pool=\"%s\"}",
+                   member, pool)
+        ->value += (double)facts->sessions;
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        add(arg, i == (size_t)facts->state,
-            "pool_member_workers{member=\"%s\",pool=\"%s\",state=\"%s\"}",
-            member, pool, states[i]);
+        counters_gauge(
+            arg, "pool_member_workers{member=\"%s\",pool=\"%s\",state=\"%s\"}",
+            member, pool, states[i])
+            ->value += i == (size_t)facts->state;
 }
 
 static void
@@ -68,10 +49,10 @@ read_auth_servers(struct counters *into, const struct lasting *l)
          i = i->next) {
         struct auth_pool *p = container_of(i, struct auth_pool, link);
         (void)counter_label(slice_of(p->url.text), server);
-        add(into, (double)p->kept, "auth_idle_connections{server=\"%s\"}",
-            server);
-        add(into, p->failed_until > ev_now(l->loop),
-            "auth_failing_workers{server=\"%s\"}", server);
+        counters_gauge(into, "auth_idle_connections{server=\"%s\"}", server)
+            ->value += (double)p->kept;
+        counters_gauge(into, "auth_failing_workers{server=\"%s\"}", server)
+            ->value += p->failed_until > ev_now(l->loop);
     }
 }
 
@@ -84,9 +65,9 @@ read_certificates(struct counters *into, const struct config *c)
          o = o->next) {
         if (!certificates_is_first(c->own, o) || o->why.text[0] != '\0')
             continue;
-        add(into, (double)o->facts.not_after,
-            "certificate_expires_seconds{file=\"%s\"}",
-            counter_label(slice_of(o->name), name));
+        counters_gauge(into, "certificate_expires_seconds{file=\"%s\"}",
+                       counter_label(slice_of(o->name), name))
+            ->value += (double)o->facts.not_after;
     }
 }
 

@@ -132,7 +132,8 @@ struct dialog {
     bool peer_trusted;   /* it may tell who the client is */
     struct slice tls_exporter; /* channel bindings (stream_tls_bindings), */
     struct slice tls_unique;   /* or "" */
-    struct slice salt;         /* "<123.456@host>" of CRAM-MD5 and APOP */
+    struct slice salt;         /* "<123.456@host>" of CRAM-MD5 and APOP, if
+                                  `mechanisms` has one of these */
     struct refusal refusal;    /* for SAY_REFUSAL and SAY_BYE */
 
     /* Filled by the client half. */

@@ -51,17 +51,6 @@ attempt_stage(const struct session *s)
     return s->login->dialog.envelope.rcpt.len > 0 ? STAGE_RCPT : STAGE_LOGIN;
 }
 
-/* After STARTTLS other mechanisms may be offered. */
-static enum phase
-go_on_secured(struct session *s)
-{
-    struct policy *policy = s->home->policy;
-
-    s->login->dialog.mechanisms =
-        policy->ops->mechanisms(policy, s, s->listener->settings.mechanisms);
-    return PHASE_COMMAND;
-}
-
 /* `connect`, `secured`: the whole connection is let in or not. */
 static enum phase
 answer_connect(struct session *s)
@@ -73,7 +62,10 @@ answer_connect(struct session *s)
         if (s->login->introducing)
             s->listener->proto->say(&s->login->dialog, SAY_PROCEED);
         s->login->introducing = false;
-        return s->login->greeted ? go_on_secured(s) : PHASE_GREET;
+        if (!s->login->greeted)
+            return PHASE_GREET;
+        session_offer(s); /* within TLS that may be more */
+        return PHASE_COMMAND;
     }
     (void)session_refuse(s, STAGE_CONNECT);
     return session_end(s, kind == VERDICT_REJECT ? END_REFUSED

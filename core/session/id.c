@@ -5,27 +5,23 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Of 5 bits each. */
+#define TIME_DIGITS   10 /* milliseconds */
+#define RANDOM_DIGITS 16
+
 void
 id_make(char out[27])
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    unsigned char bytes[16];
+    unsigned char bytes[RANDOM_DIGITS];
     struct timespec now;
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    for (int i = 5; i >= 0; i--, ms >>= 8)
-        bytes[i] = (unsigned char)ms;
-    random_bytes(bytes + 6, sizeof bytes - 6);
-
-    /* 128 bits and two leading zero bits are 26 digits of 5 bits. */
-    unsigned bits = 0, count = 2;
-    for (int i = 0, next = 0; i < 26; i++, count -= 5) {
-        if (count < 5) {
-            bits = bits << 8 | bytes[next++];
-            count += 8;
-        }
-        out[i] = digits[bits >> (count - 5) & 31U];
-    }
-    out[26] = '\0';
+    for (int i = TIME_DIGITS - 1; i >= 0; i--, ms >>= 5)
+        out[i] = digits[ms & 31U];
+    random_bytes(bytes, sizeof bytes);
+    for (int i = 0; i < RANDOM_DIGITS; i++)
+        out[TIME_DIGITS + i] = digits[bytes[i] & 31U];
+    out[TIME_DIGITS + RANDOM_DIGITS] = '\0';
 }

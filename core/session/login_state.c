@@ -81,7 +81,6 @@ login_state_new(struct session *s, struct capabilities *learnt)
     };
     login->ttl = IDENTITY_TTL_START;
     login->server_addr = s->listener->only;
-    login_state_salt(s);
     dialog_init(&login->dialog);
     return login;
 }

@@ -29,6 +29,7 @@ on_dialled(void *arg, enum dial_status status, struct stream *stream,
         char name[ADDR_TEXT_MAX];
         session_upstream_open(s, stream);
         s->upstream.untuned = speaks_first(&login->target);
+        login->reached_itself = addr_equal(addr, session_server_addr(s));
         record_set(&s->record.upstream, slice_of(addr_format(addr, name)));
     } else {
         login->failure = dialog_keep(&login->dialog, slice_of(text));
@@ -289,13 +290,11 @@ session_upstream_failed(struct session *s, enum end why, struct slice text)
 
 /* The upstream is where the client connected to, with the same user. */
 static bool
-leads_back(struct session *s)
+leads_back(const struct session *s)
 {
     const struct dialog *d = &s->login->dialog;
-    char here[ADDR_TEXT_MAX];
 
-    addr_format(session_server_addr(s), here);
-    return slice_equal(slice_of(here), slice_of(s->record.upstream)) &&
+    return s->login->reached_itself &&
            slice_equal(d->login.user, d->credentials.user);
 }
 

@@ -1,14 +1,22 @@
 /* phase_greet.c -- the greeting, and who spoke before it. */
 #include "base/slice.h"
+#include "session/login_state.h"
 #include "session/session.h"
 #include "session/sessions.h"
 
-static unsigned
-mechanisms(struct session *s)
+#define CHALLENGED \
+    (MECHANISM_BIT(MECHANISM_APOP) | MECHANISM_BIT(MECHANISM_CRAM_MD5))
+
+void
+session_offer(struct session *s)
 {
     struct policy *policy = s->home->policy;
+    struct dialog *d = &s->login->dialog;
 
-    return policy->ops->mechanisms(policy, s, s->listener->settings.mechanisms);
+    d->mechanisms =
+        policy->ops->mechanisms(policy, s, s->listener->settings.mechanisms);
+    if (d->salt.ptr == NULL && (d->mechanisms & CHALLENGED) != 0)
+        login_state_salt(s);
 }
 
 /* The delay before an SMTP greeting, in which a client may not speak.  Returns
@@ -40,7 +48,7 @@ phase_greet(struct session *s)
             return next;
     }
     if (!login->greeted) {
-        login->dialog.mechanisms = mechanisms(s);
+        session_offer(s);
         s->listener->proto->say(&login->dialog, SAY_GREETING);
         login->greeted = true;
         session_arm(s);

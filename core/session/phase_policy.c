@@ -120,8 +120,8 @@ session_refuse(struct session *s, enum stage stage)
     tell_refused(s, stage);
     log_refusal(s);
     if (stage == STAGE_LOGIN)
-        sessions_count_login(s,
-                             v->kind == VERDICT_REJECT ? "refused" : "failed");
+        sessions_count_login(s, v->kind == VERDICT_REJECT ? LOGIN_REFUSED
+                                                          : LOGIN_FAILED);
     record_set(&s->record.policy, v->policy);
     d->refusal = v->refusal;
     d->refusal.stage = stage;

@@ -15,7 +15,7 @@ phase_splice_begin(struct session *s)
     struct login_state *login = s->login;
     struct policy *policy = s->home->policy;
 
-    sessions_count_login(s, "accepted");
+    sessions_count_login(s, LOGIN_ACCEPTED);
     if (policy->ops->has(policy, s->listener, HOOK_SPLICED))
         policy->ops->ask(policy, s, HOOK_SPLICED);
     session_show_output(s);
@@ -120,9 +120,7 @@ idle(struct session *s)
         return session_end(s, END_IDLE);
     if (!s->down.eof)
         side_tune(&s->upstream); /* it is to last */
-    s->deadline_passed = false;
-    s->deadline.repeat = left;
-    ev_timer_again(s->home->loop, &s->deadline);
+    session_arm_for(s, left);
     return PHASE_SPLICE;
 }
 

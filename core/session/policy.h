@@ -41,6 +41,7 @@ enum verdict_kind {
     VERDICT_LOGIN, /* upstream_auth: `login` is set */
     VERDICT_CERTIFICATE, /* certificate: `identity` is set */
     VERDICT_VERIFIER,    /* verifier: `verifier` is set */
+    VERDICT_COUNT,
 };
 
 /* What the session acts on.  Slices are in the session's arena. */

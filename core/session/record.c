@@ -15,13 +15,19 @@ record_init(struct record *r)
                          nothing, nothing, nothing, nothing, NULL};
 }
 
+static void
+drop(char *text)
+{
+    if (text != nothing)
+        free(text);
+}
+
 void
 record_set(char **field, struct slice text)
 {
     if (slice_equal(slice_of(*field), text))
         return;
-    if (*field != nothing)
-        free(*field);
+    drop(*field);
     *field = text.len > 0 ? xstrndup(text.ptr, text.len) : nothing;
 }
 
@@ -29,12 +35,12 @@ void
 record_deinit(struct record *r)
 {
     require(r->vars == NULL);
-    record_set(&r->user, S(""));
-    record_set(&r->policy, S(""));
-    record_set(&r->upstream, S(""));
-    record_set(&r->pool, S(""));
-    record_set(&r->tls, S(""));
-    record_set(&r->log, S(""));
-    record_set(&r->via, S(""));
-    record_set(&r->origin, S(""));
+    drop(r->user);
+    drop(r->policy);
+    drop(r->upstream);
+    drop(r->pool);
+    drop(r->tls);
+    drop(r->log);
+    drop(r->via);
+    drop(r->origin);
 }

@@ -11,7 +11,8 @@
 
 #include <sys/socket.h>
 
-#define TUNE_AFTER 60. /* seconds that a session lasts before it pays */
+#define TUNE_AFTER 60.   /* seconds that a session lasts before it pays */
+#define SOONEST    0.001 /* seconds until a deadline */
 
 #define TO(id) (1u << PHASE_##id)
 
@@ -79,6 +80,27 @@ phase_limit(const struct session *s)
     unreachable();
 }
 
+/* Most phases are over long before their deadline, and the next has a later
+ * one: the timer is left to ring early then, and libev sets it again by itself
+ * for the rest. */
+void
+session_arm_for(struct session *s, double seconds)
+{
+    ev_timer *t = &s->deadline;
+    double later = 0;
+
+    if (ev_is_active(t) && !ev_is_pending(t) && !s->deadline_passed)
+        later = seconds - ev_timer_remaining(s->home->loop, t);
+    s->deadline_passed = false;
+    s->rings_early = later >= SOONEST;
+    if (s->rings_early) {
+        t->repeat = later;
+        return;
+    }
+    t->repeat = seconds > SOONEST ? seconds : SOONEST;
+    ev_timer_again(s->home->loop, t);
+}
+
 /* Until CONNECT no phase goes past the budget that began at accept. */
 void
 session_arm(struct session *s)
@@ -88,9 +110,7 @@ session_arm(struct session *s)
 
     if (s->phase < PHASE_CONNECT && left < limit)
         limit = left;
-    s->deadline_passed = false;
-    s->deadline.repeat = limit > 0.001 ? limit : 0.001;
-    ev_timer_again(s->home->loop, &s->deadline);
+    session_arm_for(s, limit);
 }
 
 static void
@@ -116,9 +136,9 @@ enter(struct session *s, enum phase next)
     s->entered = now;
     if (next == PHASE_CLOSE)
         s->end_phase = s->phase;
-    sessions_count_phase(s, -1);
+    s->counts->in_phase[s->phase]--;
     s->phase = next;
-    sessions_count_phase(s, 1);
+    s->counts->in_phase[s->phase]++;
     session_arm(s);
     if (session_observer != NULL)
         session_observer->entered(s);
@@ -329,7 +349,9 @@ session_ask(struct session *s, enum hook hook)
     struct login_state *login = s->login;
 
     login->hook = hook;
-    login->verdict = (struct verdict){.kind = VERDICT_PENDING};
+    if (login->verdict.kind > VERDICT_NONE) /* else it says nothing else */
+        login->verdict = (struct verdict){0};
+    login->verdict.kind = VERDICT_PENDING;
     login->delaying = login->delay_over = false;
     if (s->phase == PHASE_POLICY)
         session_arm(s);

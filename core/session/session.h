@@ -77,6 +77,7 @@ struct login_state {
     struct dial *dial;
     enum dial_status dial_status; /* facts recorded by the dial callback */
     bool dial_done;
+    bool reached_itself;   /* at the address that the client connected to */
     bool prepared;         /* the PROXY header for the upstream is written */
     bool upstream_greeted; /* the upstream's greeting was good */
     enum end failed;       /* why the last upstream failed */
@@ -115,11 +116,13 @@ struct login_state {
 };
 
 struct sessions;
+struct protocol_counts;
 
 struct session {
     struct list link; /* in sessions->live or the graveyard */
     struct list turn; /* in sessions->runnable, or in no list */
     struct sessions *home;
+    struct protocol_counts *counts;         /* its protocol's, in `home` */
     struct config *config;                  /* a reference */
     const struct listener_config *listener; /* in `config` */
     struct login_state *login;              /* NULL from SPLICE on */
@@ -143,6 +146,7 @@ struct session {
     void *call;           /* the policy layer's running hook, or NULL */
     void *leases;         /* the policy layer's; policy_ops.forget ends them */
     bool deadline_passed; /* fact recorded by the timer */
+    bool rings_early;     /* it will ring once before that */
     bool stopped;         /* the worker ends now: close without waiting */
     bool kicked;          /* an operator wants it ended */
     bool dead;            /* freed when the loop has finished this round */
@@ -177,8 +181,10 @@ void session_adopt(struct session *s);
 /* No policy is held any more: the next login begins with the newest. */
 void session_let_go(struct session *s);
 
-/* (Re)arms the one deadline for the running phase. */
+/* (Re)arms the one deadline for the running phase, or sets it `seconds` from
+ * now. */
 void session_arm(struct session *s);
+void session_arm_for(struct session *s, double seconds);
 
 /* Writes what is pending for the client; true when nothing is left. */
 bool session_flush_client(struct session *s);
@@ -190,6 +196,10 @@ enum phase session_say_bye(struct session *s, enum reason reason, enum end why);
 /* The client can't be served any more: it broke the connection, or half-closed
  * it with nothing left to ask. */
 bool session_client_left(const struct session *s);
+
+/* What the client is offered from now on, as policies and the listener say, and
+ * the first challenge if that needs one. */
+void session_offer(struct session *s);
 
 /* Credentials are complete: who decides about them? */
 enum phase session_try_login(struct session *s);

@@ -1,7 +1,6 @@
 #include "session/sessions.h"
 
 #include "base/check.h"
-#include "base/counters.h"
 #include "base/slice.h"
 #include "session/access_log.h"
 #include "session/id.h"
@@ -61,44 +60,11 @@ step_over(const struct session *s)
 }
 
 void
-sessions_count_end(const struct session *s)
-{
-    if (s->home->counters != NULL)
-        counters_count(s->home->counters, "sessions_ended_total{end=\"%s\"}",
-                       end_name(s->end));
-}
-
-void
-sessions_count_login(const struct session *s, const char *outcome)
-{
-    if (s->home->counters != NULL)
-        counters_count(s->home->counters,
-                       "logins_total{outcome=\"%s\",protocol=\"%s\"}", outcome,
-                       s->listener->proto->name);
-}
-
-void
-sessions_count_tls(const struct session *s, const char *peer,
-                   const char *outcome)
-{
-    if (s->home->counters != NULL)
-        counters_count(s->home->counters,
-                       "tls_handshakes_total{outcome=\"%s\",peer=\"%s\"}",
-                       outcome, peer);
-}
-
-void
-sessions_count_phase(struct session *s, int by)
-{
-    s->home->in_phase[proto_number(s->listener->proto)][s->phase] += (size_t)by;
-}
-
-void
 sessions_bury(struct session *s)
 {
     struct sessions *all = s->home;
 
-    sessions_count_phase(s, -1);
+    s->counts->in_phase[s->phase]--;
     ev_timer_stop(all->loop, &s->deadline);
     list_remove(&s->turn);
     all->policy->ops->forget(all->policy, s);
@@ -232,8 +198,10 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int events)
     struct session *s = container_of(w, struct session, deadline);
 
     (void)loop, (void)events;
-    s->deadline_passed = true;
-    session_run(s);
+    s->deadline_passed = !s->rings_early;
+    s->rings_early = false;
+    if (s->deadline_passed)
+        session_run(s);
 }
 
 void
@@ -296,10 +264,9 @@ sessions_accept(struct sessions *all, const struct listener_config *listener,
     list_init(&s->turn);
     list_append(&all->live, &s->link);
     all->count++;
-    sessions_count_phase(s, 1);
-    if (all->counters != NULL)
-        counters_count(all->counters, "sessions_total{protocol=\"%s\"}",
-                       listener->proto->name);
+    s->counts = &all->counts[proto_number(listener->proto)];
+    s->counts->in_phase[s->phase]++;
+    sessions_count_begin(s);
     ev_init(&s->deadline, on_deadline);
     session_client_open(s, fd);
     s->login = login_state_new(s, sessions_learnt(all, listener->name));

@@ -1,6 +1,7 @@
 /* sessions.h -- all sessions of one worker, and what they share. */
 #pragma once
 
+#include "session/counts.h"
 #include "session/session.h"
 
 struct learnt {
@@ -25,9 +26,10 @@ struct sessions {
     struct ev_timer sweep;  /* looks for clients gone while not read */
     size_t count;
     size_t count_max;
-    size_t in_phase[PROTOCOLS_MAX][PHASE_COUNT]; /* of `live` */
-    struct learnt *learnt;                       /* one a listener */
-    bool draining;              /* no new logins; goodbye at a boundary */
+    struct protocol_counts counts[PROTOCOLS_MAX];
+    struct counter *ended[END_COUNT]; /* NULL: none did so far */
+    struct learnt *learnt;            /* one a listener */
+    bool draining;                    /* no new logins; goodbye at a boundary */
     bool rehearsing;            /* logins end where an upstream is dialled */
     void (*emptied)(void *arg); /* draining, and the last one is buried */
     void *emptied_arg;
@@ -76,15 +78,6 @@ void sessions_walk_begin(struct sessions *all, struct sessions_walk *w);
 struct session *sessions_walk_next(struct sessions_walk *w); /* or NULL */
 void sessions_walk_end(struct sessions_walk *w);
 
-/* For phase_close.c: counts how `s` ends. */
-void sessions_count_end(const struct session *s);
-/* How a login went that was asked about: "accepted", "refused", "failed". */
-void sessions_count_login(const struct session *s, const char *outcome);
-/* A handshake with `peer`, "client" or "upstream": "full", "resumed", "failed". */
-void sessions_count_tls(const struct session *s, const char *peer,
-                        const char *outcome);
-/* For session.c, before and after a change of phase: +1 or -1. */
-void sessions_count_phase(struct session *s, int by);
 /* For session.c: to the graveyard, freed when the loop turns. */
 void sessions_bury(struct session *s);
 /* For phase_splice.c: another turn once other events were served. */

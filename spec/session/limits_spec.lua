@@ -35,6 +35,7 @@ describe("the limit", function()
         thrice = limits "upstream_attempts = 3",
         once = limits "upstream_attempts = 1",
         closing = limits "close_timeout = 0.3",
+        silent = limits "handshake_timeout = 0.1, login_timeout = 0.4",
       },
       policy = POLICY:format(up.address),
     }
@@ -120,6 +121,15 @@ describe("the limit", function()
       assert.is_truthy(gw:log():find(("%s failed %d"):format(listener, most), 1, true))
       assert.is_nil(gw:log():find(("%s failed %d"):format(listener, most + 1), 1, true))
     end
+  end)
+
+  it("login_timeout is what a client gets that was quick before", function()
+    local c = connect "silent"
+    c:expect "^%* BYE"
+    c:close()
+    local session = gw:session_of(c)
+    assert.equal("timeout", session["end"])
+    assert.is_true(tonumber(session.seconds) >= 0.3)
   end)
 
   it("close_timeout is how long a client may take to close", function()
