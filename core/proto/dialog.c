@@ -179,32 +179,6 @@ dialog_keep(struct dialog *d, struct slice bytes)
     return copy;
 }
 
-void
-dialog_learn(struct dialog *d, struct slice capabilities)
-{
-    struct capabilities *learnt = d->learnt;
-
-    if (learnt == NULL)
-        return;
-    /* Other sessions will say these bytes: no control byte but the newline
-     * between two of them, and no half capability at the end. */
-    for (struct slice rest = capabilities; rest.len > 0;) {
-        if (has_control(slice_cut(&rest, '\n')))
-            return;
-    }
-    size_t len = capabilities.len;
-    if (len > sizeof learnt->text) {
-        len = sizeof learnt->text;
-        while (len > 0 && capabilities.ptr[len] != ' ' &&
-               capabilities.ptr[len] != '\n')
-            len--;
-    }
-    if (len > 0)
-        memcpy(learnt->text, capabilities.ptr, len);
-    learnt->len = len;
-    learnt->known = true;
-}
-
 #define IN_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /* A subtraction borrows into the high bit of a byte that is less, unless the

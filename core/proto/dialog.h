@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/types.h"
+#include "proto/capabilities.h"
 #include "proto/identity.h"
 #include "proto/proto.h"
 #include "proto/refusal.h"
@@ -44,15 +45,6 @@ struct proto_settings {
 };
 
 #define MECHANISM_BIT(m) (1u << (m))
-
-/* What the upstreams of a listener were last seen to offer; owned by the
- * worker, shared by the sessions of a listener. */
-struct capabilities {
-    char text[1024]; /* imap: "IDLE UNSELECT ..."; pop3, smtp: lines split by
-                        '\n', without STARTTLS and AUTH */
-    size_t len;
-    bool known;
-};
 
 struct credentials {
     enum mechanism mechanism;
@@ -211,9 +203,6 @@ void dialog_put_quoted(struct dialog *d, struct slice text);
 
 /* Copies to the arena; empty and FAULT_RESOURCES at the cap. */
 struct slice dialog_keep(struct dialog *d, struct slice bytes);
-
-/* Stores what an upstream offers for the listener's other sessions. */
-void dialog_learn(struct dialog *d, struct slice capabilities);
 
 /* CR, LF, NUL or another control character: never goes upstream. */
 bool has_control(struct slice bytes);

@@ -234,7 +234,7 @@ static const struct command *
 find_command(struct slice name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (slice_equal_nocase(name, slice_of(commands[i].name)))
+        if (slice_spells(name, commands[i].name))
             return &commands[i];
     }
     return NULL;

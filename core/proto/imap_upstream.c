@@ -65,7 +65,7 @@ reason_of_code(struct slice code)
     struct slice name = slice_cut(&code, ' ');
 
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-        if (slice_equal_nocase(name, slice_of(reasons[i].code)))
+        if (slice_spells(name, reasons[i].code))
             return reasons[i].reason;
     }
     return REASON_BAD_CREDENTIALS;

@@ -171,8 +171,16 @@ on_pass(struct dialog *d, struct slice argument)
     return ASK_AUTH;
 }
 
+static const char *const none[] = {NULL};
+
+/* Lines of CAPA that an upstream's list must not bring in: what the gateway
+ * decides itself, and what works only before the login (RFC 6856). */
+static const char *const own[] = {
+    "STLS",           "SASL", "USER", "APOP",       "XCLIENT",        "XOIP",
+    "IMPLEMENTATION", "UTF8", "LANG", "RESP-CODES", "AUTH-RESP-CODE", NULL};
+
 static void
-put_lines(struct dialog *d, struct slice list, struct slice dropped)
+put_lines(struct dialog *d, struct slice list, const char *const *dropped)
 {
     struct slice line;
 
@@ -187,7 +195,8 @@ static void
 put_configured(struct dialog *d)
 {
     struct slice list = d->settings->capabilities;
-    struct slice dropped = must_secure_first(d) ? S("USER") : S("");
+    static const char *const user[] = {"USER", NULL};
+    const char *const *dropped = must_secure_first(d) ? user : none;
 
     if (slice_find(list, '\n') < list.len) {
         put_lines(d, list, dropped);
@@ -204,14 +213,13 @@ put_computed(struct dialog *d)
 {
     const struct capabilities *learnt = d->learnt;
 
-    put_lines(d, S("RESP-CODES\nAUTH-RESP-CODE"), S(""));
+    put_lines(d, S("RESP-CODES\nAUTH-RESP-CODE"), none);
     if (dialog_takes_passwords(d))
-        put_lines(d, S("USER"), S(""));
+        put_lines(d, S("USER"), none);
     if (learnt != NULL && learnt->known)
-        put_lines(d, (struct slice){learnt->text, learnt->len},
-                  S(POP3_OWN_CAPABILITIES));
+        put_lines(d, (struct slice){learnt->text, learnt->len}, own);
     else
-        put_lines(d, S("TOP\nUIDL\nPIPELINING"), S(""));
+        put_lines(d, S("TOP\nUIDL\nPIPELINING"), none);
 }
 
 static enum ask
@@ -295,7 +303,7 @@ on_command(struct dialog *d, struct slice command)
 
     struct slice verb = slice_cut(&argument, ' ');
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (!slice_equal_nocase(verb, slice_of(commands[i].verb)))
+        if (!slice_spells(verb, commands[i].verb))
             continue;
         if (d->client_state == POP3_USER && !commands[i].after_user)
             break;

@@ -310,6 +310,7 @@ learn_mechanisms(struct dialog *d, struct slice list)
 static enum ask
 on_capabilities(struct dialog *d, struct slice reply)
 {
+    static const char *const dropped[] = {"STLS", "SASL", ".", NULL};
     struct slice first = line_text(slice_cut(&reply, '\n'));
 
     if (!is_status(first, S("+OK")) && !is_status(first, S("-ERR")))
@@ -317,7 +318,9 @@ on_capabilities(struct dialog *d, struct slice reply)
     if (is_status(first, S("+OK"))) {
         d->upstream_offers |= LIST_KNOWN;
         learn_mechanisms(d, reply);
-        dialog_learn(d, offer_filter(d, reply, S("STLS\nSASL\n.")));
+        struct slice list = offer_filter(d, reply, dropped);
+        if (d->fault != FAULT_RESOURCES)
+            (void)capabilities_learn(d->learnt, reply, list);
     }
     if (!d->probing)
         return introduce(d);

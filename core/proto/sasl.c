@@ -41,8 +41,7 @@ bool
 mechanism_find(struct slice name, enum mechanism *m)
 {
     for (unsigned i = MECHANISM_PLAIN; i < MECHANISM_COUNT; i++) {
-        if (i != MECHANISM_APOP &&
-            slice_equal_nocase(name, slice_of(names[i]))) {
+        if (i != MECHANISM_APOP && slice_spells(name, names[i])) {
             *m = (enum mechanism)i;
             return true;
         }
@@ -82,11 +81,11 @@ announces_token(const struct dialog *d, struct slice command)
 {
     enum mechanism m;
     struct slice verb = slice_cut(&command, ' ');
-    size_t end = slice_find(command, ' ');
 
     if (!slice_equal_nocase(verb, S("AUTH")) &&
         !slice_equal_nocase(verb, S("AUTHENTICATE")))
         return false;
+    size_t end = slice_find(command, ' ');
     return end < command.len && mechanism_find(slice_take(command, end), &m) &&
            mechanism_has_token(m) && dialog_offers(d, m);
 }
