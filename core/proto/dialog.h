@@ -102,6 +102,7 @@ struct reply {
 /* Resumable position in the bytes being framed. */
 struct framer {
     size_t seen;
+    size_t lines; /* SMTP: of a reply, so far */
 };
 
 /* A line of the upstream that the client gets once the login is a success. */

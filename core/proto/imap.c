@@ -46,7 +46,8 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 static enum ask
 answer_ok(struct dialog *d)
 {
-    dialog_tell_client(d, "%.*s OK completed\r\n", (int)d->tag.len, d->tag.ptr);
+    dialog_put_client(d, d->tag);
+    dialog_put_client(d, S(" OK completed\r\n"));
     return ASK_INPUT;
 }
 
@@ -293,7 +294,9 @@ say_greeting(struct dialog *d)
 
     if (text.len == 0)
         text = S("IMAP4 ready");
-    dialog_tell_client(d, "* OK %.*s\r\n", (int)text.len, text.ptr);
+    dialog_put_client(d, S("* OK "));
+    dialog_put_client(d, text);
+    dialog_put_client(d, S("\r\n"));
 }
 
 /* `condition` is "NO" with a tag, "BYE" without. */

@@ -90,7 +90,8 @@ tell_mechanisms(struct dialog *d)
     struct slice rest = slice_drop(slice_of(names), 1);
     while (rest.len > 0) {
         struct slice name = slice_cut(&rest, ' ');
-        dialog_tell_client(d, " AUTH=%.*s", (int)name.len, name.ptr);
+        dialog_put_client(d, S(" AUTH="));
+        dialog_put_client(d, name);
     }
 }
 

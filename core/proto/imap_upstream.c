@@ -128,7 +128,8 @@ login(struct dialog *d)
     if (is_news && (d->upstream_offers & OFFERS_KNOWN) != 0)
         imap_learn(d, d->upstream_capabilities);
     if (!d->probing) {
-        if (imap_id_tell(
+        if (d->forward != FORWARD_OFF &&
+            imap_id_tell(
                 d, imap_has_capability(d->upstream_capabilities, S("ID"))))
             d->upstream_offers |= OFFERS_ID_SENT;
         return imap_login_start(d);
@@ -285,8 +286,11 @@ succeed(struct dialog *d)
     dialog_put_client(d, S(" OK "));
     if (reconcile && as_code)
         tell_list(d, "[CAPABILITY ", "] ");
-    if (answer.code.len > 0)
-        dialog_tell_client(d, "[%.*s] ", (int)answer.code.len, answer.code.ptr);
+    if (answer.code.len > 0) {
+        dialog_put_client(d, S("["));
+        dialog_put_client(d, answer.code);
+        dialog_put_client(d, S("] "));
+    }
     dialog_put_client(d, answer.rest.len > 0 ? answer.rest : S("completed"));
     dialog_put_client(d, S("\r\n"));
     if ((offers & OFFERS_NEW_LIST) != 0)

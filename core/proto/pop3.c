@@ -26,6 +26,13 @@ answer(struct dialog *d, struct slice text)
     return ASK_INPUT;
 }
 
+static void
+put_line(struct dialog *d, struct slice line)
+{
+    dialog_put_client(d, line);
+    dialog_put_client(d, S("\r\n"));
+}
+
 /* The attempt that was under way, if any, is over. */
 static enum ask
 invalid(struct dialog *d)
@@ -34,6 +41,16 @@ invalid(struct dialog *d)
     d->client_state = POP3_START;
     dialog_forget(d);
     return answer(d, S("-ERR invalid command\r\n"));
+}
+
+/* No verb of a browser is one of ours. */
+static enum ask
+unknown(struct dialog *d, struct slice command)
+{
+    if (!is_http(command))
+        return invalid(d);
+    d->fault = FAULT_ABUSE;
+    return ASK_CLOSE;
 }
 
 static void
@@ -69,7 +86,9 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_tell_client(d, "+ %.*s\r\n", (int)challenge.len, challenge.ptr);
+        dialog_put_client(d, S("+ "));
+        dialog_put_client(d, challenge);
+        dialog_put_client(d, S("\r\n"));
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -97,7 +116,7 @@ list_mechanisms(struct dialog *d)
     dialog_put_client(d, S("+OK methods supported:\r\n"));
     while (rest.len > 0) {
         struct slice name = slice_cut(&rest, ' ');
-        dialog_tell_client(d, "%.*s\r\n", (int)name.len, name.ptr);
+        put_line(d, name);
     }
     return answer(d, S(".\r\n"));
 }
@@ -186,7 +205,7 @@ put_lines(struct dialog *d, struct slice list, const char *const *dropped)
 
     while (offer_next(&list, &line)) {
         if (offer_may_pass(line, dropped))
-            dialog_tell_client(d, "%.*s\r\n", (int)line.len, line.ptr);
+            put_line(d, line);
     }
 }
 
@@ -294,12 +313,8 @@ on_command(struct dialog *d, struct slice command)
         enum sasl_step step = sasl_respond(d, argument, &challenge);
         return take_sasl(d, step, challenge);
     }
-    if (is_http(argument)) {
-        d->fault = FAULT_ABUSE;
-        return ASK_CLOSE;
-    }
     if (has_control(argument))
-        return invalid(d);
+        return unknown(d, argument);
 
     struct slice verb = slice_cut(&argument, ' ');
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
@@ -327,10 +342,12 @@ say_greeting(struct dialog *d)
     bool salted = dialog_offers(d, MECHANISM_APOP) ||
                   dialog_offers(d, MECHANISM_CRAM_MD5);
 
-    dialog_tell_client(d, "+OK %s%.*s", d->peer_trusted ? "[XCLIENT] " : "",
-                       (int)text.len, text.ptr);
-    if (salted)
-        dialog_tell_client(d, " %.*s", (int)d->salt.len, d->salt.ptr);
+    dialog_put_client(d, d->peer_trusted ? S("+OK [XCLIENT] ") : S("+OK "));
+    dialog_put_client(d, text);
+    if (salted) {
+        dialog_put_client(d, S(" "));
+        dialog_put_client(d, d->salt);
+    }
     dialog_put_client(d, S("\r\n"));
 }
 

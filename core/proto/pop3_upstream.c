@@ -133,7 +133,8 @@ send_auth(struct dialog *d, enum mechanism m)
     bool speaks_first = m != MECHANISM_CRAM_MD5;
     struct slice response = speaks_first ? response_of(d) : S("");
 
-    dialog_tell_upstream(d, "AUTH %s", mechanism_name(m));
+    dialog_put_upstream(d, S("AUTH "));
+    dialog_put_upstream(d, slice_of(mechanism_name(m)));
     d->upstream_state = WAITING_PROMPT;
     if (speaks_first && response.len + 16 <= LINE_MAX_RFC) {
         dialog_put_upstream(d, S(" "));

@@ -13,7 +13,7 @@ void smtp_learn(struct dialog *d, struct slice reply);
 enum parse smtp_frame_reply(struct dialog *d, struct slice in,
                             struct slice *reply);
 
-/* The code of a framed reply, 200 to 599; 0 if it is none. */
+/* The code of a framed reply, 200 to 599. */
 unsigned smtp_reply_code(struct slice reply);
 
 /* Cuts the next line off a framed reply: its text behind the code. */

@@ -112,15 +112,16 @@ static enum ask
 send_auth_at_once(struct dialog *d, enum mechanism m)
 {
     struct slice response = response_of(d, m);
-    size_t name = strlen(mechanism_name(m));
+    struct slice name = slice_of(mechanism_name(m));
 
     d->upstream_mechanism = m;
-    if (sizeof "AUTH  \r\n" - 1 + name + response.len > COMMAND_MAX) {
-        put_line(d, S("AUTH "), slice_of(mechanism_name(m)));
+    if (sizeof "AUTH  \r\n" - 1 + name.len + response.len > COMMAND_MAX) {
+        put_line(d, S("AUTH "), name);
         return wait_for(d, WAITING_PLAIN_PROMPT);
     }
-    dialog_tell_upstream(d, "AUTH %s ", mechanism_name(m));
-    put_line(d, response, S(""));
+    dialog_put_upstream(d, S("AUTH "));
+    dialog_put_upstream(d, name);
+    put_line(d, S(" "), response);
     return wait_for(d, WAITING_AUTH);
 }
 
