@@ -148,6 +148,37 @@ dialog_put_upstream(struct dialog *d, struct slice bytes)
         d->fault = FAULT_RESOURCES;
 }
 
+static void
+put_line(struct dialog *d, struct buf *to, struct slice head, struct slice rest)
+{
+    size_t most = head.len + rest.len + 2, room;
+    char *at = buf_reserve(to, most, &room);
+
+    if (at == NULL || room < most) {
+        d->fault = FAULT_RESOURCES;
+        return;
+    }
+    if (head.len > 0)
+        memcpy(at, head.ptr, head.len);
+    if (rest.len > 0)
+        memcpy(at + head.len, rest.ptr, rest.len);
+    at[most - 2] = '\r';
+    at[most - 1] = '\n';
+    buf_filled(to, most);
+}
+
+void
+dialog_say_line(struct dialog *d, struct slice head, struct slice rest)
+{
+    put_line(d, d->to_client, head, rest);
+}
+
+void
+dialog_send_line(struct dialog *d, struct slice head, struct slice rest)
+{
+    put_line(d, d->to_upstream, head, rest);
+}
+
 void
 dialog_put_quoted(struct dialog *d, struct slice text)
 {

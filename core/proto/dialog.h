@@ -199,6 +199,9 @@ void dialog_tell_upstream(struct dialog *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void dialog_put_client(struct dialog *d, struct slice bytes);
 void dialog_put_upstream(struct dialog *d, struct slice bytes);
+/* A line, in two parts and with its CRLF: all of it or nothing. */
+void dialog_say_line(struct dialog *d, struct slice head, struct slice rest);
+void dialog_send_line(struct dialog *d, struct slice head, struct slice rest);
 /* To the upstream, as a quoted string (RFC 3501 4.3). */
 void dialog_put_quoted(struct dialog *d, struct slice text);
 

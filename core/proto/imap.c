@@ -46,8 +46,7 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 static enum ask
 answer_ok(struct dialog *d)
 {
-    dialog_put_client(d, d->tag);
-    dialog_put_client(d, S(" OK completed\r\n"));
+    dialog_say_line(d, d->tag, S(" OK completed"));
     return ASK_INPUT;
 }
 
@@ -184,9 +183,7 @@ follow_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_put_client(d, S("+ "));
-        dialog_put_client(d, challenge);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, S("+ "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -294,9 +291,7 @@ say_greeting(struct dialog *d)
 
     if (text.len == 0)
         text = S("IMAP4 ready");
-    dialog_put_client(d, S("* OK "));
-    dialog_put_client(d, text);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, S("* OK "), text);
 }
 
 /* `condition` is "NO" with a tag, "BYE" without. */
@@ -312,8 +307,7 @@ say_no(struct dialog *d, struct slice tag, const char *condition)
     if (code.len > 0 && !d->settings->as_nginx &&
         !slice_has_prefix(text, S("[")))
         dialog_tell_client(d, "%.*s ", (int)code.len, code.ptr);
-    dialog_put_client(d, text);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, text, S(""));
 }
 
 static void
@@ -330,9 +324,7 @@ say_refusal(struct dialog *d)
         return;
     }
     dialog_put_client(d, d->tag);
-    dialog_put_client(d, S(" "));
-    dialog_put_client(d, verbatim);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, S(" "), verbatim);
 }
 
 static void

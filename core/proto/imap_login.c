@@ -212,8 +212,7 @@ answer_challenge(struct dialog *d, struct slice challenge)
 
     if (response.len == 0)
         return close_for(d, FAULT_GARBAGE);
-    dialog_put_upstream(d, response);
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, response, S(""));
     d->upstream_state = STATE_ANSWER;
     return ASK_INPUT;
 }
@@ -222,9 +221,8 @@ answer_challenge(struct dialog *d, struct slice challenge)
 static enum ask
 answer_denial(struct dialog *d, struct slice challenge)
 {
-    dialog_put_upstream(d,
-                        sasl_note_denial(d, d->upstream_mechanism, challenge));
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, sasl_note_denial(d, d->upstream_mechanism, challenge),
+                     S(""));
     return ASK_INPUT;
 }
 
@@ -236,12 +234,10 @@ imap_login_go_on(struct dialog *d, struct slice challenge)
         dialog_put_upstream(d, d->login.user);
         return put_password(d);
     case STATE_PASSWORD:
-        dialog_put_upstream(d, d->login.password.bytes);
-        dialog_put_upstream(d, S("\r\n"));
+        dialog_send_line(d, d->login.password.bytes, S(""));
         break;
     case STATE_RESPONSE:
-        dialog_put_upstream(d, response_of(d, d->upstream_mechanism));
-        dialog_put_upstream(d, S("\r\n"));
+        dialog_send_line(d, response_of(d, d->upstream_mechanism), S(""));
         break;
     case STATE_CHALLENGE:
         return answer_challenge(d, challenge);

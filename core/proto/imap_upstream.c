@@ -249,10 +249,8 @@ tell_held(struct dialog *d)
         held->next = oldest;
         oldest = held;
     }
-    for (; oldest != NULL; oldest = oldest->next) {
-        dialog_put_client(d, oldest->line);
-        dialog_put_client(d, S("\r\n"));
-    }
+    for (; oldest != NULL; oldest = oldest->next)
+        dialog_say_line(d, oldest->line, S(""));
 }
 
 static void
@@ -291,8 +289,8 @@ succeed(struct dialog *d)
         dialog_put_client(d, answer.code);
         dialog_put_client(d, S("] "));
     }
-    dialog_put_client(d, answer.rest.len > 0 ? answer.rest : S("completed"));
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, answer.rest.len > 0 ? answer.rest : S("completed"),
+                    S(""));
     if ((offers & OFFERS_NEW_LIST) != 0)
         imap_learn(d, d->upstream_capabilities);
     d->reply = (struct reply){0};

@@ -26,13 +26,6 @@ answer(struct dialog *d, struct slice text)
     return ASK_INPUT;
 }
 
-static void
-put_line(struct dialog *d, struct slice line)
-{
-    dialog_put_client(d, line);
-    dialog_put_client(d, S("\r\n"));
-}
-
 /* The attempt that was under way, if any, is over. */
 static enum ask
 invalid(struct dialog *d)
@@ -59,8 +52,7 @@ say_refusal(struct dialog *d)
     const struct refusal *r = &d->refusal;
 
     if (r->verbatim.len > 0) {
-        dialog_put_client(d, r->verbatim);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, r->verbatim, S(""));
         return;
     }
     struct slice code = d->settings->as_nginx ? S("") : refusal_pop3_code(r);
@@ -86,9 +78,7 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_put_client(d, S("+ "));
-        dialog_put_client(d, challenge);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, S("+ "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -116,7 +106,7 @@ list_mechanisms(struct dialog *d)
     dialog_put_client(d, S("+OK methods supported:\r\n"));
     while (rest.len > 0) {
         struct slice name = slice_cut(&rest, ' ');
-        put_line(d, name);
+        dialog_say_line(d, name, S(""));
     }
     return answer(d, S(".\r\n"));
 }
@@ -196,7 +186,8 @@ static const char *const none[] = {NULL};
  * decides itself, and what works only before the login (RFC 6856). */
 static const char *const own[] = {
     "STLS",           "SASL", "USER", "APOP",       "XCLIENT",        "XOIP",
-    "IMPLEMENTATION", "UTF8", "LANG", "RESP-CODES", "AUTH-RESP-CODE", NULL};
+    "IMPLEMENTATION", "UTF8", "LANG", "RESP-CODES", "AUTH-RESP-CODE", NULL,
+};
 
 static void
 put_lines(struct dialog *d, struct slice list, const char *const *dropped)
@@ -205,7 +196,7 @@ put_lines(struct dialog *d, struct slice list, const char *const *dropped)
 
     while (offer_next(&list, &line)) {
         if (offer_may_pass(line, dropped))
-            put_line(d, line);
+            dialog_say_line(d, line, S(""));
     }
 }
 
@@ -324,7 +315,7 @@ on_command(struct dialog *d, struct slice command)
             break;
         return commands[i].run(d, argument);
     }
-    return invalid(d);
+    return unknown(d, verb);
 }
 
 static enum parse

@@ -97,9 +97,7 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_put_client(d, S("334 "));
-        dialog_put_client(d, challenge);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, S("334 "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -125,8 +123,7 @@ say_refusal(struct dialog *d)
     char code[32];
 
     if (r->verbatim.len > 0) {
-        dialog_put_client(d, r->verbatim);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, r->verbatim, S(""));
         return;
     }
     refusal_smtp_code(r, code);
@@ -333,11 +330,13 @@ static void
 say_greeting(struct dialog *d)
 {
     const struct proto_settings *settings = d->settings;
-    bool own = settings->greeting.len > 0;
 
+    if (settings->greeting.len > 0) {
+        dialog_say_line(d, S("220 "), settings->greeting);
+        return;
+    }
     dialog_put_client(d, S("220 "));
-    dialog_put_client(d, own ? settings->greeting : settings->server_name);
-    dialog_put_client(d, own ? S("\r\n") : S(" ESMTP ready\r\n"));
+    dialog_say_line(d, settings->server_name, S(" ESMTP ready"));
 }
 
 static void

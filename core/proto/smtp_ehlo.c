@@ -3,25 +3,25 @@
 #include "proto/offer.h"
 #include "proto/smtp.h"
 
-static const char *const none[] = {NULL};
-
 /* Extensions that an upstream's list must not bring in: what belongs to the
  * connection to the upstream alone, and what the gateway would have to do
  * itself before the login. */
-static const char *const own[] = {"STARTTLS",
-                                  "AUTH",
-                                  "XCLIENT",
-                                  "XFORWARD",
-                                  "XEXCH50",
-                                  "ETRN",
-                                  "ATRN",
-                                  "TURN",
-                                  "VRFY",
-                                  "EXPN",
-                                  "HELP",
-                                  "REQUIRETLS",
-                                  "ENHANCEDSTATUSCODES",
-                                  NULL};
+static const char *const own[] = {
+    "STARTTLS",
+    "AUTH",
+    "XCLIENT",
+    "XFORWARD",
+    "XEXCH50",
+    "ETRN",
+    "ATRN",
+    "TURN",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "REQUIRETLS",
+    "ENHANCEDSTATUSCODES",
+    NULL,
+};
 
 /* Only the last line of a reply has no '-', and which is last is known when
  * there is no other. */
@@ -31,28 +31,22 @@ struct hello {
 };
 
 static void
-put_held(struct hello *h, struct slice code)
-{
-    dialog_put_client(h->dialog, code);
-    dialog_put_client(h->dialog, h->held);
-    dialog_put_client(h->dialog, S("\r\n"));
-}
-
-static void
 put(struct hello *h, struct slice line)
 {
     if (h->held.ptr != NULL)
-        put_held(h, S("250-"));
+        dialog_say_line(h->dialog, S("250-"), h->held);
     h->held = line;
 }
 
+/* What the administrator wrote: everything that can be said. */
 static void
-put_list(struct hello *h, struct slice list, const char *const *dropped)
+put_configured(struct hello *h, struct slice list)
 {
+    static const char *const none[] = {NULL};
     struct slice line;
 
     while (offer_next(&list, &line)) {
-        if (offer_may_pass(line, dropped))
+        if (offer_may_pass(line, none))
             put(h, line);
     }
 }
@@ -63,11 +57,13 @@ static void
 put_computed(struct hello *h)
 {
     const struct capabilities *learnt = h->dialog->learnt;
+    struct slice list = S("PIPELINING\n8BITMIME");
+    struct slice line;
 
     if (learnt != NULL && learnt->known)
-        put_list(h, (struct slice){learnt->text, learnt->len}, own);
-    else
-        put_list(h, S("PIPELINING\n8BITMIME"), none);
+        list = (struct slice){learnt->text, learnt->len};
+    while (offer_next(&list, &line))
+        put(h, line);
     put(h, S("ENHANCEDSTATUSCODES"));
 }
 
@@ -81,7 +77,7 @@ smtp_say_hello(struct dialog *d)
     put(&h, settings->server_name);
     if (d->envelope.ehlo) {
         if (settings->capabilities.ptr != NULL)
-            put_list(&h, settings->capabilities, none);
+            put_configured(&h, settings->capabilities);
         else
             put_computed(&h);
         offer_mechanisms(d, auth + 4);
@@ -92,7 +88,7 @@ smtp_say_hello(struct dialog *d)
         if (d->peer_trusted)
             put(&h, S(SMTP_XCLIENT_OFFER));
     }
-    put_held(&h, S("250 "));
+    dialog_say_line(d, S("250 "), h.held);
 }
 
 static void
