@@ -215,8 +215,11 @@ dialog_keep(struct dialog *d, struct slice bytes)
 /* A subtraction borrows into the high bit of a byte that is less, unless the
  * byte had that bit itself. */
 static bool
-word_has_control(uint64_t word)
+word_has_control(const char *at)
 {
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
     uint64_t del = word ^ IN_EACH_BYTE(0x7f);
     uint64_t low = (word - IN_EACH_BYTE(0x20)) & ~word;
     uint64_t zero = (del - IN_EACH_BYTE(0x01)) & ~del;
@@ -227,15 +230,17 @@ word_has_control(uint64_t word)
 bool
 has_control(struct slice bytes)
 {
-    for (; bytes.len >= sizeof(uint64_t);
-         bytes = slice_drop(bytes, sizeof(uint64_t))) {
-        uint64_t word;
-        memcpy(&word, bytes.ptr, sizeof word);
-        if (word_has_control(word))
+    const size_t step = sizeof(uint64_t);
+    size_t at = 0;
+
+    for (; at + step <= bytes.len; at += step) {
+        if (word_has_control(bytes.ptr + at))
             return true;
     }
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.ptr[i];
+    if (at > 0) /* the last bytes, with some that were looked at already */
+        return at < bytes.len && word_has_control(bytes.ptr + bytes.len - step);
+    for (; at < bytes.len; at++) {
+        unsigned char c = (unsigned char)bytes.ptr[at];
         if (c < 0x20 || c == 0x7f)
             return true;
     }
