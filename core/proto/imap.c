@@ -25,14 +25,12 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
     const struct proto_settings *settings = d->settings;
 
-    struct slice untagged = slice_drop(in, slice_find(in, ' ') + 1);
-    size_t max = sasl_line_max(d, untagged);
-
     if (d->sasl.active)
-        return line_frame(&d->command_framer, in, max, command);
+        return sasl_line_frame(d, in, command);
 
+    struct slice untagged = slice_drop(in, slice_find(in, ' ') + 1);
     struct imap_limits limits = {
-        .command = max,
+        .command = sasl_line_max(d, untagged),
         .literal = settings->literal_max,
         .unasked = settings->literal_max < UNASKED_MAX ? settings->literal_max
                                                        : UNASKED_MAX,

@@ -321,7 +321,7 @@ on_command(struct dialog *d, struct slice command)
 static enum parse
 frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
-    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
+    return sasl_line_frame(d, in, command);
 }
 
 static void

@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
+#include "proto/line.h"
 #include "proto/sasl_token.h"
 #include "proto/sasl_upstream.h"
 #include "proto/scram.h"
@@ -98,6 +99,16 @@ sasl_line_max(const struct dialog *d, struct slice command)
                                 : announces_token(d, command);
 
     return token && max < TOKEN_LINE_MAX ? TOKEN_LINE_MAX : max;
+}
+
+enum parse
+sasl_line_frame(struct dialog *d, struct slice in, struct slice *line)
+{
+    size_t max = d->settings->command_max;
+
+    if (in.len >= max)
+        max = sasl_line_max(d, in);
+    return line_frame(&d->command_framer, in, max, line);
 }
 
 bool

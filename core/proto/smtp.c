@@ -323,7 +323,7 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
         *command = slice_take(in, d->skip);
         return in.len > 0 ? PARSE_DONE : PARSE_MORE;
     }
-    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
+    return sasl_line_frame(d, in, command);
 }
 
 static void
