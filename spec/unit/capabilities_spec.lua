@@ -23,9 +23,10 @@ describe("capabilities", function()
     assert.is_true(c.known)
     assert.equal("SIZE 1\nDSN", text_of(c))
     assert.is_true(is_of(c, "250-SIZE 1\r\n250 DSN\r\n"))
-    for _, said in ipairs { "", "250-SIZE 1\r\n", "250-SIZE 1\r\n250 DSn\r\n", "250-SIZE 1\r\n250 DSN\r\n " } do
-      assert.is_false(is_of(c, said))
-    end
+    assert.is_false(is_of(c, ""))
+    assert.is_false(is_of(c, "250-SIZE 1\r\n"))
+    assert.is_false(is_of(c, "250-SIZE 1\r\n250 DSn\r\n"))
+    assert.is_false(is_of(c, "250-SIZE 1\r\n250 DSN\r\n "))
     assert.is_true(learn(c, "250 HELP\r\n", ""))
     assert.equal("", text_of(c))
     assert.is_true(is_of(c, "250 HELP\r\n"))
