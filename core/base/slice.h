@@ -75,6 +75,18 @@ slice_equal_nocase(struct slice a, struct slice b)
     return true;
 }
 
+/* The same with a C string, whose length need not be known. */
+static inline bool
+slice_spells(struct slice s, const char *word)
+{
+    size_t i = 0;
+
+    while (i < s.len && word[i] != '\0' &&
+           ascii_lower(s.ptr[i]) == ascii_lower(word[i]))
+        i++;
+    return i == s.len && word[i] == '\0';
+}
+
 static inline bool
 slice_has_prefix(struct slice s, struct slice head)
 {

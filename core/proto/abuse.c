@@ -12,7 +12,7 @@ is_http(struct slice command)
     struct slice verb = slice_cut(&command, ' ');
 
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        if (slice_equal_nocase(verb, slice_of(methods[i])))
+        if (slice_spells(verb, methods[i]))
             return true;
     }
     return false;

@@ -148,6 +148,37 @@ dialog_put_upstream(struct dialog *d, struct slice bytes)
         d->fault = FAULT_RESOURCES;
 }
 
+static void
+put_line(struct dialog *d, struct buf *to, struct slice head, struct slice rest)
+{
+    size_t most = head.len + rest.len + 2, room;
+    char *at = buf_reserve(to, most, &room);
+
+    if (at == NULL || room < most) {
+        d->fault = FAULT_RESOURCES;
+        return;
+    }
+    if (head.len > 0)
+        memcpy(at, head.ptr, head.len);
+    if (rest.len > 0)
+        memcpy(at + head.len, rest.ptr, rest.len);
+    at[most - 2] = '\r';
+    at[most - 1] = '\n';
+    buf_filled(to, most);
+}
+
+void
+dialog_say_line(struct dialog *d, struct slice head, struct slice rest)
+{
+    put_line(d, d->to_client, head, rest);
+}
+
+void
+dialog_send_line(struct dialog *d, struct slice head, struct slice rest)
+{
+    put_line(d, d->to_upstream, head, rest);
+}
+
 void
 dialog_put_quoted(struct dialog *d, struct slice text)
 {
@@ -179,39 +210,16 @@ dialog_keep(struct dialog *d, struct slice bytes)
     return copy;
 }
 
-void
-dialog_learn(struct dialog *d, struct slice capabilities)
-{
-    struct capabilities *learnt = d->learnt;
-
-    if (learnt == NULL)
-        return;
-    /* Other sessions will say these bytes: no control byte but the newline
-     * between two of them, and no half capability at the end. */
-    for (struct slice rest = capabilities; rest.len > 0;) {
-        if (has_control(slice_cut(&rest, '\n')))
-            return;
-    }
-    size_t len = capabilities.len;
-    if (len > sizeof learnt->text) {
-        len = sizeof learnt->text;
-        while (len > 0 && capabilities.ptr[len] != ' ' &&
-               capabilities.ptr[len] != '\n')
-            len--;
-    }
-    if (len > 0)
-        memcpy(learnt->text, capabilities.ptr, len);
-    learnt->len = len;
-    learnt->known = true;
-}
-
 #define IN_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /* A subtraction borrows into the high bit of a byte that is less, unless the
  * byte had that bit itself. */
 static bool
-word_has_control(uint64_t word)
+word_has_control(const char *at)
 {
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
     uint64_t del = word ^ IN_EACH_BYTE(0x7f);
     uint64_t low = (word - IN_EACH_BYTE(0x20)) & ~word;
     uint64_t zero = (del - IN_EACH_BYTE(0x01)) & ~del;
@@ -222,15 +230,17 @@ word_has_control(uint64_t word)
 bool
 has_control(struct slice bytes)
 {
-    for (; bytes.len >= sizeof(uint64_t);
-         bytes = slice_drop(bytes, sizeof(uint64_t))) {
-        uint64_t word;
-        memcpy(&word, bytes.ptr, sizeof word);
-        if (word_has_control(word))
+    const size_t step = sizeof(uint64_t);
+    size_t at = 0;
+
+    for (; at + step <= bytes.len; at += step) {
+        if (word_has_control(bytes.ptr + at))
             return true;
     }
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.ptr[i];
+    if (at > 0) /* the last bytes, with some that were looked at already */
+        return at < bytes.len && word_has_control(bytes.ptr + bytes.len - step);
+    for (; at < bytes.len; at++) {
+        unsigned char c = (unsigned char)bytes.ptr[at];
         if (c < 0x20 || c == 0x7f)
             return true;
     }

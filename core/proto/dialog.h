@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/types.h"
+#include "proto/capabilities.h"
 #include "proto/identity.h"
 #include "proto/proto.h"
 #include "proto/refusal.h"
@@ -44,15 +45,6 @@ struct proto_settings {
 };
 
 #define MECHANISM_BIT(m) (1u << (m))
-
-/* What the upstreams of a listener were last seen to offer; owned by the
- * worker, shared by the sessions of a listener. */
-struct capabilities {
-    char text[1024]; /* imap: "IDLE UNSELECT ..."; pop3, smtp: lines split by
-                        '\n', without STARTTLS and AUTH */
-    size_t len;
-    bool known;
-};
 
 struct credentials {
     enum mechanism mechanism;
@@ -110,6 +102,7 @@ struct reply {
 /* Resumable position in the bytes being framed. */
 struct framer {
     size_t seen;
+    size_t lines; /* SMTP: of a reply, so far */
 };
 
 /* A line of the upstream that the client gets once the login is a success. */
@@ -207,14 +200,14 @@ void dialog_tell_upstream(struct dialog *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void dialog_put_client(struct dialog *d, struct slice bytes);
 void dialog_put_upstream(struct dialog *d, struct slice bytes);
+/* A line, in two parts and with its CRLF: all of it or nothing. */
+void dialog_say_line(struct dialog *d, struct slice head, struct slice rest);
+void dialog_send_line(struct dialog *d, struct slice head, struct slice rest);
 /* To the upstream, as a quoted string (RFC 3501 4.3). */
 void dialog_put_quoted(struct dialog *d, struct slice text);
 
 /* Copies to the arena; empty and FAULT_RESOURCES at the cap. */
 struct slice dialog_keep(struct dialog *d, struct slice bytes);
-
-/* Stores what an upstream offers for the listener's other sessions. */
-void dialog_learn(struct dialog *d, struct slice capabilities);
 
 /* CR, LF, NUL or another control character: never goes upstream. */
 bool has_control(struct slice bytes);

@@ -125,8 +125,7 @@ enum identity_told
 identity_take_imap(struct dialog *d, struct slice key, struct slice value)
 {
     for (unsigned i = 0; i < IDENTITY_COUNT; i++) {
-        if (names[i].imap != NULL &&
-            slice_equal_nocase(key, slice_of(names[i].imap)))
+        if (names[i].imap != NULL && slice_spells(key, names[i].imap))
             return take(d, (enum identity_fact)i, value);
     }
     return IDENTITY_UNKNOWN;
@@ -136,7 +135,7 @@ enum identity_told
 identity_take_attribute(struct dialog *d, struct slice name, struct slice value)
 {
     for (unsigned i = 0; i < IDENTITY_COUNT; i++) {
-        if (slice_equal_nocase(name, slice_of(names[i].attribute)))
+        if (slice_spells(name, names[i].attribute))
             return take(d, (enum identity_fact)i, value);
     }
     return IDENTITY_UNKNOWN;

@@ -25,14 +25,12 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
     const struct proto_settings *settings = d->settings;
 
-    struct slice untagged = slice_drop(in, slice_find(in, ' ') + 1);
-    size_t max = sasl_line_max(d, untagged);
-
     if (d->sasl.active)
-        return line_frame(&d->command_framer, in, max, command);
+        return sasl_line_frame(d, in, command);
 
+    struct slice untagged = slice_drop(in, slice_find(in, ' ') + 1);
     struct imap_limits limits = {
-        .command = max,
+        .command = sasl_line_max(d, untagged),
         .literal = settings->literal_max,
         .unasked = settings->literal_max < UNASKED_MAX ? settings->literal_max
                                                        : UNASKED_MAX,
@@ -46,7 +44,7 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
 static enum ask
 answer_ok(struct dialog *d)
 {
-    dialog_tell_client(d, "%.*s OK completed\r\n", (int)d->tag.len, d->tag.ptr);
+    dialog_say_line(d, d->tag, S(" OK completed"));
     return ASK_INPUT;
 }
 
@@ -183,9 +181,7 @@ follow_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_put_client(d, S("+ "));
-        dialog_put_client(d, challenge);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, S("+ "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -234,7 +230,7 @@ static const struct command *
 find_command(struct slice name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (slice_equal_nocase(name, slice_of(commands[i].name)))
+        if (slice_spells(name, commands[i].name))
             return &commands[i];
     }
     return NULL;
@@ -293,7 +289,7 @@ say_greeting(struct dialog *d)
 
     if (text.len == 0)
         text = S("IMAP4 ready");
-    dialog_tell_client(d, "* OK %.*s\r\n", (int)text.len, text.ptr);
+    dialog_say_line(d, S("* OK "), text);
 }
 
 /* `condition` is "NO" with a tag, "BYE" without. */
@@ -309,8 +305,7 @@ say_no(struct dialog *d, struct slice tag, const char *condition)
     if (code.len > 0 && !d->settings->as_nginx &&
         !slice_has_prefix(text, S("[")))
         dialog_tell_client(d, "%.*s ", (int)code.len, code.ptr);
-    dialog_put_client(d, text);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, text, S(""));
 }
 
 static void
@@ -327,9 +322,7 @@ say_refusal(struct dialog *d)
         return;
     }
     dialog_put_client(d, d->tag);
-    dialog_put_client(d, S(" "));
-    dialog_put_client(d, verbatim);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, S(" "), verbatim);
 }
 
 static void

@@ -61,9 +61,12 @@ imap_has_capability(struct slice list, struct slice name)
 void
 imap_learn(struct dialog *d, struct slice list)
 {
-    char text[sizeof d->learnt->text];
+    char text[CAPABILITIES_MAX];
+    struct slice said = list;
     size_t len = 0;
 
+    if (capabilities_are_of(d->learnt, said))
+        return;
     while (list.len > 0) {
         struct slice word = slice_cut(&list, ' ');
         if (!is_word(word) || is_own_business(word))
@@ -75,7 +78,7 @@ imap_learn(struct dialog *d, struct slice list)
         memcpy(text + len, word.ptr, word.len);
         len += word.len;
     }
-    dialog_learn(d, (struct slice){text, len});
+    (void)capabilities_learn(d->learnt, said, (struct slice){text, len});
 }
 
 static void
@@ -87,7 +90,8 @@ tell_mechanisms(struct dialog *d)
     struct slice rest = slice_drop(slice_of(names), 1);
     while (rest.len > 0) {
         struct slice name = slice_cut(&rest, ' ');
-        dialog_tell_client(d, " AUTH=%.*s", (int)name.len, name.ptr);
+        dialog_put_client(d, S(" AUTH="));
+        dialog_put_client(d, name);
     }
 }
 

@@ -51,9 +51,6 @@ is_quotable(struct slice value)
 static bool
 put_argument(struct dialog *d, struct slice value)
 {
-    bool unasked = offers(d, "LITERAL+") ||
-                   (offers(d, "LITERAL-") && value.len <= UNASKED_MAX);
-
     /* Without reconciliation nothing is taken for granted: literals, one at
      * a time, is how nginx always did it. */
     if (d->settings->pass_capabilities && is_quotable(value)) {
@@ -61,6 +58,8 @@ put_argument(struct dialog *d, struct slice value)
         dialog_put_quoted(d, value);
         return true;
     }
+    bool unasked = offers(d, "LITERAL+") ||
+                   (offers(d, "LITERAL-") && value.len <= UNASKED_MAX);
     dialog_tell_upstream(d, unasked ? " {%zu+}\r\n" : " {%zu}\r\n", value.len);
     if (!unasked)
         return false;
@@ -108,7 +107,8 @@ start_authenticate(struct dialog *d, enum mechanism m)
     struct slice response = response_of(d, m);
 
     dialog_put_upstream(d, imap_login_tag(d));
-    dialog_tell_upstream(d, " AUTHENTICATE %s", mechanism_name(m));
+    dialog_put_upstream(d, S(" AUTHENTICATE "));
+    dialog_put_upstream(d, slice_of(mechanism_name(m)));
     d->upstream_state = STATE_RESPONSE;
     if (offers(d, "SASL-IR") && response.len <= INITIAL_MAX) {
         dialog_put_upstream(d, S(" "));
@@ -146,8 +146,6 @@ static enum mechanism
 choose(const struct dialog *d)
 {
     const struct login *login = &d->login;
-    bool can_plain =
-        (d->upstream_offers & OFFERS_KNOWN) == 0 || offers(d, "AUTH=PLAIN");
 
     if (login_tells_token(d))
         return choose_for_token(d);
@@ -157,6 +155,8 @@ choose(const struct dialog *d)
         return MECHANISM_PLAIN;
     if (!offers(d, "LOGINDISABLED"))
         return MECHANISM_LOGIN;
+    bool can_plain =
+        (d->upstream_offers & OFFERS_KNOWN) == 0 || offers(d, "AUTH=PLAIN");
     return can_plain ? MECHANISM_PLAIN : MECHANISM_CRAM_MD5;
 }
 
@@ -212,8 +212,7 @@ answer_challenge(struct dialog *d, struct slice challenge)
 
     if (response.len == 0)
         return close_for(d, FAULT_GARBAGE);
-    dialog_put_upstream(d, response);
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, response, S(""));
     d->upstream_state = STATE_ANSWER;
     return ASK_INPUT;
 }
@@ -222,9 +221,8 @@ answer_challenge(struct dialog *d, struct slice challenge)
 static enum ask
 answer_denial(struct dialog *d, struct slice challenge)
 {
-    dialog_put_upstream(d,
-                        sasl_note_denial(d, d->upstream_mechanism, challenge));
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, sasl_note_denial(d, d->upstream_mechanism, challenge),
+                     S(""));
     return ASK_INPUT;
 }
 
@@ -236,12 +234,10 @@ imap_login_go_on(struct dialog *d, struct slice challenge)
         dialog_put_upstream(d, d->login.user);
         return put_password(d);
     case STATE_PASSWORD:
-        dialog_put_upstream(d, d->login.password.bytes);
-        dialog_put_upstream(d, S("\r\n"));
+        dialog_send_line(d, d->login.password.bytes, S(""));
         break;
     case STATE_RESPONSE:
-        dialog_put_upstream(d, response_of(d, d->upstream_mechanism));
-        dialog_put_upstream(d, S("\r\n"));
+        dialog_send_line(d, response_of(d, d->upstream_mechanism), S(""));
         break;
     case STATE_CHALLENGE:
         return answer_challenge(d, challenge);

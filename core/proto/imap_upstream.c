@@ -65,7 +65,7 @@ reason_of_code(struct slice code)
     struct slice name = slice_cut(&code, ' ');
 
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
-        if (slice_equal_nocase(name, slice_of(reasons[i].code)))
+        if (slice_spells(name, reasons[i].code))
             return reasons[i].reason;
     }
     return REASON_BAD_CREDENTIALS;
@@ -128,7 +128,8 @@ login(struct dialog *d)
     if (is_news && (d->upstream_offers & OFFERS_KNOWN) != 0)
         imap_learn(d, d->upstream_capabilities);
     if (!d->probing) {
-        if (imap_id_tell(
+        if (d->forward != FORWARD_OFF &&
+            imap_id_tell(
                 d, imap_has_capability(d->upstream_capabilities, S("ID"))))
             d->upstream_offers |= OFFERS_ID_SENT;
         return imap_login_start(d);
@@ -248,10 +249,8 @@ tell_held(struct dialog *d)
         held->next = oldest;
         oldest = held;
     }
-    for (; oldest != NULL; oldest = oldest->next) {
-        dialog_put_client(d, oldest->line);
-        dialog_put_client(d, S("\r\n"));
-    }
+    for (; oldest != NULL; oldest = oldest->next)
+        dialog_say_line(d, oldest->line, S(""));
 }
 
 static void
@@ -285,10 +284,13 @@ succeed(struct dialog *d)
     dialog_put_client(d, S(" OK "));
     if (reconcile && as_code)
         tell_list(d, "[CAPABILITY ", "] ");
-    if (answer.code.len > 0)
-        dialog_tell_client(d, "[%.*s] ", (int)answer.code.len, answer.code.ptr);
-    dialog_put_client(d, answer.rest.len > 0 ? answer.rest : S("completed"));
-    dialog_put_client(d, S("\r\n"));
+    if (answer.code.len > 0) {
+        dialog_put_client(d, S("["));
+        dialog_put_client(d, answer.code);
+        dialog_put_client(d, S("] "));
+    }
+    dialog_say_line(d, answer.rest.len > 0 ? answer.rest : S("completed"),
+                    S(""));
     if ((offers & OFFERS_NEW_LIST) != 0)
         imap_learn(d, d->upstream_capabilities);
     d->reply = (struct reply){0};

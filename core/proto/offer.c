@@ -3,8 +3,6 @@
 #include "base/slice.h"
 #include "proto/dialog.h"
 
-#include <stdio.h>
-
 bool
 offer_next(struct slice *list, struct slice *line)
 {
@@ -48,13 +46,19 @@ is_printable(struct slice line)
 }
 
 bool
-offer_may_pass(struct slice line, struct slice dropped)
+offer_may_pass(struct slice line, const char *const *dropped)
 {
-    return is_printable(line) && !offer_has(dropped, offer_keyword(line));
+    struct slice keyword = offer_keyword(line);
+
+    for (; *dropped != NULL; dropped++) {
+        if (slice_spells(keyword, *dropped))
+            return false;
+    }
+    return is_printable(line);
 }
 
 struct slice
-offer_filter(struct dialog *d, struct slice list, struct slice dropped)
+offer_filter(struct dialog *d, struct slice list, const char *const *dropped)
 {
     dialog_begin_attempt(d);
     char *kept = arena_alloc(d->arena, list.len + 1);
@@ -79,16 +83,16 @@ offer_filter(struct dialog *d, struct slice list, struct slice dropped)
 void
 offer_mechanisms(const struct dialog *d, char out[OFFER_MECHANISMS_MAX])
 {
-    size_t len = 0;
+    char *end = out;
 
-    out[0] = '\0';
     for (unsigned m = MECHANISM_PLAIN; m < MECHANISM_COUNT; m++) {
-        enum mechanism known;
-        struct slice name = slice_of(mechanism_name((enum mechanism)m));
-        if (!dialog_offers(d, (enum mechanism)m) ||
-            !mechanism_find(name, &known))
+        if ((d->mechanisms & MECHANISM_BIT(m)) == 0 || m == MECHANISM_APOP ||
+            !dialog_offers(d, (enum mechanism)m))
             continue;
-        len += (size_t)snprintf(out + len, OFFER_MECHANISMS_MAX - len, " %s",
-                                name.ptr);
+        struct slice name = slice_of(mechanism_name((enum mechanism)m));
+        *end++ = ' ';
+        memcpy(end, name.ptr, name.len);
+        end += name.len;
     }
+    *end = '\0';
 }

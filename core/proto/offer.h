@@ -19,13 +19,13 @@ struct slice offer_keyword(struct slice line);
 /* Whether a line of `list` begins with `keyword`, in any case. */
 bool offer_has(struct slice list, struct slice keyword);
 
-/* Whether `line` may be passed on: printable ASCII, and its keyword not in
- * `dropped`, a list too. */
-bool offer_may_pass(struct slice line, struct slice dropped);
+/* Whether `line` may be passed on: printable ASCII, and its keyword not among
+ * `dropped`, which ends with a NULL. */
+bool offer_may_pass(struct slice line, const char *const *dropped);
 
 /* The lines of `list` that may be passed on, in the arena. */
 struct slice offer_filter(struct dialog *d, struct slice list,
-                          struct slice dropped);
+                          const char *const *dropped);
 
 /* Writes the mechanisms that the client may use now to `out`, each behind a
  * space: " PLAIN LOGIN". */

@@ -36,14 +36,23 @@ invalid(struct dialog *d)
     return answer(d, S("-ERR invalid command\r\n"));
 }
 
+/* No verb of a browser is one of ours. */
+static enum ask
+unknown(struct dialog *d, struct slice command)
+{
+    if (!is_http(command))
+        return invalid(d);
+    d->fault = FAULT_ABUSE;
+    return ASK_CLOSE;
+}
+
 static void
 say_refusal(struct dialog *d)
 {
     const struct refusal *r = &d->refusal;
 
     if (r->verbatim.len > 0) {
-        dialog_put_client(d, r->verbatim);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, r->verbatim, S(""));
         return;
     }
     struct slice code = d->settings->as_nginx ? S("") : refusal_pop3_code(r);
@@ -69,7 +78,7 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_tell_client(d, "+ %.*s\r\n", (int)challenge.len, challenge.ptr);
+        dialog_say_line(d, S("+ "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -97,7 +106,7 @@ list_mechanisms(struct dialog *d)
     dialog_put_client(d, S("+OK methods supported:\r\n"));
     while (rest.len > 0) {
         struct slice name = slice_cut(&rest, ' ');
-        dialog_tell_client(d, "%.*s\r\n", (int)name.len, name.ptr);
+        dialog_say_line(d, name, S(""));
     }
     return answer(d, S(".\r\n"));
 }
@@ -171,14 +180,23 @@ on_pass(struct dialog *d, struct slice argument)
     return ASK_AUTH;
 }
 
+static const char *const none[] = {NULL};
+
+/* Lines of CAPA that an upstream's list must not bring in: what the gateway
+ * decides itself, and what works only before the login (RFC 6856). */
+static const char *const own[] = {
+    "STLS",           "SASL", "USER", "APOP",       "XCLIENT",        "XOIP",
+    "IMPLEMENTATION", "UTF8", "LANG", "RESP-CODES", "AUTH-RESP-CODE", NULL,
+};
+
 static void
-put_lines(struct dialog *d, struct slice list, struct slice dropped)
+put_lines(struct dialog *d, struct slice list, const char *const *dropped)
 {
     struct slice line;
 
     while (offer_next(&list, &line)) {
         if (offer_may_pass(line, dropped))
-            dialog_tell_client(d, "%.*s\r\n", (int)line.len, line.ptr);
+            dialog_say_line(d, line, S(""));
     }
 }
 
@@ -187,7 +205,8 @@ static void
 put_configured(struct dialog *d)
 {
     struct slice list = d->settings->capabilities;
-    struct slice dropped = must_secure_first(d) ? S("USER") : S("");
+    static const char *const user[] = {"USER", NULL};
+    const char *const *dropped = must_secure_first(d) ? user : none;
 
     if (slice_find(list, '\n') < list.len) {
         put_lines(d, list, dropped);
@@ -204,14 +223,13 @@ put_computed(struct dialog *d)
 {
     const struct capabilities *learnt = d->learnt;
 
-    put_lines(d, S("RESP-CODES\nAUTH-RESP-CODE"), S(""));
+    put_lines(d, S("RESP-CODES\nAUTH-RESP-CODE"), none);
     if (dialog_takes_passwords(d))
-        put_lines(d, S("USER"), S(""));
+        put_lines(d, S("USER"), none);
     if (learnt != NULL && learnt->known)
-        put_lines(d, (struct slice){learnt->text, learnt->len},
-                  S(POP3_OWN_CAPABILITIES));
+        put_lines(d, (struct slice){learnt->text, learnt->len}, own);
     else
-        put_lines(d, S("TOP\nUIDL\nPIPELINING"), S(""));
+        put_lines(d, S("TOP\nUIDL\nPIPELINING"), none);
 }
 
 static enum ask
@@ -286,28 +304,24 @@ on_command(struct dialog *d, struct slice command)
         enum sasl_step step = sasl_respond(d, argument, &challenge);
         return take_sasl(d, step, challenge);
     }
-    if (is_http(argument)) {
-        d->fault = FAULT_ABUSE;
-        return ASK_CLOSE;
-    }
     if (has_control(argument))
-        return invalid(d);
+        return unknown(d, argument);
 
     struct slice verb = slice_cut(&argument, ' ');
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (!slice_equal_nocase(verb, slice_of(commands[i].verb)))
+        if (!slice_spells(verb, commands[i].verb))
             continue;
         if (d->client_state == POP3_USER && !commands[i].after_user)
             break;
         return commands[i].run(d, argument);
     }
-    return invalid(d);
+    return unknown(d, verb);
 }
 
 static enum parse
 frame_command(struct dialog *d, struct slice in, struct slice *command)
 {
-    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
+    return sasl_line_frame(d, in, command);
 }
 
 static void
@@ -319,10 +333,12 @@ say_greeting(struct dialog *d)
     bool salted = dialog_offers(d, MECHANISM_APOP) ||
                   dialog_offers(d, MECHANISM_CRAM_MD5);
 
-    dialog_tell_client(d, "+OK %s%.*s", d->peer_trusted ? "[XCLIENT] " : "",
-                       (int)text.len, text.ptr);
-    if (salted)
-        dialog_tell_client(d, " %.*s", (int)d->salt.len, d->salt.ptr);
+    dialog_put_client(d, d->peer_trusted ? S("+OK [XCLIENT] ") : S("+OK "));
+    dialog_put_client(d, text);
+    if (salted) {
+        dialog_put_client(d, S(" "));
+        dialog_put_client(d, d->salt);
+    }
     dialog_put_client(d, S("\r\n"));
 }
 

@@ -3,12 +3,6 @@
 
 #include "proto/proto.h"
 
-/* Lines of CAPA that an upstream's list must not bring in: what the gateway
- * decides itself, and what works only before the login (RFC 6856). */
-#define POP3_OWN_CAPABILITIES \
-    "STLS\nSASL\nUSER\nAPOP\nXCLIENT\nXOIP\nIMPLEMENTATION\nUTF8\nLANG\n" \
-    "RESP-CODES\nAUTH-RESP-CODE"
-
 /* Who the client is: pop3_xclient.c.  pop3_on_xclient takes it from a trusted
  * peer; the others tell an upstream, and return whether they did. */
 bool pop3_is_xclient_offered(struct slice greeting);

@@ -133,7 +133,8 @@ send_auth(struct dialog *d, enum mechanism m)
     bool speaks_first = m != MECHANISM_CRAM_MD5;
     struct slice response = speaks_first ? response_of(d) : S("");
 
-    dialog_tell_upstream(d, "AUTH %s", mechanism_name(m));
+    dialog_put_upstream(d, S("AUTH "));
+    dialog_put_upstream(d, slice_of(mechanism_name(m)));
     d->upstream_state = WAITING_PROMPT;
     if (speaks_first && response.len + 16 <= LINE_MAX_RFC) {
         dialog_put_upstream(d, S(" "));
@@ -147,9 +148,7 @@ send_auth(struct dialog *d, enum mechanism m)
 static void
 send_pass(struct dialog *d)
 {
-    dialog_put_upstream(d, S("PASS "));
-    dialog_put_upstream(d, d->login.password.bytes);
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, S("PASS "), d->login.password.bytes);
 }
 
 /* Whether dialog->login can be told in this protocol at all. */
@@ -199,9 +198,7 @@ send_login(struct dialog *d)
                                    login->mechanism != MECHANISM_LOGIN))
         return send_auth(d, login->mechanism);
 
-    dialog_put_upstream(d, S("USER "));
-    dialog_put_upstream(d, login->user);
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, S("USER "), login->user);
     d->upstream_state = WAITING_USER;
     if (learnt != NULL && learnt->known &&
         offer_has((struct slice){learnt->text, learnt->len}, S("PIPELINING"))) {
@@ -310,6 +307,7 @@ learn_mechanisms(struct dialog *d, struct slice list)
 static enum ask
 on_capabilities(struct dialog *d, struct slice reply)
 {
+    static const char *const dropped[] = {"STLS", "SASL", ".", NULL};
     struct slice first = line_text(slice_cut(&reply, '\n'));
 
     if (!is_status(first, S("+OK")) && !is_status(first, S("-ERR")))
@@ -317,7 +315,9 @@ on_capabilities(struct dialog *d, struct slice reply)
     if (is_status(first, S("+OK"))) {
         d->upstream_offers |= LIST_KNOWN;
         learn_mechanisms(d, reply);
-        dialog_learn(d, offer_filter(d, reply, S("STLS\nSASL\n.")));
+        struct slice list = offer_filter(d, reply, dropped);
+        if (d->fault != FAULT_RESOURCES)
+            (void)capabilities_learn(d->learnt, reply, list);
     }
     if (!d->probing)
         return introduce(d);
@@ -341,8 +341,7 @@ send_response(struct dialog *d, struct slice challenge)
 
     if (cram && response.len == 0)
         return close_for(d, FAULT_GARBAGE);
-    dialog_put_upstream(d, response);
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, response, S(""));
     d->upstream_state = WAITING_AUTH;
     return ASK_INPUT;
 }
@@ -351,9 +350,8 @@ send_response(struct dialog *d, struct slice challenge)
 static enum ask
 answer_denial(struct dialog *d, struct slice challenge)
 {
-    dialog_put_upstream(d,
-                        sasl_note_denial(d, d->upstream_mechanism, challenge));
-    dialog_put_upstream(d, S("\r\n"));
+    dialog_send_line(d, sasl_note_denial(d, d->upstream_mechanism, challenge),
+                     S(""));
     return ASK_INPUT;
 }
 
@@ -377,8 +375,7 @@ on_login_reply(struct dialog *d, struct slice reply)
         d->upstream_state = WAITING_PASS;
         return ASK_INPUT;
     }
-    dialog_put_client(d, line);
-    dialog_put_client(d, S("\r\n"));
+    dialog_say_line(d, line, S(""));
     return ASK_SPLICE;
 }
 

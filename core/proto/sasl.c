@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
+#include "proto/line.h"
 #include "proto/sasl_token.h"
 #include "proto/sasl_upstream.h"
 #include "proto/scram.h"
@@ -41,8 +42,7 @@ bool
 mechanism_find(struct slice name, enum mechanism *m)
 {
     for (unsigned i = MECHANISM_PLAIN; i < MECHANISM_COUNT; i++) {
-        if (i != MECHANISM_APOP &&
-            slice_equal_nocase(name, slice_of(names[i]))) {
+        if (i != MECHANISM_APOP && slice_spells(name, names[i])) {
             *m = (enum mechanism)i;
             return true;
         }
@@ -82,11 +82,11 @@ announces_token(const struct dialog *d, struct slice command)
 {
     enum mechanism m;
     struct slice verb = slice_cut(&command, ' ');
-    size_t end = slice_find(command, ' ');
 
     if (!slice_equal_nocase(verb, S("AUTH")) &&
         !slice_equal_nocase(verb, S("AUTHENTICATE")))
         return false;
+    size_t end = slice_find(command, ' ');
     return end < command.len && mechanism_find(slice_take(command, end), &m) &&
            mechanism_has_token(m) && dialog_offers(d, m);
 }
@@ -99,6 +99,16 @@ sasl_line_max(const struct dialog *d, struct slice command)
                                 : announces_token(d, command);
 
     return token && max < TOKEN_LINE_MAX ? TOKEN_LINE_MAX : max;
+}
+
+enum parse
+sasl_line_frame(struct dialog *d, struct slice in, struct slice *line)
+{
+    size_t max = d->settings->command_max;
+
+    if (in.len >= max)
+        max = sasl_line_max(d, in);
+    return line_frame(&d->command_framer, in, max, line);
 }
 
 bool

@@ -66,6 +66,10 @@ enum scram_hash mechanism_hash(enum mechanism m);
  * without IMAP's tag. */
 size_t sasl_line_max(const struct dialog *d, struct slice command);
 
+/* Frames a command that is one line, no longer than that. */
+enum parse sasl_line_frame(struct dialog *d, struct slice in,
+                           struct slice *line);
+
 /* Begins `m` on `d`; `initial` is the initial response as it came ("=" means
  * empty), or has ptr NULL when there was none.  The caller has checked that
  * dialog_offers(d, m).  On SASL_CHALLENGE `*challenge` is base64 text in the

@@ -23,6 +23,16 @@ invalid(struct dialog *d)
     return answer(d, S("500 5.5.1 Invalid command\r\n"));
 }
 
+/* No verb of a browser is one of ours. */
+static enum ask
+unknown(struct dialog *d, struct slice command)
+{
+    if (!is_http(command))
+        return invalid(d);
+    d->fault = FAULT_ABUSE;
+    return ASK_CLOSE;
+}
+
 static enum ask
 bad_argument(struct dialog *d)
 {
@@ -87,8 +97,7 @@ take_sasl(struct dialog *d, enum sasl_step step, struct slice challenge)
 {
     switch (step) {
     case SASL_CHALLENGE:
-        dialog_tell_client(d, "334 %.*s\r\n", (int)challenge.len,
-                           challenge.ptr);
+        dialog_say_line(d, S("334 "), challenge);
         return ASK_INPUT;
     case SASL_DONE:
         return ASK_AUTH;
@@ -114,8 +123,7 @@ say_refusal(struct dialog *d)
     char code[32];
 
     if (r->verbatim.len > 0) {
-        dialog_put_client(d, r->verbatim);
-        dialog_put_client(d, S("\r\n"));
+        dialog_say_line(d, r->verbatim, S(""));
         return;
     }
     refusal_smtp_code(r, code);
@@ -283,10 +291,10 @@ run_command(struct dialog *d, struct slice command)
     while (slice_has_prefix(argument, S(" ")))
         argument = slice_drop(argument, 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (slice_equal_nocase(verb, slice_of(commands[i].verb)))
+        if (slice_spells(verb, commands[i].verb))
             return commands[i].run(d, command, argument);
     }
-    return invalid(d);
+    return unknown(d, command);
 }
 
 static enum ask
@@ -303,12 +311,8 @@ on_command(struct dialog *d, struct slice command)
         enum sasl_step step = sasl_respond(d, command, &challenge);
         return take_sasl(d, step, challenge);
     }
-    if (is_http(command)) {
-        d->fault = FAULT_ABUSE;
-        return ASK_CLOSE;
-    }
     if (has_control(command))
-        return invalid(d);
+        return unknown(d, command);
     return run_command(d, line_trim_end(command));
 }
 
@@ -319,21 +323,20 @@ frame_command(struct dialog *d, struct slice in, struct slice *command)
         *command = slice_take(in, d->skip);
         return in.len > 0 ? PARSE_DONE : PARSE_MORE;
     }
-    return line_frame(&d->command_framer, in, sasl_line_max(d, in), command);
+    return sasl_line_frame(d, in, command);
 }
 
 static void
 say_greeting(struct dialog *d)
 {
     const struct proto_settings *settings = d->settings;
-    struct slice text = settings->greeting;
 
-    if (text.len > 0)
-        dialog_tell_client(d, "220 %.*s\r\n", (int)text.len, text.ptr);
-    else
-        dialog_tell_client(d, "220 %.*s ESMTP ready\r\n",
-                           (int)settings->server_name.len,
-                           settings->server_name.ptr);
+    if (settings->greeting.len > 0) {
+        dialog_say_line(d, S("220 "), settings->greeting);
+        return;
+    }
+    dialog_put_client(d, S("220 "));
+    dialog_say_line(d, settings->server_name, S(" ESMTP ready"));
 }
 
 static void

@@ -4,13 +4,6 @@
 #include "proto/proto.h"
 #include "proto/refusal.h"
 
-/* Extensions that an upstream's list must not bring in: what belongs to the
- * connection to the upstream alone, and what the gateway would have to do
- * itself before the login. */
-#define SMTP_OWN_EXTENSIONS \
-    "STARTTLS\nAUTH\nXCLIENT\nXFORWARD\nXEXCH50\nETRN\nATRN\nTURN\nVRFY\n" \
-    "EXPN\nHELP\nREQUIRETLS\nENHANCEDSTATUSCODES"
-
 /* Answers EHLO or HELO; and notes what the answer of an upstream to EHLO says,
  * for this login and for other sessions: smtp_ehlo.c. */
 void smtp_say_hello(struct dialog *d);
@@ -20,7 +13,7 @@ void smtp_learn(struct dialog *d, struct slice reply);
 enum parse smtp_frame_reply(struct dialog *d, struct slice in,
                             struct slice *reply);
 
-/* The code of a framed reply, 200 to 599; 0 if it is none. */
+/* The code of a framed reply, 200 to 599. */
 unsigned smtp_reply_code(struct slice reply);
 
 /* Cuts the next line off a framed reply: its text behind the code. */

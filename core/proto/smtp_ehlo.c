@@ -3,6 +3,26 @@
 #include "proto/offer.h"
 #include "proto/smtp.h"
 
+/* Extensions that an upstream's list must not bring in: what belongs to the
+ * connection to the upstream alone, and what the gateway would have to do
+ * itself before the login. */
+static const char *const own[] = {
+    "STARTTLS",
+    "AUTH",
+    "XCLIENT",
+    "XFORWARD",
+    "XEXCH50",
+    "ETRN",
+    "ATRN",
+    "TURN",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "REQUIRETLS",
+    "ENHANCEDSTATUSCODES",
+    NULL,
+};
+
 /* Only the last line of a reply has no '-', and which is last is known when
  * there is no other. */
 struct hello {
@@ -14,18 +34,19 @@ static void
 put(struct hello *h, struct slice line)
 {
     if (h->held.ptr != NULL)
-        dialog_tell_client(h->dialog, "250-%.*s\r\n", (int)h->held.len,
-                           h->held.ptr);
+        dialog_say_line(h->dialog, S("250-"), h->held);
     h->held = line;
 }
 
+/* What the administrator wrote: everything that can be said. */
 static void
-put_list(struct hello *h, struct slice list, struct slice dropped)
+put_configured(struct hello *h, struct slice list)
 {
+    static const char *const none[] = {NULL};
     struct slice line;
 
     while (offer_next(&list, &line)) {
-        if (offer_may_pass(line, dropped))
+        if (offer_may_pass(line, none))
             put(h, line);
     }
 }
@@ -36,12 +57,13 @@ static void
 put_computed(struct hello *h)
 {
     const struct capabilities *learnt = h->dialog->learnt;
+    struct slice list = S("PIPELINING\n8BITMIME");
+    struct slice line;
 
     if (learnt != NULL && learnt->known)
-        put_list(h, (struct slice){learnt->text, learnt->len},
-                 S(SMTP_OWN_EXTENSIONS));
-    else
-        put_list(h, S("PIPELINING\n8BITMIME"), S(""));
+        list = (struct slice){learnt->text, learnt->len};
+    while (offer_next(&list, &line))
+        put(h, line);
     put(h, S("ENHANCEDSTATUSCODES"));
 }
 
@@ -55,7 +77,7 @@ smtp_say_hello(struct dialog *d)
     put(&h, settings->server_name);
     if (d->envelope.ehlo) {
         if (settings->capabilities.ptr != NULL)
-            put_list(&h, settings->capabilities, S(""));
+            put_configured(&h, settings->capabilities);
         else
             put_computed(&h);
         offer_mechanisms(d, auth + 4);
@@ -66,7 +88,7 @@ smtp_say_hello(struct dialog *d)
         if (d->peer_trusted)
             put(&h, S(SMTP_XCLIENT_OFFER));
     }
-    dialog_tell_client(d, "250 %.*s\r\n", (int)h.held.len, h.held.ptr);
+    dialog_say_line(d, S("250 "), h.held);
 }
 
 static void
@@ -88,9 +110,23 @@ learn_mechanisms(struct dialog *d, struct slice line)
     }
 }
 
-/* The lines without code and CR, for the sessions that come after this one. */
 static void
-learn_extensions(struct dialog *d, struct slice reply)
+learn_line(struct dialog *d, struct slice line)
+{
+    struct slice keyword = slice_cut(&line, ' ');
+
+    if (slice_equal_nocase(keyword, S("AUTH")))
+        learn_mechanisms(d, line);
+    if (slice_equal_nocase(keyword, S("STARTTLS")))
+        d->upstream_offers |= OFFER_STARTTLS;
+    if (slice_equal_nocase(keyword, S("XCLIENT")))
+        smtp_xclient_learn(d, line);
+}
+
+/* The lines without code and CR, for the sessions that come after this one;
+ * empty and FAULT_RESOURCES at the arena's cap. */
+static struct slice
+extensions_of(struct dialog *d, struct slice reply)
 {
     struct slice line;
     size_t len = 0;
@@ -99,7 +135,7 @@ learn_extensions(struct dialog *d, struct slice reply)
     char *list = arena_alloc(d->arena, reply.len + 1);
     if (list == NULL) {
         d->fault = FAULT_RESOURCES;
-        return;
+        return S("");
     }
     while (smtp_reply_next(&reply, &line)) {
         if (line.len > 0)
@@ -107,26 +143,31 @@ learn_extensions(struct dialog *d, struct slice reply)
         len += line.len;
         list[len++] = '\n';
     }
-    dialog_learn(
-        d, offer_filter(d, (struct slice){list, len}, S(SMTP_OWN_EXTENSIONS)));
+    return offer_filter(d, (struct slice){list, len}, own);
 }
 
 void
 smtp_learn(struct dialog *d, struct slice reply)
 {
+    struct capabilities *learnt = d->learnt;
+    unsigned done = d->upstream_offers & (XCLIENT_DONE | ON_TLS);
     struct slice line;
 
-    d->upstream_offers &= XCLIENT_DONE | ON_TLS;
     (void)smtp_reply_next(&reply, &line); /* the upstream's name */
-    learn_extensions(d, reply);
-    while (smtp_reply_next(&reply, &line)) {
-        struct slice rest = line;
-        struct slice keyword = slice_cut(&rest, ' ');
-        if (slice_equal_nocase(keyword, S("AUTH")))
-            learn_mechanisms(d, rest);
-        if (slice_equal_nocase(keyword, S("STARTTLS")))
-            d->upstream_offers |= OFFER_STARTTLS;
-        if (slice_equal_nocase(keyword, S("XCLIENT")))
-            smtp_xclient_learn(d, rest);
+    if (capabilities_are_of(learnt, reply)) {
+        d->upstream_offers = done | learnt->offers;
+        d->upstream_mechanisms = learnt->mechanisms;
+        return;
     }
+    d->upstream_offers = 0;
+    d->upstream_mechanisms = 0;
+    for (struct slice rest = reply; smtp_reply_next(&rest, &line);)
+        learn_line(d, line);
+    struct slice extensions = extensions_of(d, reply);
+    if (d->fault != FAULT_RESOURCES &&
+        capabilities_learn(learnt, reply, extensions)) {
+        learnt->offers = d->upstream_offers;
+        learnt->mechanisms = d->upstream_mechanisms;
+    }
+    d->upstream_offers |= done;
 }

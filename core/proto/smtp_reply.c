@@ -4,6 +4,7 @@
 #include "proto/smtp.h"
 
 #define LINES_MAX 128 /* of one reply */
+#define CODE_LEN  3
 
 static bool
 is_digit(char c)
@@ -12,68 +13,51 @@ is_digit(char c)
 }
 
 /* "250-text", "250 text", or "250" alone, which some servers send. */
-static unsigned
-line_code(struct slice line)
+static bool
+has_code(struct slice line)
 {
-    if (line.len < 3 || line.ptr[0] < '2' || line.ptr[0] > '5' ||
-        !is_digit(line.ptr[1]) || !is_digit(line.ptr[2]) ||
-        (line.len > 3 && line.ptr[3] != ' ' && line.ptr[3] != '-'))
-        return 0;
-    return (unsigned)slice_to_size(slice_take(line, 3));
+    return line.len >= CODE_LEN && line.ptr[0] >= '2' && line.ptr[0] <= '5' &&
+           is_digit(line.ptr[1]) && is_digit(line.ptr[2]) &&
+           (line.len == CODE_LEN || line.ptr[3] == ' ' || line.ptr[3] == '-');
 }
 
 static bool
 has_more(struct slice line)
 {
-    return line.len > 3 && line.ptr[3] == '-';
+    return line.len > CODE_LEN && line.ptr[CODE_LEN] == '-';
 }
 
-/* All lines of `reply`, which are whole, but the last say that more follow,
- * and carry the same code. */
-static bool
-is_consistent(struct slice reply)
-{
-    unsigned code = smtp_reply_code(reply);
-    size_t lines = 0;
-
-    while (reply.len > 0) {
-        struct slice line = line_text(slice_cut(&reply, '\n'));
-        if (line_code(line) != code || ++lines > LINES_MAX)
-            return false;
-    }
-    return code != 0;
-}
-
+/* All lines but the last say that more follow, and carry the same code. */
 enum parse
 smtp_frame_reply(struct dialog *d, struct slice in, struct slice *reply)
 {
     size_t max = d->settings->reply_max;
-    size_t *seen = &d->reply_framer.seen;
+    struct framer *f = &d->reply_framer;
 
     for (;;) {
-        struct slice rest = slice_drop(in, *seen);
+        struct slice rest = slice_drop(in, f->seen);
         size_t at = slice_find(rest, '\n');
         if (at == rest.len)
             return in.len < max ? PARSE_MORE : PARSE_BAD;
-        if (*seen + at + 1 > max)
+        f->seen += at + 1;
+        if (f->seen > max || ++f->lines > LINES_MAX)
             return PARSE_BAD;
 
         struct slice line = line_text(slice_take(rest, at + 1));
-        *seen += at + 1;
-        if (line_code(line) == 0)
+        if (!has_code(line) || memcmp(line.ptr, in.ptr, CODE_LEN) != 0)
             return PARSE_BAD;
         if (has_more(line))
             continue;
-        *reply = slice_take(in, *seen);
-        *seen = 0;
-        return is_consistent(*reply) ? PARSE_DONE : PARSE_BAD;
+        *reply = slice_take(in, f->seen);
+        *f = (struct framer){0};
+        return PARSE_DONE;
     }
 }
 
 unsigned
 smtp_reply_code(struct slice reply)
 {
-    return line_code(line_text(slice_cut(&reply, '\n')));
+    return (unsigned)slice_to_size(slice_take(reply, CODE_LEN));
 }
 
 bool

@@ -58,14 +58,6 @@ needs_auth(const struct dialog *d)
            !(is_transaction(d) && d->login.password.bytes.len == 0);
 }
 
-static void
-put_line(struct dialog *d, struct slice head, struct slice rest)
-{
-    dialog_put_upstream(d, head);
-    dialog_put_upstream(d, rest);
-    dialog_put_upstream(d, S("\r\n"));
-}
-
 /* The upstream hears who the client said to be once it knows, by XCLIENT, that
  * there is a client; until then it hears the gateway's name. */
 static enum ask
@@ -74,8 +66,8 @@ send_hello(struct dialog *d, bool ehlo)
     bool as_client =
         (d->upstream_offers & XCLIENT_DONE) != 0 && d->envelope.helo.len > 0;
 
-    put_line(d, ehlo ? S("EHLO ") : S("HELO "),
-             as_client ? d->envelope.helo : d->settings->server_name);
+    dialog_send_line(d, ehlo ? S("EHLO ") : S("HELO "),
+                     as_client ? d->envelope.helo : d->settings->server_name);
     return wait_for(d, ehlo ? WAITING_EHLO : WAITING_HELO);
 }
 
@@ -96,7 +88,7 @@ on_greeting(struct dialog *d, unsigned code, struct slice reply)
 static enum ask
 take_leave(struct dialog *d)
 {
-    put_line(d, S("QUIT"), S(""));
+    dialog_send_line(d, S("QUIT"), S(""));
     return close_for(d, FAULT_QUIT);
 }
 
@@ -112,15 +104,16 @@ static enum ask
 send_auth_at_once(struct dialog *d, enum mechanism m)
 {
     struct slice response = response_of(d, m);
-    size_t name = strlen(mechanism_name(m));
+    struct slice name = slice_of(mechanism_name(m));
 
     d->upstream_mechanism = m;
-    if (sizeof "AUTH  \r\n" - 1 + name + response.len > COMMAND_MAX) {
-        put_line(d, S("AUTH "), slice_of(mechanism_name(m)));
+    if (sizeof "AUTH  \r\n" - 1 + name.len + response.len > COMMAND_MAX) {
+        dialog_send_line(d, S("AUTH "), name);
         return wait_for(d, WAITING_PLAIN_PROMPT);
     }
-    dialog_tell_upstream(d, "AUTH %s ", mechanism_name(m));
-    put_line(d, response, S(""));
+    dialog_put_upstream(d, S("AUTH "));
+    dialog_put_upstream(d, name);
+    dialog_send_line(d, S(" "), response);
     return wait_for(d, WAITING_AUTH);
 }
 
@@ -140,7 +133,8 @@ send_auth_external(struct dialog *d)
 
     if ((d->upstream_offers & OFFER_EXTERNAL) == 0)
         return close_for(d, FAULT_NO_LOGIN);
-    put_line(d, S("AUTH EXTERNAL "), response.len > 0 ? response : S("="));
+    dialog_send_line(d, S("AUTH EXTERNAL "),
+                     response.len > 0 ? response : S("="));
     return wait_for(d, WAITING_AUTH);
 }
 
@@ -167,12 +161,12 @@ send_auth(struct dialog *d)
         return send_auth_at_once(d, MECHANISM_PLAIN);
     if ((offers & OFFER_LOGIN) != 0 && d->login.authzid.len == 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_LOGIN)) {
-        put_line(d, S("AUTH LOGIN"), S(""));
+        dialog_send_line(d, S("AUTH LOGIN"), S(""));
         return wait_for(d, WAITING_USER_PROMPT);
     }
     if ((offers & OFFER_CRAM_MD5) != 0 && d->login.authzid.len == 0 &&
         (wanted == MECHANISM_NONE || wanted == MECHANISM_CRAM_MD5)) {
-        put_line(d, S("AUTH CRAM-MD5"), S(""));
+        dialog_send_line(d, S("AUTH CRAM-MD5"), S(""));
         return wait_for(d, WAITING_CHALLENGE);
     }
     return close_for(d, FAULT_NO_LOGIN);
@@ -181,7 +175,7 @@ send_auth(struct dialog *d)
 static enum ask
 send_mail(struct dialog *d)
 {
-    put_line(d, d->envelope.mail, S(""));
+    dialog_send_line(d, d->envelope.mail, S(""));
     return wait_for(d, WAITING_MAIL);
 }
 
@@ -205,7 +199,7 @@ send_starttls(struct dialog *d)
 {
     if ((d->upstream_offers & OFFER_STARTTLS) == 0)
         return close_for(d, FAULT_NO_STARTTLS);
-    put_line(d, S("STARTTLS"), S(""));
+    dialog_send_line(d, S("STARTTLS"), S(""));
     return wait_for(d, WAITING_STARTTLS);
 }
 
@@ -280,7 +274,7 @@ answer_challenge(struct dialog *d, struct slice reply)
     struct slice response = sasl_encode_cram_md5(d, challenge);
     if (response.len == 0)
         return close_for(d, FAULT_GARBAGE);
-    put_line(d, response, S(""));
+    dialog_send_line(d, response, S(""));
     return wait_for(d, WAITING_AUTH);
 }
 
@@ -292,15 +286,15 @@ on_prompt(struct dialog *d, unsigned code, struct slice reply)
     if (code != 334)
         return close_for(d, FAULT_GARBAGE);
     if (d->upstream_state == WAITING_USER_PROMPT) {
-        put_line(d, sasl_encode(d, d->login.user), S(""));
+        dialog_send_line(d, sasl_encode(d, d->login.user), S(""));
         return wait_for(d, WAITING_PASSWORD_PROMPT);
     }
     if (d->upstream_state == WAITING_CHALLENGE)
         return answer_challenge(d, reply);
     if (d->upstream_state == WAITING_PASSWORD_PROMPT)
-        put_line(d, sasl_encode(d, d->login.password.bytes), S(""));
+        dialog_send_line(d, sasl_encode(d, d->login.password.bytes), S(""));
     else
-        put_line(d, response_of(d, d->upstream_mechanism), S(""));
+        dialog_send_line(d, response_of(d, d->upstream_mechanism), S(""));
     return wait_for(d, WAITING_AUTH);
 }
 
@@ -313,7 +307,7 @@ answer_denial(struct dialog *d, struct slice reply)
 
     if (!mechanism_has_token(m) || !smtp_reply_next(&reply, &challenge))
         return close_for(d, FAULT_GARBAGE);
-    put_line(d, sasl_note_denial(d, m, challenge), S(""));
+    dialog_send_line(d, sasl_note_denial(d, m, challenge), S(""));
     return ASK_INPUT;
 }
 
@@ -337,7 +331,7 @@ on_mail(struct dialog *d, unsigned code, struct slice reply)
                       reply);
     if (code != 250)
         return close_for(d, FAULT_GARBAGE);
-    put_line(d, d->envelope.rcpt, S(""));
+    dialog_send_line(d, d->envelope.rcpt, S(""));
     return wait_for(d, WAITING_RCPT);
 }
 

@@ -58,7 +58,7 @@ smtp_xclient_learn(struct dialog *d, struct slice names)
     while (names.len > 0) {
         struct slice word = slice_cut(&names, ' ');
         for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-            if (slice_equal_nocase(word, slice_of(attributes[i].name)))
+            if (slice_spells(word, attributes[i].name))
                 d->upstream_offers |= XCLIENT_ATTRIBUTE(i);
         }
     }
