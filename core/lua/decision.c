@@ -98,13 +98,10 @@ static const struct option verifier_options[] = {
     {NULL, OPTION_COUNT, 0},
 };
 
-#define KIND(name, options, size) \
-    { \
-        name, options, (int)(sizeof(options) / sizeof *(options)) - 1, size \
-    }
-#define HEAD       AT(target)
-#define TARGET     AT(fallback)
-#define EVERYTHING sizeof(struct decision)
+#define COUNT(options) ((int)(sizeof(options) / sizeof *(options)) - 1)
+#define HEAD           AT(target)
+#define TARGET         AT(fallback)
+#define EVERYTHING     sizeof(struct decision)
 
 static const struct {
     const char *name;
@@ -112,15 +109,19 @@ static const struct {
     int count;
     size_t size; /* of the decision */
 } kinds[] = {
-    [VERDICT_ACCEPT] = KIND("accept", accept_options, TARGET),
-    [VERDICT_REJECT] = KIND("reject", reject_options, HEAD),
-    [VERDICT_TEMPFAIL] = KIND("tempfail", tempfail_options, HEAD),
-    [VERDICT_WAIT] = KIND("wait", wait_options, HEAD),
-    [VERDICT_TO] = KIND("to", to_options, EVERYTHING),
-    [VERDICT_RETRY] = KIND("retry", retry_options, TARGET),
-    [VERDICT_LOGIN] = KIND("login", login_options, HEAD),
-    [VERDICT_CERTIFICATE] = KIND("certificate", certificate_options, HEAD),
-    [VERDICT_VERIFIER] = KIND("verifier", verifier_options, EVERYTHING),
+    [VERDICT_ACCEPT] = {"accept", accept_options, COUNT(accept_options),
+                        TARGET},
+    [VERDICT_REJECT] = {"reject", reject_options, COUNT(reject_options), HEAD},
+    [VERDICT_TEMPFAIL] = {"tempfail", tempfail_options, COUNT(tempfail_options),
+                          HEAD},
+    [VERDICT_WAIT] = {"wait", wait_options, COUNT(wait_options), HEAD},
+    [VERDICT_TO] = {"to", to_options, COUNT(to_options), EVERYTHING},
+    [VERDICT_RETRY] = {"retry", retry_options, COUNT(retry_options), TARGET},
+    [VERDICT_LOGIN] = {"login", login_options, COUNT(login_options), HEAD},
+    [VERDICT_CERTIFICATE] = {"certificate", certificate_options,
+                             COUNT(certificate_options), HEAD},
+    [VERDICT_VERIFIER] = {"verifier", verifier_options, COUNT(verifier_options),
+                          EVERYTHING},
 };
 
 static void
@@ -414,16 +415,6 @@ decision_push_options(lua_State *L, int index)
         lua_setfield(L, -3, o->name);
     }
     lua_pop(L, 1);
-}
-
-void
-decision_push_vars(lua_State *L, int index)
-{
-    const struct decision *d = decision_test(L, index);
-
-    lua_getfenv(L, index);
-    lua_rawgeti(L, -1, d->vars);
-    lua_remove(L, -2);
 }
 
 const char *

@@ -62,9 +62,6 @@ const struct decision *decision_test(lua_State *L, int index);
 /* Pushes the options of the decision at `index`: { name = value }. */
 void decision_push_options(lua_State *L, int index);
 
-/* Pushes the vars of the decision at `index`, or nil. */
-void decision_push_vars(lua_State *L, int index);
-
 /* Copies the decision at `index` into `s`'s arena and `*verdict`; the vars of
  * an accept are pushed (a table or nil).  False if the arena is full. */
 bool decision_fill(lua_State *L, int index, struct session *s,

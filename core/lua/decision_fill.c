@@ -109,13 +109,15 @@ copy_verifier(struct arena *a, const struct scram_verifier *from,
 bool
 decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
 {
-    const struct decision *d = decision_test(L, index);
+    const struct decision *d = lua_touserdata(L, index);
     struct arena *a = &s->login->arena;
 
     v->kind = d->kind;
     v->delay = d->delay;
     v->close = d->close;
-    decision_push_vars(L, index);
+    lua_getfenv(L, index);
+    lua_rawgeti(L, -1, d->vars);
+    lua_remove(L, -2);
     v->identity = d->kind == VERDICT_CERTIFICATE
                       ? config_certificate(s->config, d->certificate)
                       : NULL;
