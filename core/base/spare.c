@@ -33,8 +33,9 @@ void
 spare_give(struct spare *s, void *memory)
 {
     struct spare_block *block = memory;
+    size_t max = SPARES_MAX > 0 && s->max > 0 ? s->max : SPARES_MAX;
 
-    if (s->count >= SPARES_MAX) {
+    if (s->count >= max) {
         free(memory);
         return;
     }

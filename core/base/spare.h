@@ -12,6 +12,7 @@ struct spare_block;
 
 struct spare {
     size_t size; /* of a block, bytes */
+    size_t max;  /* blocks that are kept; 0: some */
     size_t count;
     struct spare_block *first;
 };

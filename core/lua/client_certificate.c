@@ -101,9 +101,9 @@ client_key_parse(lua_State *L)
 int
 client_certificate_kind(lua_State *L)
 {
-    if (object_test(L, 1, CERTIFICATE) != NULL)
+    if (luaL_testudata(L, 1, CERTIFICATE) != NULL)
         lua_pushliteral(L, "certificate");
-    else if (object_test(L, 1, KEY) != NULL)
+    else if (luaL_testudata(L, 1, KEY) != NULL)
         lua_pushliteral(L, "key");
     else
         lua_pushnil(L);

@@ -11,8 +11,10 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#define SECRET 0 /* in the table of the hook's objects: no argument */
+
 /* `session` is NULL when the decision is taken.  The Secret that was handed
- * out is in the environment of the userdata, as "secret". */
+ * out is in the environment of the userdata, at 0. */
 struct credentials_object {
     struct session *session;
 };
@@ -20,8 +22,7 @@ struct credentials_object {
 static struct session *
 check_session(lua_State *L, int index)
 {
-    struct credentials_object *o =
-        luaL_checkudata(L, index, OBJECT_CREDENTIALS);
+    struct credentials_object *o = object_check(L, index, OBJECT_CREDENTIALS);
 
     if (o->session == NULL)
         luaL_error(L, "the credentials were wiped when the decision was taken");
@@ -39,13 +40,13 @@ static int
 push_secret(lua_State *L, const struct credentials *c)
 {
     lua_getfenv(L, 1);
-    lua_getfield(L, -1, "secret");
+    lua_rawgeti(L, -1, SECRET);
     if (!lua_isnil(L, -1))
         return 1;
     lua_pop(L, 1);
     secret_push(L, c->password.bytes);
     lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "secret");
+    lua_rawseti(L, -3, SECRET);
     return 1;
 }
 
@@ -74,7 +75,7 @@ static int
 verify_cram(lua_State *L)
 {
     const struct session *s = check_session(L, 1);
-    const struct credentials *c = object_credentials(L, 1);
+    const struct credentials *c = &s->login->dialog.credentials;
     struct slice secret, salt = s->login->dialog.salt;
     char wanted[32], given[32];
     bool ok;
@@ -117,7 +118,7 @@ retain(lua_State *L)
     retained_keep(L, lua_gettop(L), seconds);
     lua_getfenv(L, 1);
     lua_pushnil(L);
-    lua_setfield(L, -2, "secret");
+    lua_rawseti(L, -2, SECRET);
     lua_pop(L, 1);
     counters_count(vm_counters(vm), "secrets_retained_total{policy=\"%s\"}",
                    vm->running != NULL ? vm->running->policy : "");
@@ -149,7 +150,7 @@ static int
 index_credentials(lua_State *L)
 {
     const struct session *s = check_session(L, 1);
-    const struct credentials *c = object_credentials(L, 1);
+    const struct credentials *c = &s->login->dialog.credentials;
     const char *name = luaL_checkstring(L, 2);
 
     if (strcmp(name, "mechanism") == 0) {
@@ -203,13 +204,13 @@ static const luaL_Reg events[] = {
 };
 
 void
-credentials_object_push(lua_State *L, struct session *s)
+credentials_object_push(lua_State *L, struct session *s, int objects)
 {
     struct credentials_object *o = lua_newuserdata(L, sizeof *o);
 
     o->session = s;
-    object_set_type(L, OBJECT_CREDENTIALS, events, NULL);
-    lua_newtable(L);
+    object_become(L, OBJECT_CREDENTIALS, events, NULL);
+    lua_pushvalue(L, objects);
     (void)lua_setfenv(L, -2);
 }
 
@@ -222,7 +223,7 @@ credentials_object_expire(lua_State *L, int index)
         return;
     o->session = NULL;
     lua_getfenv(L, index);
-    lua_getfield(L, -1, "secret");
+    lua_rawgeti(L, -1, SECRET);
     secret_wipe(L, -1);
     lua_pop(L, 2);
 }

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTIONS_MAX   31 /* of one kind: they make a set */
-#define OPTIONS_USUAL 4  /* of one decision */
+#define OPTIONS_MAX 30 /* of one kind: their places make a set */
 
 #define AT(member) offsetof(struct decision, member)
 
@@ -99,19 +98,30 @@ static const struct option verifier_options[] = {
     {NULL, OPTION_COUNT, 0},
 };
 
+#define COUNT(options) ((int)(sizeof(options) / sizeof *(options)) - 1)
+#define HEAD           AT(target)
+#define TARGET         AT(fallback)
+#define EVERYTHING     sizeof(struct decision)
+
 static const struct {
     const char *name;
     const struct option *options;
+    int count;
+    size_t size; /* of the decision */
 } kinds[] = {
-    [VERDICT_ACCEPT] = {"accept", accept_options},
-    [VERDICT_REJECT] = {"reject", reject_options},
-    [VERDICT_TEMPFAIL] = {"tempfail", tempfail_options},
-    [VERDICT_WAIT] = {"wait", wait_options},
-    [VERDICT_TO] = {"to", to_options},
-    [VERDICT_RETRY] = {"retry", retry_options},
-    [VERDICT_LOGIN] = {"login", login_options},
-    [VERDICT_CERTIFICATE] = {"certificate", certificate_options},
-    [VERDICT_VERIFIER] = {"verifier", verifier_options},
+    [VERDICT_ACCEPT] = {"accept", accept_options, COUNT(accept_options),
+                        TARGET},
+    [VERDICT_REJECT] = {"reject", reject_options, COUNT(reject_options), HEAD},
+    [VERDICT_TEMPFAIL] = {"tempfail", tempfail_options, COUNT(tempfail_options),
+                          HEAD},
+    [VERDICT_WAIT] = {"wait", wait_options, COUNT(wait_options), HEAD},
+    [VERDICT_TO] = {"to", to_options, COUNT(to_options), EVERYTHING},
+    [VERDICT_RETRY] = {"retry", retry_options, COUNT(retry_options), TARGET},
+    [VERDICT_LOGIN] = {"login", login_options, COUNT(login_options), HEAD},
+    [VERDICT_CERTIFICATE] = {"certificate", certificate_options,
+                             COUNT(certificate_options), HEAD},
+    [VERDICT_VERIFIER] = {"verifier", verifier_options, COUNT(verifier_options),
+                          EVERYTHING},
 };
 
 static void
@@ -126,27 +136,41 @@ refuse(lua_State *L, enum verdict_kind kind, const char *name)
     object_unknown(L, kinds[kind].name, name, names);
 }
 
-/* The set of positions in the options of what the table at 1 holds; raises for
- * what is not there. */
+/* The option called `name`; raises if there is none. */
+static const struct option *
+find_option(lua_State *L, enum verdict_kind kind, const char *name)
+{
+    const struct option *o = kinds[kind].options;
+
+    while (o->name != NULL && strcmp(o->name, name) != 0)
+        o++;
+    if (o->name == NULL)
+        refuse(L, kind, name);
+    return o;
+}
+
+/* Where the environment of a decision has the value of an option. */
+static int
+place_of(enum verdict_kind kind, const struct option *o)
+{
+    return (int)(o - kinds[kind].options) + 1;
+}
+
+/* Puts what the table at 1 holds where it belongs in the environment on the
+ * top; the set of these places. */
 static unsigned
 find_given(lua_State *L, enum verdict_kind kind)
 {
-    const struct option *options = kinds[kind].options;
     unsigned given = 0;
 
     lua_pushnil(L);
     while (lua_next(L, 1) != 0) {
-        size_t i = 0;
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "%s: options have names: { reason = ... }",
                        kinds[kind].name);
-        const char *name = lua_tostring(L, -2);
-        while (options[i].name != NULL && strcmp(options[i].name, name) != 0)
-            i++;
-        if (options[i].name == NULL)
-            refuse(L, kind, name);
-        given |= 1U << i;
-        lua_pop(L, 1);
+        int place = place_of(kind, find_option(L, kind, lua_tostring(L, -2)));
+        given |= 1U << place;
+        lua_rawseti(L, -3, place);
     }
     return given;
 }
@@ -154,7 +178,7 @@ find_given(lua_State *L, enum verdict_kind kind)
 static int
 describe(lua_State *L)
 {
-    const struct decision *d = luaL_checkudata(L, 1, OBJECT_DECISION);
+    const struct decision *d = object_check(L, 1, OBJECT_DECISION);
 
     (void)lua_pushfstring(L, "decision: %s", kinds[d->kind].name);
     return 1;
@@ -193,13 +217,13 @@ line_of_caller(lua_State *L)
 struct decision *
 decision_begin(lua_State *L, enum verdict_kind kind)
 {
-    struct decision *d = lua_newuserdata(L, sizeof *d);
+    struct decision *d = lua_newuserdata(L, kinds[kind].size);
 
-    memset(d, 0, sizeof *d);
+    memset(d, 0, kinds[kind].size);
     d->kind = kind;
     d->xclient = -1;
-    object_set_type(L, OBJECT_DECISION, events, NULL);
-    lua_createtable(L, 0, OPTIONS_USUAL);
+    object_become(L, OBJECT_DECISION, events, NULL);
+    lua_createtable(L, kinds[kind].count, 0);
     return d;
 }
 
@@ -209,19 +233,18 @@ static void
 take_option(lua_State *L, struct decision *d, const struct option *o)
 {
     struct reading r = {L, kinds[d->kind].name, o->name, d};
+    int place = place_of(d->kind, o);
 
     decision_read_option(&r, o);
-    lua_setfield(L, -2, o->name);
+    if (o->kind == OPTION_VARS)
+        d->vars = place;
+    lua_rawseti(L, -2, place);
 }
 
 void
 decision_take(lua_State *L, struct decision *d, const char *name)
 {
-    const struct option *o = kinds[d->kind].options;
-
-    while (strcmp(o->name, name) != 0)
-        o++;
-    take_option(L, d, o);
+    take_option(L, d, find_option(L, d->kind, name));
 }
 
 void
@@ -234,8 +257,6 @@ decision_end(lua_State *L)
 static int
 make(lua_State *L, enum verdict_kind kind)
 {
-    const struct option *options = kinds[kind].options;
-
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
         lua_newtable(L);
@@ -244,15 +265,15 @@ make(lua_State *L, enum verdict_kind kind)
     if (!lua_istable(L, 1))
         return luaL_error(L, "%s: a table of options expected, not a %s",
                           kinds[kind].name, luaL_typename(L, 1));
-    unsigned given = find_given(L, kind);
     struct decision *d = decision_begin(L, kind);
+    unsigned given = find_given(L, kind);
     if (trace_is_on())
         d->where = line_of_caller(L);
-    for (size_t i = 0; given >> i != 0; i++) {
-        if ((given >> i & 1U) == 0)
+    for (int place = 1; given >> place != 0; place++) {
+        if ((given >> place & 1U) == 0)
             continue;
-        lua_getfield(L, 1, options[i].name);
-        take_option(L, d, &options[i]);
+        lua_rawgeti(L, -1, place);
+        take_option(L, d, &kinds[kind].options[place - 1]);
     }
     decision_end(L);
     return 1;
@@ -379,6 +400,21 @@ const struct decision *
 decision_test(lua_State *L, int index)
 {
     return object_test(L, index, OBJECT_DECISION);
+}
+
+void
+decision_push_options(lua_State *L, int index)
+{
+    const struct decision *d = decision_test(L, index);
+    const struct option *options = kinds[d->kind].options;
+
+    lua_newtable(L);
+    lua_getfenv(L, index);
+    for (const struct option *o = options; o->name != NULL; o++) {
+        lua_rawgeti(L, -1, place_of(d->kind, o));
+        lua_setfield(L, -3, o->name);
+    }
+    lua_pop(L, 1);
 }
 
 const char *

@@ -11,6 +11,8 @@
 
 struct session;
 
+/* Each kind has as much of it as it needs: up to `target`, up to the union, or
+ * all. */
 struct decision {
     enum verdict_kind kind;
     struct slice certificate;
@@ -18,13 +20,14 @@ struct decision {
     double delay;
     bool close;
     bool has_target, has_fallback, has_login;
-    struct target target;
     struct slice login_user, authzid; /* ptr NULL: not given */
     struct slice password, token;
     enum mechanism mechanism;
     bool none, pass_error_message;
-    int xclient; /* -1: not given */
-    int where;   /* line it was made in; 0: unknown */
+    int xclient;          /* -1: not given */
+    int where;            /* line it was made in; 0: unknown */
+    int vars;             /* where its environment has them; 0: not given */
+    struct target target; /* if has_target */
     union {
         struct target fallback; /* if has_fallback */
         struct {                /* of a verifier */
@@ -55,6 +58,9 @@ void decision_end(lua_State *L);
 
 /* The decision at `index`, or NULL. */
 const struct decision *decision_test(lua_State *L, int index);
+
+/* Pushes the options of the decision at `index`: { name = value }. */
+void decision_push_options(lua_State *L, int index);
 
 /* Copies the decision at `index` into `s`'s arena and `*verdict`; the vars of
  * an accept are pushed (a table or nil).  False if the arena is full. */

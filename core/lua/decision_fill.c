@@ -109,14 +109,14 @@ copy_verifier(struct arena *a, const struct scram_verifier *from,
 bool
 decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
 {
-    const struct decision *d = decision_test(L, index);
+    const struct decision *d = lua_touserdata(L, index);
     struct arena *a = &s->login->arena;
 
     v->kind = d->kind;
     v->delay = d->delay;
     v->close = d->close;
     lua_getfenv(L, index);
-    lua_getfield(L, -1, "vars");
+    lua_rawgeti(L, -1, d->vars);
     lua_remove(L, -2);
     v->identity = d->kind == VERDICT_CERTIFICATE
                       ? config_certificate(s->config, d->certificate)
@@ -126,7 +126,7 @@ decision_fill(lua_State *L, int index, struct session *s, struct verdict *v)
     if (d->kind == VERDICT_VERIFIER)
         return copy_verifier(a, &d->verifier, v);
     if (!copy(a, d->user, &v->user) || !copy(a, d->log, &v->log) ||
-        !copy_target(a, &d->target, &v->target))
+        (d->has_target && !copy_target(a, &d->target, &v->target)))
         return false;
     if (d->has_fallback && !copy_target(a, &d->fallback, &v->fallback))
         return false;

@@ -9,8 +9,9 @@
 /* Pushes { address =, local_part =, domain =, params = {} }. */
 void envelope_push(lua_State *L, struct slice command);
 
-/* Pushes the credentials object; it reads `s` until it is expired. */
-void credentials_object_push(lua_State *L, struct session *s);
+/* Pushes the credentials object; it reads `s` until it is expired.  The table
+ * at `objects` becomes its environment, where it keeps its Secret at 0. */
+void credentials_object_push(lua_State *L, struct session *s, int objects);
 void credentials_object_expire(lua_State *L, int index);
 
 /* Pushes { mechanism =, user =, authzid =, salt =, iterations = }. */

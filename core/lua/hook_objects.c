@@ -3,6 +3,8 @@
 #include "lua/hook_run.h"
 #include "lua/session_object.h"
 
+#define ARGUMENTS_MAX 3 /* of a hook */
+
 static void
 add(lua_State *L, int table, int *count)
 {
@@ -17,7 +19,7 @@ push_more(lua_State *L, struct hook_run *run, int table, int *count)
 
     switch (run->hook) {
     case HOOK_AUTH:
-        credentials_object_push(L, s);
+        credentials_object_push(L, s, table);
         add(L, table, count);
         break;
     case HOOK_VERIFIER:
@@ -63,7 +65,7 @@ push_more(lua_State *L, struct hook_run *run, int table, int *count)
 void
 hook_push_objects(lua_State *L, struct hook_run *run, int *count)
 {
-    lua_newtable(L);
+    lua_createtable(L, ARGUMENTS_MAX, 0);
     int table = lua_gettop(L);
 
     *count = 0;

@@ -1,7 +1,8 @@
 /* memory.h -- the memory of one Lua state: counted, capped, wiped on free.
  *
  * Lua strings are copied freely, so whatever the state gives back is zeroed
- * first: no freed copy of a password stays in the heap.  The cap holds only
+ * first: no freed copy of a password stays in the heap.  Small blocks are kept
+ * for what asks next, at most 1 MiB of all states.  The cap holds only
  * while Lua code runs (`capped`), where running into it is an error that the
  * hook ends with; C code that hands over results is never refused. */
 #pragma once

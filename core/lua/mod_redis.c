@@ -135,7 +135,7 @@ ask(lua_State *L, struct redis_group *g, struct redis_writing *w, bool list)
 static struct redis_writing *
 begin(lua_State *L, bool *pipeline)
 {
-    const struct redis_pipeline *p = object_test(L, 1, PIPELINE);
+    const struct redis_pipeline *p = luaL_testudata(L, 1, PIPELINE);
 
     *pipeline = p != NULL;
     if (p == NULL) {

@@ -1,5 +1,7 @@
 #include "lua/objects.h"
 
+#include "lua/vm.h"
+
 #include <string.h>
 
 #define NAME_MAX_BYTES 63
@@ -34,17 +36,50 @@ object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
     (void)lua_setmetatable(L, -2);
 }
 
+static const char *const type_names[OBJECT_TYPES] = {
+    [OBJECT_SECRET] = "moongate.secret",
+    [OBJECT_DECISION] = "moongate.decision",
+    [OBJECT_SESSION] = "moongate.session",
+    [OBJECT_VARS] = "moongate.vars",
+    [OBJECT_CREDENTIALS] = "moongate.credentials",
+};
+
+void
+object_become(lua_State *L, enum object_type type, const luaL_Reg *events,
+              const luaL_Reg *methods)
+{
+    struct object_metatable *m = &vm_of(L)->metatables[type];
+
+    if (m->address == NULL) {
+        object_make_type(L, type_names[type], events, methods);
+        luaL_getmetatable(L, type_names[type]);
+        const void *address = lua_topointer(L, -1);
+        m->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        m->address = address; /* none, should luaL_ref have raised */
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->ref);
+    (void)lua_setmetatable(L, -2);
+}
+
 void *
-object_test(lua_State *L, int index, const char *name)
+object_test(lua_State *L, int index, enum object_type type)
 {
     void *object = lua_touserdata(L, index);
 
     if (object == NULL || !lua_getmetatable(L, index))
         return NULL;
-    luaL_getmetatable(L, name);
-    bool same = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
+    bool same = lua_topointer(L, -1) == vm_of(L)->metatables[type].address;
+    lua_pop(L, 1);
     return same ? object : NULL;
+}
+
+void *
+object_check(lua_State *L, int index, enum object_type type)
+{
+    void *object = object_test(L, index, type);
+
+    return object != NULL ? object
+                          : luaL_checkudata(L, index, type_names[type]);
 }
 
 static size_t

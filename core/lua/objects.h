@@ -7,25 +7,44 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#define OBJECT_SECRET      "moongate.secret"
-#define OBJECT_DECISION    "moongate.decision"
-#define OBJECT_SESSION     "moongate.session"
-#define OBJECT_VARS        "moongate.vars"
-#define OBJECT_CREDENTIALS "moongate.credentials"
+/* The types that every hook has to do with: a state finds their metatables by
+ * number, those of others by name. */
+enum object_type {
+    OBJECT_SECRET,
+    OBJECT_DECISION,
+    OBJECT_SESSION,
+    OBJECT_VARS,
+    OBJECT_CREDENTIALS,
+    OBJECT_TYPES,
+};
+
+/* One of them in one state, from its first object on. */
+struct object_metatable {
+    const void *address; /* NULL: it had no object yet */
+    int ref;
+};
 
 struct session;
+
+/* Gives the userdata on the top the type: `events` are its metamethods,
+ * `methods` (may be NULL) its `__index`.  Lua can't see the metatable. */
+void object_become(lua_State *L, enum object_type type, const luaL_Reg *events,
+                   const luaL_Reg *methods);
+
+/* The userdata at `index` if it is of the type, or NULL. */
+void *object_test(lua_State *L, int index, enum object_type type);
+
+/* The same, but raises if it is not, as luaL_checkudata. */
+void *object_check(lua_State *L, int index, enum object_type type);
 
 /* Makes the type, once a state, without an object of it yet: see below. */
 void object_make_type(lua_State *L, const char *name, const luaL_Reg *events,
                       const luaL_Reg *methods);
 
-/* Gives the userdata on the top the type `name`: `events` are its metamethods,
- * `methods` (may be NULL) its `__index`.  Lua can't see the metatable. */
+/* object_become, of a type that only has a name: luaL_checkudata and
+ * luaL_testudata know it. */
 void object_set_type(lua_State *L, const char *name, const luaL_Reg *events,
                      const luaL_Reg *methods);
-
-/* The userdata at `index` if it is of the type, or NULL. */
-void *object_test(lua_State *L, int index, const char *name);
 
 /* The session at `index`; raises if it is none, or if its hook is over. */
 struct session *object_session(lua_State *L, int index);

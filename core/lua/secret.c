@@ -38,7 +38,7 @@ push_object(lua_State *L, struct slice bytes)
 static struct secret_object *
 check_alive(lua_State *L)
 {
-    struct secret_object *o = luaL_checkudata(L, 1, OBJECT_SECRET);
+    struct secret_object *o = object_check(L, 1, OBJECT_SECRET);
 
     if (o->wiped)
         luaL_error(L, "this secret was wiped");
@@ -154,7 +154,7 @@ void
 secret_push(lua_State *L, struct slice bytes)
 {
     push_object(L, bytes);
-    object_set_type(L, OBJECT_SECRET, events, methods);
+    object_become(L, OBJECT_SECRET, events, methods);
 }
 
 bool

@@ -31,7 +31,7 @@ struct vars_object {
 struct session *
 object_session(lua_State *L, int index)
 {
-    struct session_object *o = luaL_checkudata(L, index, OBJECT_SESSION);
+    struct session_object *o = object_check(L, index, OBJECT_SESSION);
 
     if (o->session == NULL)
         luaL_error(L, "the session was used after its hook had ended");
@@ -43,7 +43,7 @@ object_session(lua_State *L, int index)
 static struct vars *
 check_vars(lua_State *L)
 {
-    struct vars_object *o = luaL_checkudata(L, 1, OBJECT_VARS);
+    struct vars_object *o = object_check(L, 1, OBJECT_VARS);
 
     return o->vars;
 }
@@ -94,7 +94,7 @@ push_vars(lua_State *L, struct session *s)
         s->record.vars = vars_new();
     struct vars_object *o = lua_newuserdata(L, sizeof *o);
     o->vars = vars_ref(s->record.vars);
-    object_set_type(L, OBJECT_VARS, vars_events, NULL);
+    object_become(L, OBJECT_VARS, vars_events, NULL);
     return 1;
 }
 
@@ -361,7 +361,7 @@ newindex_session(lua_State *L)
 static int
 describe(lua_State *L)
 {
-    const struct session_object *o = luaL_checkudata(L, 1, OBJECT_SESSION);
+    const struct session_object *o = object_check(L, 1, OBJECT_SESSION);
 
     (void)lua_pushfstring(L, "session: %s",
                           o->session != NULL ? o->session->id : "over");
@@ -381,7 +381,7 @@ session_object_push(lua_State *L, struct session *s)
     struct session_object *o = lua_newuserdata(L, sizeof *o);
 
     o->session = s;
-    object_set_type(L, OBJECT_SESSION, events, NULL);
+    object_become(L, OBJECT_SESSION, events, NULL);
 }
 
 void

@@ -106,7 +106,7 @@ put_object(struct json_writer *w, const struct call *c, lua_State *L, int depth)
 
     if (d != NULL) {
         json_text(w, "decision", slice_of(decision_name(d->kind)));
-        lua_getfenv(L, -1);
+        decision_push_options(L, lua_gettop(L));
         bool fine = put_members(w, c, L, "options", depth);
         lua_pop(L, 1);
         return fine;

@@ -11,6 +11,7 @@
 #include "lua/bundle.h"
 #include "lua/gc.h"
 #include "lua/memory.h"
+#include "lua/objects.h"
 
 #include <lua.h>
 
@@ -50,6 +51,7 @@ struct vm {
     bool open; /* the interpreter: whole library, no budget, no cap */
     int threads[VM_THREADS_MAX];
     size_t thread_count;
+    struct object_metatable metatables[OBJECT_TYPES];
     struct gc gc;
     ev_tstamp exhausted_at; /* when it last filled its memory; 0: never */
 };
