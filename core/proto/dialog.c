@@ -8,12 +8,7 @@
 void
 dialog_init(struct dialog *d)
 {
-    d->credentials = (struct credentials){0};
-    d->envelope = (struct envelope){0};
-    d->has_base_mark = false;
-    d->fault = FAULT_NONE;
-    dialog_restart(d);
-    d->errors = 0;
+    d->tag = d->client_id = d->upstream_capabilities = S("");
 }
 
 void

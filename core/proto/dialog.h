@@ -165,7 +165,8 @@ struct dialog {
     struct reply reply;
 };
 
-/* Prepares `d`, whose first group is set, for its first use. */
+/* Prepares `d`, whose first group is set and whose rest is zero, for its first
+ * use. */
 void dialog_init(struct dialog *d);
 
 /* A login attempt begins, unless one is under way: what the arena gets from

@@ -70,18 +70,17 @@ login_state_new(struct session *s, struct capabilities *learnt)
     buf_init(&login->to_client, ANSWER_MAX + settings->reply_max);
     buf_init(&login->from_upstream, at_least(settings->reply_max, CLIENT_MIN));
     buf_init(&login->to_upstream, UPSTREAM_MAX + 2 * command);
-    login->dialog = (struct dialog){
-        .proto = s->listener->proto,
-        .settings = settings,
-        .arena = &login->arena,
-        .to_client = &login->to_client,
-        .to_upstream = &login->to_upstream,
-        .learnt = learnt,
-        .mechanisms = settings->mechanisms,
-    };
+    struct dialog *d = &login->dialog;
+    d->proto = s->listener->proto;
+    d->settings = settings;
+    d->arena = &login->arena;
+    d->to_client = &login->to_client;
+    d->to_upstream = &login->to_upstream;
+    d->learnt = learnt;
+    d->mechanisms = settings->mechanisms;
+    dialog_init(d);
     login->ttl = IDENTITY_TTL_START;
     login->server_addr = s->listener->only;
-    dialog_init(&login->dialog);
     return login;
 }
 
