@@ -100,17 +100,14 @@ target_parse(struct slice text, struct target *t, struct error *err)
         t->host = (struct slice){0};
         return true;
     }
-    /* A bare IPv6 address has colons, but no port. */
-    if (!addr_parse_ip(text, 0, &a)) {
-        const char *colon =
-            text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
-        if (colon != NULL) {
-            host = slice_take(text, (size_t)(colon - text.ptr));
-            if (!parse_port(slice_drop(text, host.len + 1), &port))
-                return error_set(err, "\"%.*s\" has no port from 1 to 65535",
-                                 text.len < 100 ? (int)text.len : 100,
-                                 text.ptr);
-        }
+    /* A bare IPv6 address has colons, two at the least, but no port. */
+    const char *colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
+    if (colon != NULL && (slice_find(text, ':') == (size_t)(colon - text.ptr) ||
+                          !addr_parse_ip(text, 0, &a))) {
+        host = slice_take(text, (size_t)(colon - text.ptr));
+        if (!parse_port(slice_drop(text, host.len + 1), &port))
+            return error_set(err, "\"%.*s\" has no port from 1 to 65535",
+                             text.len < 100 ? (int)text.len : 100, text.ptr);
     }
     if (!target_set_host(host, t, err))
         return false;
