@@ -207,3 +207,24 @@ return {
     g:stop()
   end)
 end)
+
+describe("malloc of a worker", function()
+  local function tunables(prefix)
+    local g = gateway.start { prefix = prefix,
+      files = pop3.files({ pop3 = "127.0.0.1:0" }, "  workers = 1,") }
+    local file = assert(io.open(("/proc/%d/environ"):format(workers_of(g)[1])))
+    local text = file:read "*a"
+    file:close()
+    g:stop()
+    return text:match "GLIBC_TUNABLES=(%Z*)"
+  end
+
+  it("keeps many blocks of a size at hand", function()
+    assert.matches("tcache_count=%d%d", tunables())
+  end)
+
+  it("does what the operator wants instead", function()
+    local own = "glibc.malloc.tcache_count=3"
+    assert.equal(own, tunables { "env", "GLIBC_TUNABLES=" .. own })
+  end)
+end)

@@ -176,11 +176,12 @@ local function bulk(gateway, scenario, n)
   return (cpu(pids) - before) / 1000 / (n * scenario.mib)
 end
 
---- Memory of sessions at rest, in a gateway that has just started and served a few.
+--- Memory of sessions at rest, in a gateway that has just started and served enough to keep what it
+-- keeps between logins.
 local function idle(gateway, scenario, n)
   gateway:stop()
   gateway:start()
-  put(gateway, { load = scenario.load, port = scenario.port, mode = "login" }, 100)
+  put(gateway, { load = scenario.load, port = scenario.port, mode = "login" }, 1000)
   child.run { "sleep", "0.3" }
   local pids = tree(gateway.process.pid)
   local before = pss(pids)
