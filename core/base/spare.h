@@ -2,8 +2,9 @@
  *
  * As many are kept as the logins of a busy moment need, which spares malloc the
  * splitting and joining of blocks: it caches few of a size, and none that is
- * large.  Of one thread, but a block may go back to that of another.  Under AddressSanitizer none is kept, so that it sees who uses a
- * block that was given back. */
+ * large.  Of one thread, but a block may go back to that of another.  Under
+ * AddressSanitizer none is kept, so that it sees who uses a block that was
+ * given back. */
 #pragma once
 
 #include "base/types.h"

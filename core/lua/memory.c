@@ -11,8 +11,8 @@
 /* Each call of a hook takes some small blocks, and the collector gives back
  * those of hundreds of calls at once, more than malloc caches. */
 #define OF(steps) .size = (steps)*STEP, .max = KEPT / ((steps)*STEP)
-static struct spare spares[] = {{OF(1)}, {OF(2)}, {OF(3)}, {OF(4)},
-                                {OF(5)}, {OF(6)}, {OF(7)}, {OF(8)}};
+static _Thread_local struct spare spares[] = {
+    {OF(1)}, {OF(2)}, {OF(3)}, {OF(4)}, {OF(5)}, {OF(6)}, {OF(7)}, {OF(8)}};
 
 /* NULL: blocks that large are not kept. */
 static struct spare *

@@ -217,7 +217,7 @@ pop3(int fd, struct conn *c, char *l, int n)
         return;
     }
     if (!strncasecmp(l, "CAPA", 4))
-        ws(fd, "+OK\r\nUSER\r\nSASL PLAIN\r\nUIDL\r\nTOP\r\n.\r\n");
+        ws(fd, "+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nUSER\r\nSASL PLAIN\r\n.\r\n");
     else if (!strncasecmp(l, "AUTH", 4)) {
         if (strlen(l) > 11)
             ws(fd, "+OK Logged in\r\n");
