@@ -10,10 +10,10 @@ local shipped = require "spec.support.shipped"
 local stdlib = require "posix.stdlib"
 local upstream = require "spec.support.upstream"
 
-local LOGINS, SESSIONS = 200, 400
+local LOGINS, SESSIONS, STEPS = 200, 300, 4
 
---- The most. Of a login most are Lua's own: objects, tables and strings of the hook.
-local EACH_LOGIN, EACH_SESSION = 22, 5
+--- The most.
+local EACH_LOGIN, EACH_SESSION = 15, 5
 
 describe("one worker, with auth_http", function()
   local gw, auth, imap, folder, path
@@ -69,7 +69,7 @@ describe("one worker, with auth_http", function()
     local before = counters()
     for _ = 1, LOGINS do log_in_and_out() end
     local each = (counters() - before) / LOGINS
-    assert.is_true(each > 10) -- it was counted
+    assert.is_true(each > 5) -- it was counted
     assert.is_true(each <= EACH_LOGIN, ("%.1f a login"):format(each))
   end)
 
@@ -86,11 +86,13 @@ describe("one worker, with auth_http", function()
   end
 
   it("keeps little for a relayed session", function()
-    local all = { log_in() }
-    local before = alive()
-    for _ = 1, SESSIONS do table.insert(all, log_in()) end
-    local each = (alive() - before) / SESSIONS
-    assert.is_true(each >= 1)
-    assert.is_true(each <= EACH_SESSION, ("%.1f a session"):format(each))
+    local all, least = {}, math.huge
+    for _ = 1, STEPS do -- the first also fill what is kept for further logins
+      local before = alive()
+      for _ = 1, SESSIONS do table.insert(all, log_in()) end
+      least = math.min(least, (alive() - before) / SESSIONS)
+    end
+    assert.is_true(least >= 1)
+    assert.is_true(least <= EACH_SESSION, ("%.1f a session"):format(least))
   end)
 end)
