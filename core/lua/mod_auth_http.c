@@ -180,22 +180,31 @@ make(lua_State *L)
     return 1;
 }
 
-/* Pushes the decision on `to`.  It is made on the main thread, as a mistake
- * in it would raise: then there is none, which is a temporary failure. */
+/* A decision that can't be made is a temporary failure, and no mistake of the
+ * policy. */
+static int
+decide(lua_State *L)
+{
+    lua_pushcfunction(L, make);
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) == 0)
+        return 1;
+    lua_settop(L, 0); /* its options: none */
+    return decision_tempfail(L);
+}
+
+/* Pushes the decision on `to`; none where even that failed.  It is made on the
+ * main thread, protected. */
 static void
 push_decision(struct making *m, lua_State *to)
 {
     lua_State *L = m->op->L;
 
-    lua_pushcfunction(L, make);
+    lua_pushcfunction(L, decide);
     lua_pushlightuserdata(L, m);
     if (lua_pcall(L, 1, 1, 0) != 0) {
         lua_pop(L, 1);
-        lua_pushcfunction(L, decision_tempfail);
-        if (lua_pcall(L, 0, 1, 0) != 0) {
-            lua_pop(L, 1);
-            lua_pushnil(L);
-        }
+        lua_pushnil(L);
     }
     lua_xmove(L, to, 1);
 }
@@ -225,7 +234,7 @@ on_outcome(void *arg, const struct auth_outcome *outcome)
 
     free(arg);
     if (op.L == NULL)
-        call_answer(op.ticket, make, &m);
+        call_answer(op.ticket, decide, &m);
     else
         resume(op.ticket, &m);
 }
