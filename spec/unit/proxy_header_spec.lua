@@ -1,11 +1,6 @@
 --- PROXY headers, version 1 and 2, as bytes: what is taken, what is not, and what is written.
 local ffi = require "ffi"
-ffi.cdef [[
-typedef unsigned int socklen_t;
-struct sockaddr { uint16_t sa_family; char sa_data[14]; };
-struct sockaddr_storage { uint16_t ss_family; char text[118]; unsigned long align; };
-struct sockaddr_un { uint16_t sun_family; char sun_path[108]; };
-]]
+require "spec.support.sockaddr"
 local core = require("spec.support.core").load("base/types.h", "base/buf.h", "net/addr.h",
   "net/proxy_header.h")
 
