@@ -17,3 +17,10 @@ is_http(struct slice command)
     }
     return false;
 }
+
+enum ask
+abuse_close(struct dialog *d)
+{
+    d->fault = FAULT_ABUSE;
+    return ASK_CLOSE;
+}

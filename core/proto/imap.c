@@ -268,10 +268,8 @@ on_command(struct dialog *d, struct slice command)
 
     /* A method may be a tag ("put NOOP"), but not of something unknown. */
     const struct command *found = find_command(name);
-    if (found == NULL && (is_http(tag) || is_http(name))) {
-        d->fault = FAULT_ABUSE;
-        return ASK_CLOSE;
-    }
+    if (found == NULL && (is_http(tag) || is_http(name)))
+        return abuse_close(d);
     bool is_nothing = name.len == 0 && d->settings->as_nginx;
     d->tag = S("");
     if (!is_tag(tag) || is_nothing)

@@ -40,10 +40,7 @@ invalid(struct dialog *d)
 static enum ask
 unknown(struct dialog *d, struct slice command)
 {
-    if (!is_http(command))
-        return invalid(d);
-    d->fault = FAULT_ABUSE;
-    return ASK_CLOSE;
+    return is_http(command) ? abuse_close(d) : invalid(d);
 }
 
 static void
