@@ -1,5 +1,6 @@
 #include "proto/offer.h"
 
+#include "base/check.h"
 #include "base/slice.h"
 #include "proto/dialog.h"
 
@@ -90,6 +91,7 @@ offer_mechanisms(const struct dialog *d, char out[OFFER_MECHANISMS_MAX])
             !dialog_offers(d, (enum mechanism)m))
             continue;
         struct slice name = slice_of(mechanism_name((enum mechanism)m));
+        require(name.len + 1 < (size_t)(out + OFFER_MECHANISMS_MAX - end));
         *end++ = ' ';
         memcpy(end, name.ptr, name.len);
         end += name.len;
